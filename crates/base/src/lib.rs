@@ -1,0 +1,17 @@
+//! What every room of the house needs: element types, arenas of typed ids, a bounded byte cursor,
+//! diagnostics as values, and a memory budget. Nothing here knows a format, a graph or a kernel.
+#![forbid(unsafe_code)]
+
+mod arena;
+mod budget;
+mod cursor;
+mod diagnostic;
+mod dtype;
+pub mod minifloat;
+
+pub use arena::{Arena, Id};
+pub use budget::{Budget, BudgetExceeded, Reservation};
+pub use cursor::{Cursor, OutOfBytes};
+pub use diagnostic::{Diagnostic, Place, Severity};
+pub use dtype::DType;
+pub use half::{bf16, f16};
