@@ -1,0 +1,1 @@
+//! Modelsmith as a library: models, engines, sessions, comparison and deployment.

@@ -1,0 +1,1 @@
+//! The CPU backend: answers the planner from the kernel lists and runs plans.

@@ -1,0 +1,1 @@
+//! The one place that knows all formats: detect, read, legalise, write, verify.

@@ -1,0 +1,1 @@
+//! Sessions over plans, engine files, fingerprints and profiles.

@@ -1,0 +1,1 @@
+//! The interface that every format implements.

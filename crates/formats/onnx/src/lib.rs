@@ -1,0 +1,1 @@
+//! ONNX: read, written, and moved between opsets.

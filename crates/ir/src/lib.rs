@@ -1,0 +1,1 @@
+//! The graph IR: plain data, typed ids, symbolic dims, text syntax, verifier.

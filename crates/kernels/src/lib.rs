@@ -1,0 +1,1 @@
+//! CPU kernels by family, each in portable, AVX2 and AVX-512 form.

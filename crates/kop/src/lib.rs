@@ -1,0 +1,1 @@
+//! Kernel operations as data: problems, layouts, epilogues, element-wise programs, instruction sets.

@@ -1,0 +1,1 @@
+//! The operator set, one file per operator, and the reference interpreter.

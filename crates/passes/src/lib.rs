@@ -1,0 +1,1 @@
+//! The rules, the passes and their pipelines.

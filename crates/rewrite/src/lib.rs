@@ -1,0 +1,1 @@
+//! Passes and rules: the machine that matches, guards, traces and drives them.

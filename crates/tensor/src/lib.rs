@@ -1,0 +1,1 @@
+//! Host tensors, values, lazy weights over byte ranges, the contraction routine, npy and comparison.

@@ -1,0 +1,1 @@
+//! Suites, runtimes, expectations and tolerances for the tests of every room.

@@ -1,0 +1,1 @@
+//! Containers without model knowledge: the protobuf wire format.

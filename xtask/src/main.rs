@@ -1,0 +1,3 @@
+//! Chores of the repository: generated module lists and docs, tidiness checks, conformance, benchmarks.
+
+fn main() {}
