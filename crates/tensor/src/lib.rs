@@ -1,1 +1,29 @@
-//! Host tensors, values, lazy weights over byte ranges, the contraction routine, npy and comparison.
+//! Host tensors, values, lazy weights over byte ranges, the contraction routine, npy files and comparison.
+//!
+//! A [`Tensor`] is dense, row-major and owns its bytes. A [`WeightExpr`] describes a tensor that may still lie in
+//! a file; [`materialize`] makes it a tensor.
+#![deny(unsafe_code)]
+
+pub mod compare;
+pub mod contract;
+mod elements;
+mod error;
+pub mod index;
+#[allow(unsafe_code)]
+mod mmap;
+pub mod npy;
+mod source;
+mod tensor;
+mod value;
+mod weight;
+
+pub use elements::Element;
+pub use error::Error;
+pub use modelsmith_base::{DType, bf16, f16};
+pub use source::{FileSource, MemSource, Source, open};
+pub use tensor::Tensor;
+pub use value::{Map, MapKeys, Sparse, Value};
+pub use weight::{Evaluator, Read, WeightExpr, concat, materialize, permuted};
+
+/// What this crate returns.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,41 @@
+//! The one place that maps files.
+
+use crate::source::out_of_range;
+use crate::{Error, Result, Source};
+use std::fs::File;
+use std::path::Path;
+
+/// A file mapped read-only.
+#[derive(Debug)]
+pub(crate) struct MmapSource {
+    name: String,
+    map: memmap2::Mmap,
+}
+
+impl MmapSource {
+    pub(crate) fn open(path: &Path) -> Result<MmapSource> {
+        let fail = |source| Error::Io { path: path.display().to_string(), source };
+        let file = File::open(path).map_err(fail)?;
+        // SAFETY: the map is read-only and private. A file that another process truncates while it is mapped
+        // raises SIGBUS; this is the documented limit of mapping, and outputs are only ever replaced by rename.
+        let map = unsafe { memmap2::Mmap::map(&file) }.map_err(fail)?;
+        Ok(MmapSource { name: path.display().to_string(), map })
+    }
+}
+
+impl Source for MmapSource {
+    fn name(&self) -> &str {
+        &self.name
+    }
+    fn len(&self) -> u64 {
+        self.map.len() as u64
+    }
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        let found = usize::try_from(offset).ok().and_then(|o| self.map.get(o..)?.get(..out.len()));
+        out.copy_from_slice(found.ok_or_else(|| out_of_range(self, offset, out.len() as u64))?);
+        Ok(())
+    }
+    fn as_slice(&self) -> Option<&[u8]> {
+        Some(&self.map)
+    }
+}

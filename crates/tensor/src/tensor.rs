@@ -1,0 +1,291 @@
+use crate::{DType, Element, Error, Result};
+use std::sync::Arc;
+
+/// A dense, row-major tensor in host memory. Clones share the bytes until one is changed.
+/// Elements below 8 bit are packed, lowest bits first, without padding between rows.
+#[derive(Clone)]
+pub struct Tensor {
+    dtype: DType,
+    shape: Vec<usize>,
+    data: Data,
+}
+
+#[derive(Clone)]
+enum Data {
+    /// Words, so that every element type is aligned; the length in bytes is exact.
+    Bytes(Arc<Vec<u64>>, usize),
+    Strings(Arc<Vec<String>>),
+}
+
+/// Number of elements of `shape`; `None` on overflow.
+pub(crate) fn count(shape: &[usize]) -> Option<usize> {
+    // A zero anywhere makes the tensor empty whatever the others multiply to.
+    if shape.contains(&0) {
+        return Some(0);
+    }
+    shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))
+}
+
+impl Tensor {
+    /// A tensor of the elements `values`.
+    ///
+    /// # Errors
+    /// When their number is not that of `shape`.
+    pub fn new<T: Element>(shape: &[usize], values: Vec<T>) -> Result<Tensor> {
+        Tensor::check_count(T::DTYPE, shape, values.len())?;
+        Tensor::from_bytes(T::DTYPE, shape, bytemuck::cast_slice(&values))
+    }
+
+    /// A tensor of rank 0.
+    pub fn scalar<T: Element>(value: T) -> Tensor {
+        Tensor::new(&[], vec![value]).expect("one element fills rank 0")
+    }
+
+    /// A tensor of rank 1.
+    pub fn vector<T: Element>(values: &[T]) -> Tensor {
+        Tensor::new(&[values.len()], values.to_vec()).expect("n elements fill [n]")
+    }
+
+    /// A tensor over a copy of `bytes`, little-endian and packed.
+    ///
+    /// # Errors
+    /// When they do not fill `shape`, and for strings.
+    pub fn from_bytes(dtype: DType, shape: &[usize], bytes: &[u8]) -> Result<Tensor> {
+        let mut t = Tensor::zeros(dtype, shape)?;
+        let wanted = t.bytes().len();
+        if dtype == DType::String || wanted != bytes.len() {
+            return Err(Error::Size { dtype, shape: shape.to_vec(), wanted, found: bytes.len(), unit: "bytes" });
+        }
+        t.bytes_mut().copy_from_slice(bytes);
+        Ok(t)
+    }
+
+    /// A tensor of zeros, `false`, or empty strings.
+    ///
+    /// # Errors
+    /// When the size overflows.
+    pub fn zeros(dtype: DType, shape: &[usize]) -> Result<Tensor> {
+        let too_large = || Error::TooLarge { dtype, shape: shape.to_vec() };
+        let n = count(shape).ok_or_else(too_large)?;
+        let data = if dtype == DType::String {
+            Data::Strings(Arc::new(vec![String::new(); n]))
+        } else {
+            let bytes = dtype.bytes_for(n).filter(|&b| b <= isize::MAX as usize / 2).ok_or_else(too_large)?;
+            let mut words = Vec::new();
+            words.try_reserve_exact(bytes.div_ceil(8)).map_err(|_| too_large())?;
+            words.resize(bytes.div_ceil(8), 0u64);
+            Data::Bytes(Arc::new(words), bytes)
+        };
+        Ok(Tensor { dtype, shape: shape.to_vec(), data })
+    }
+
+    /// A tensor of strings.
+    ///
+    /// # Errors
+    /// When their number is not that of `shape`.
+    pub fn from_strings(shape: &[usize], values: Vec<String>) -> Result<Tensor> {
+        Tensor::check_count(DType::String, shape, values.len())?;
+        Ok(Tensor { dtype: DType::String, shape: shape.to_vec(), data: Data::Strings(Arc::new(values)) })
+    }
+
+    pub(crate) fn check_count(dtype: DType, shape: &[usize], found: usize) -> Result<()> {
+        let wanted = count(shape).ok_or_else(|| Error::TooLarge { dtype, shape: shape.to_vec() })?;
+        match wanted == found {
+            true => Ok(()),
+            false => Err(Error::Size { dtype, shape: shape.to_vec(), wanted, found, unit: "elements" }),
+        }
+    }
+
+    /// Element type.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Dimensions, outermost first.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Number of dimensions.
+    pub fn rank(&self) -> usize {
+        self.shape.len()
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// True when a dimension is 0.
+    pub fn is_empty(&self) -> bool {
+        self.shape.contains(&0)
+    }
+
+    /// The packed little-endian bytes; empty for strings.
+    pub fn bytes(&self) -> &[u8] {
+        match &self.data {
+            Data::Bytes(words, len) => &bytemuck::cast_slice(words)[..*len],
+            Data::Strings(_) => &[],
+        }
+    }
+
+    /// As [`Tensor::bytes`], to be changed; copies them first if they are shared.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        match &mut self.data {
+            Data::Bytes(words, len) => &mut bytemuck::cast_slice_mut(Arc::make_mut(words).as_mut_slice())[..*len],
+            Data::Strings(_) => &mut [],
+        }
+    }
+
+    /// The elements, when they are stored as `T`.
+    ///
+    /// # Errors
+    /// When the element type is another one.
+    pub fn as_slice<T: Element>(&self) -> Result<&[T]> {
+        if T::DTYPE != self.dtype {
+            return Err(Error::DType { wanted: T::DTYPE.name(), found: self.dtype });
+        }
+        Ok(self.raw())
+    }
+
+    /// As [`Tensor::as_slice`], to be changed.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn as_mut_slice<T: Element>(&mut self) -> Result<&mut [T]> {
+        if T::DTYPE != self.dtype {
+            return Err(Error::DType { wanted: T::DTYPE.name(), found: self.dtype });
+        }
+        Ok(bytemuck::cast_slice_mut(self.bytes_mut()))
+    }
+
+    pub(crate) fn raw<T: bytemuck::Pod>(&self) -> &[T] {
+        bytemuck::cast_slice(self.bytes())
+    }
+
+    /// The elements of a string tensor.
+    ///
+    /// # Errors
+    /// For all other types.
+    pub fn strings(&self) -> Result<&[String]> {
+        match &self.data {
+            Data::Strings(s) => Ok(s),
+            Data::Bytes(..) => Err(Error::DType { wanted: "strings", found: self.dtype }),
+        }
+    }
+
+    /// The same elements under another shape; no copy.
+    ///
+    /// # Errors
+    /// When the number of elements differs.
+    pub fn reshaped(&self, shape: &[usize]) -> Result<Tensor> {
+        Tensor::check_count(self.dtype, shape, self.len())?;
+        Ok(Tensor { shape: shape.to_vec(), ..self.clone() })
+    }
+
+    /// Elements gathered by flat index: `out[i] = self[source[i]]`. Works for every element type.
+    ///
+    /// # Errors
+    /// When the count does not fill `shape` or an index is out of range.
+    pub fn gathered(&self, shape: &[usize], source: impl Iterator<Item = usize>) -> Result<Tensor> {
+        let n = self.len();
+        let checked = |i: usize| match i < n {
+            true => Ok(i),
+            false => Err(Error::Shape(format!("flat index {i} is outside a tensor of {n} elements"))),
+        };
+        match &self.data {
+            Data::Strings(s) => {
+                Tensor::from_strings(shape, source.map(|i| Ok(s[checked(i)?].clone())).collect::<Result<_>>()?)
+            }
+            Data::Bytes(..) if self.dtype.bits() < 8 => {
+                let all = self.bytes();
+                let (bits, mask) = (self.dtype.bits(), ((1u16 << self.dtype.bits()) - 1) as u8);
+                let per = 8 / bits;
+                let values = source
+                    .map(|i| checked(i).map(|i| i64::from((all[i / per] >> (i % per * bits)) & mask)))
+                    .collect::<Result<Vec<_>>>()?;
+                let unsigned = if bits == 2 { DType::U2 } else { DType::U4 };
+                let packed = Tensor::from_i64s(unsigned, shape, &values)?;
+                Ok(Tensor { dtype: self.dtype, ..packed })
+            }
+            Data::Bytes(..) => {
+                let width = self.dtype.bits() / 8;
+                let mut out = Tensor::zeros(self.dtype, shape)?;
+                let (total, from) = (out.len(), self.bytes());
+                let mut done = 0;
+                let to = out.bytes_mut();
+                for i in source {
+                    let i = checked(i)?;
+                    if done == total {
+                        return Err(Error::Shape(format!("more elements than shape {shape:?} holds")));
+                    }
+                    to[done * width..][..width].copy_from_slice(&from[i * width..][..width]);
+                    done += 1;
+                }
+                match done == total {
+                    true => Ok(out),
+                    false => Err(Error::Size {
+                        dtype: self.dtype,
+                        shape: shape.to_vec(),
+                        wanted: total,
+                        found: done,
+                        unit: "elements",
+                    }),
+                }
+            }
+        }
+    }
+
+    /// True when both hold the same type, shape and bits.
+    pub fn same_bits(&self, other: &Tensor) -> bool {
+        self.dtype == other.dtype
+            && self.shape == other.shape
+            && match (&self.data, &other.data) {
+                (Data::Strings(a), Data::Strings(b)) => a == b,
+                (Data::Bytes(..), Data::Bytes(..)) => self.bytes() == other.bytes(),
+                _ => false,
+            }
+    }
+}
+
+impl std::fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{:?}", self.dtype, self.shape)?;
+        match &self.data {
+            Data::Strings(s) => write!(f, " {:?}", &s[..s.len().min(16)]),
+            Data::Bytes(..) if self.dtype.is_complex() => write!(f, " ..."),
+            Data::Bytes(..) if self.len() <= 64 => write!(f, " {:?}", self.to_f64s().unwrap_or_default()),
+            Data::Bytes(..) => write!(f, " ..."),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_checked() {
+        let e = Tensor::new(&[2, 2], vec![1f32; 3]).unwrap_err();
+        assert_eq!(e.to_string(), "a f32 tensor of shape [2, 2] wants 4 elements, 3 given");
+        assert!(matches!(Tensor::zeros(DType::F64, &[usize::MAX, 2]), Err(Error::TooLarge { .. })));
+        assert!(Tensor::zeros(DType::F64, &[usize::MAX, 2, 0]).is_ok());
+    }
+
+    #[test]
+    fn clones_share_until_written() {
+        let a = Tensor::vector(&[1i32, 2]);
+        let mut b = a.clone();
+        b.as_mut_slice::<i32>().unwrap()[0] = 9;
+        assert_eq!((a.to_i64s().unwrap(), b.to_i64s().unwrap()), (vec![1, 2], vec![9, 2]));
+    }
+
+    #[test]
+    fn gathers_packed_and_wide() {
+        let a = Tensor::from_i64s(DType::I4, &[4], &[-1, 2, -3, 4]).unwrap();
+        assert_eq!(a.gathered(&[2], [3, 0].into_iter()).unwrap().to_i64s().unwrap(), [4, -1]);
+        let a = Tensor::vector(&[1.5f64, 2.5]);
+        assert_eq!(a.gathered(&[1], [1].into_iter()).unwrap().to_f64s().unwrap(), [2.5]);
+        assert!(a.gathered(&[1], [2].into_iter()).is_err());
+    }
+}

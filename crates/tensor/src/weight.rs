@@ -1,0 +1,296 @@
+//! Weights as lazy expressions over byte ranges: data that can be printed, hashed, shared and scheduled.
+
+use crate::{DType, Error, Result, Source, Tensor, index};
+use modelsmith_base::Budget;
+use std::sync::Arc;
+
+/// A dense little-endian tensor inside a [`Source`].
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// Where the bytes are.
+    pub source: Arc<dyn Source>,
+    /// First byte.
+    pub offset: u64,
+    /// Number of bytes.
+    pub len: u64,
+    /// Element type.
+    pub dtype: DType,
+    /// Shape.
+    pub shape: Vec<usize>,
+}
+
+/// A tensor described by how it is made. Shared sub-expressions are shared `Arc`s.
+#[derive(Clone, Debug)]
+pub enum WeightExpr {
+    /// Bytes of a file.
+    Read(Read),
+    /// A tensor in memory.
+    Literal(Tensor),
+    /// Element type conversion, as the ONNX operator Cast.
+    Cast(Arc<WeightExpr>, DType),
+    /// `out.shape[i] = in.shape[perm[i]]`.
+    Permute(Arc<WeightExpr>, Vec<usize>),
+    /// Same elements, other shape.
+    Reshape(Arc<WeightExpr>, Vec<usize>),
+    /// `start..start + len` along `axis`.
+    Slice {
+        /// What is cut.
+        of: Arc<WeightExpr>,
+        /// Axis.
+        axis: usize,
+        /// First index.
+        start: usize,
+        /// Number of indices.
+        len: usize,
+    },
+    /// Joined along `axis`.
+    Concat(Vec<Arc<WeightExpr>>, usize),
+    /// An operator of the hub applied to weights, in the text syntax of the IR; one result of known type.
+    Eval {
+        /// Operator with attributes, for example `Mul()` or `Transpose() {perm = [1, 0]}`.
+        op: String,
+        /// Operands.
+        inputs: Vec<Arc<WeightExpr>>,
+        /// Element type of the result.
+        dtype: DType,
+        /// Shape of the result.
+        shape: Vec<usize>,
+    },
+}
+
+/// Runs hub operators for [`WeightExpr::Eval`] and [`WeightExpr::Cast`]; `ops` implements it.
+pub trait Evaluator {
+    /// The result of `op` on `inputs`.
+    ///
+    /// # Errors
+    /// When the operator is unknown or refuses its operands.
+    fn eval(&self, op: &str, inputs: &[Tensor]) -> Result<Tensor>;
+}
+
+impl WeightExpr {
+    /// Element type of the result.
+    pub fn dtype(&self) -> DType {
+        match self {
+            WeightExpr::Read(r) => r.dtype,
+            WeightExpr::Literal(t) => t.dtype(),
+            WeightExpr::Cast(_, d) | WeightExpr::Eval { dtype: d, .. } => *d,
+            WeightExpr::Permute(w, _) | WeightExpr::Reshape(w, _) | WeightExpr::Slice { of: w, .. } => w.dtype(),
+            WeightExpr::Concat(parts, _) => parts.first().map_or(DType::F32, |p| p.dtype()),
+        }
+    }
+
+    /// Shape of the result.
+    pub fn shape(&self) -> Vec<usize> {
+        match self {
+            WeightExpr::Read(r) => r.shape.clone(),
+            WeightExpr::Literal(t) => t.shape().to_vec(),
+            WeightExpr::Cast(w, _) => w.shape(),
+            WeightExpr::Permute(w, perm) => {
+                let s = w.shape();
+                perm.iter().map(|&p| s.get(p).copied().unwrap_or(0)).collect()
+            }
+            WeightExpr::Reshape(_, s) | WeightExpr::Eval { shape: s, .. } => s.clone(),
+            WeightExpr::Slice { of, axis, len, .. } => {
+                let mut s = of.shape();
+                if let Some(d) = s.get_mut(*axis) {
+                    *d = *len;
+                }
+                s
+            }
+            WeightExpr::Concat(parts, axis) => {
+                let mut s = parts.first().map(|p| p.shape()).unwrap_or_default();
+                if let Some(d) = s.get_mut(*axis) {
+                    *d = parts.iter().map(|p| p.shape().get(*axis).copied().unwrap_or(0)).sum();
+                }
+                s
+            }
+        }
+    }
+
+    /// Number of elements of the result.
+    pub fn len(&self) -> usize {
+        self.shape().iter().product()
+    }
+
+    /// True when the result has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.shape().contains(&0)
+    }
+
+    /// Packed bytes of the result; 0 for strings.
+    pub fn byte_len(&self) -> u64 {
+        self.dtype().bytes_for(self.len()).unwrap_or(0) as u64
+    }
+
+    /// The bytes where they lie, when the expression is a plain read of mapped bytes.
+    pub fn mapped(&self) -> Option<&[u8]> {
+        match self {
+            WeightExpr::Read(r) => {
+                let start = usize::try_from(r.offset).ok()?;
+                r.source.as_slice()?.get(start..)?.get(..usize::try_from(r.len).ok()?)
+            }
+            WeightExpr::Literal(t) if t.dtype() != DType::String => Some(t.bytes()),
+            _ => None,
+        }
+    }
+}
+
+/// Computes `expr`. Memory beyond what the source maps is taken from `budget` while it is needed.
+///
+/// # Errors
+/// When a range is outside its source, a file cannot be read, an operator fails or the budget is reached.
+pub fn materialize(expr: &WeightExpr, evaluator: &dyn Evaluator, budget: &Budget) -> Result<Tensor> {
+    let _held = match expr {
+        WeightExpr::Literal(t) => return Ok(t.clone()),
+        _ => budget.reserve(expr.byte_len())?,
+    };
+    let child = |w: &Arc<WeightExpr>| materialize(w, evaluator, budget);
+    match expr {
+        WeightExpr::Literal(t) => Ok(t.clone()),
+        WeightExpr::Read(r) => read(r),
+        WeightExpr::Cast(w, to) => evaluator.eval(&format!("Cast() {{to = {}}}", to.name()), &[child(w)?]),
+        WeightExpr::Permute(w, perm) => permuted(&child(w)?, perm),
+        WeightExpr::Reshape(w, shape) => child(w)?.reshaped(shape),
+        WeightExpr::Slice { of, axis, start, len } => sliced(&child(of)?, *axis, *start, *len),
+        WeightExpr::Concat(parts, axis) => concat(&parts.iter().map(child).collect::<Result<Vec<_>>>()?, *axis),
+        WeightExpr::Eval { op, inputs, .. } => {
+            evaluator.eval(op, &inputs.iter().map(child).collect::<Result<Vec<_>>>()?)
+        }
+    }
+}
+
+fn read(r: &Read) -> Result<Tensor> {
+    let mut out = Tensor::zeros(r.dtype, &r.shape)?;
+    let wanted = out.bytes().len();
+    if wanted as u64 != r.len || r.dtype == DType::String {
+        let found = usize::try_from(r.len).unwrap_or(usize::MAX);
+        return Err(Error::Size { dtype: r.dtype, shape: r.shape.clone(), wanted, found, unit: "bytes" });
+    }
+    r.source.read_at(r.offset, out.bytes_mut())?;
+    Ok(out)
+}
+
+/// `out.shape[i] = t.shape[perm[i]]`, for every element type.
+///
+/// # Errors
+/// When `perm` is not a permutation of the axes.
+pub fn permuted(t: &Tensor, perm: &[usize]) -> Result<Tensor> {
+    let mut seen = vec![false; t.rank()];
+    if perm.len() != t.rank() || perm.iter().any(|&p| p >= seen.len() || std::mem::replace(&mut seen[p], true)) {
+        return Err(Error::Shape(format!("{perm:?} is not a permutation of {} axes", t.rank())));
+    }
+    let own = index::strides(t.shape());
+    let shape = perm.iter().map(|&p| t.shape()[p]).collect::<Vec<_>>();
+    let strides = perm.iter().map(|&p| own[p]).collect::<Vec<_>>();
+    t.gathered(&shape, index::Offsets::unsigned(&shape, &strides))
+}
+
+fn sliced(t: &Tensor, axis: usize, start: usize, len: usize) -> Result<Tensor> {
+    let d = *t.shape().get(axis).ok_or_else(|| Error::Shape(format!("axis {axis} is outside rank {}", t.rank())))?;
+    if start.checked_add(len).is_none_or(|end| end > d) {
+        return Err(Error::Shape(format!("slice {start}..{} of a dimension of {d}", start.saturating_add(len))));
+    }
+    let own = index::strides(t.shape());
+    let mut shape = t.shape().to_vec();
+    shape[axis] = len;
+    let signed = own.iter().map(|&s| s as isize).collect::<Vec<_>>();
+    t.gathered(&shape, index::Offsets::new(&shape, &signed, (start * own[axis]) as isize))
+}
+
+/// `parts` joined along `axis`.
+///
+/// # Errors
+/// When types, ranks or the other dimensions differ.
+pub fn concat(parts: &[Tensor], axis: usize) -> Result<Tensor> {
+    let first = parts.first().ok_or_else(|| Error::Shape("nothing to concatenate".into()))?;
+    let fits = |t: &&Tensor| {
+        t.dtype() == first.dtype()
+            && t.rank() == first.rank()
+            && axis < t.rank()
+            && (0..t.rank()).all(|i| i == axis || t.shape()[i] == first.shape()[i])
+    };
+    if let Some(bad) = parts.iter().find(|t| !fits(t)) {
+        return Err(Error::Shape(format!(
+            "{}{:?} and {}{:?} do not join along axis {axis}",
+            first.dtype(),
+            first.shape(),
+            bad.dtype(),
+            bad.shape()
+        )));
+    }
+    let mut shape = first.shape().to_vec();
+    shape[axis] = parts.iter().map(|t| t.shape()[axis]).sum();
+    let outer: usize = shape[..axis].iter().product();
+    let inner: usize = shape[axis + 1..].iter().product();
+    if first.dtype() == DType::String {
+        let mut out = Vec::new();
+        for o in 0..outer {
+            for t in parts {
+                let row = t.shape()[axis] * inner;
+                out.extend_from_slice(&t.strings()?[o * row..][..row]);
+            }
+        }
+        return Tensor::from_strings(&shape, out);
+    }
+    if first.dtype().bits() < 8 {
+        let mut out = Vec::new();
+        for o in 0..outer {
+            for t in parts {
+                let row = t.shape()[axis] * inner;
+                out.extend_from_slice(&t.to_f64s()?[o * row..][..row]);
+            }
+        }
+        return Tensor::from_f64s(first.dtype(), &shape, &out);
+    }
+    let width = first.dtype().bits() / 8;
+    let mut out = Tensor::zeros(first.dtype(), &shape)?;
+    let to = out.bytes_mut();
+    let mut at = 0;
+    for o in 0..outer {
+        for t in parts {
+            let row = t.shape()[axis] * inner * width;
+            to[at..at + row].copy_from_slice(&t.bytes()[o * row..][..row]);
+            at += row;
+        }
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MemSource;
+
+    struct None_;
+    impl Evaluator for None_ {
+        fn eval(&self, op: &str, _: &[Tensor]) -> Result<Tensor> {
+            Err(Error::Eval { op: op.into(), message: "no operators here".into() })
+        }
+    }
+
+    fn iota() -> Arc<WeightExpr> {
+        let bytes = (0..6u8).collect::<Vec<_>>();
+        let source: Arc<dyn Source> = Arc::new(MemSource::new("w", bytes));
+        Arc::new(WeightExpr::Read(Read { source, offset: 0, len: 6, dtype: DType::U8, shape: vec![2, 3] }))
+    }
+
+    fn value(e: WeightExpr) -> (Vec<usize>, Vec<i64>) {
+        let t = materialize(&e, &None_, &Budget::unlimited()).unwrap();
+        assert_eq!((t.shape().to_vec(), t.dtype()), (e.shape(), e.dtype()));
+        (t.shape().to_vec(), t.to_i64s().unwrap())
+    }
+
+    #[test]
+    fn expressions_compute_what_they_say() {
+        assert_eq!(value(WeightExpr::Permute(iota(), vec![1, 0])), (vec![3, 2], vec![0, 3, 1, 4, 2, 5]));
+        assert_eq!(value(WeightExpr::Slice { of: iota(), axis: 1, start: 1, len: 2 }), (vec![2, 2], vec![1, 2, 4, 5]));
+        assert_eq!(value(WeightExpr::Concat(vec![iota(), iota()], 0)).0, vec![4, 3]);
+        assert_eq!(value(WeightExpr::Reshape(iota(), vec![6])).1, vec![0, 1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn the_budget_holds() {
+        let e = materialize(&iota(), &None_, &Budget::new(5)).unwrap_err();
+        assert_eq!(e.to_string(), "memory budget reached: 6 bytes wanted, 5 of 5 left");
+    }
+}
