@@ -1,0 +1,55 @@
+//! The closed set of operations that have native kernels.
+
+use crate::conv::{ConvProblem, PoolProblem};
+use crate::eltwise::EltwiseProblem;
+use crate::gemm::GemmProblem;
+use crate::movement::{CopyProblem, GatherProblem, ResizeProblem};
+use crate::norm::{NormProblem, SoftmaxProblem};
+use crate::recurrent::LstmProblem;
+use crate::reduce::ReduceProblem;
+
+/// An operation with at least a portable kernel.
+#[derive(Clone, PartialEq, Debug)]
+pub enum KOp {
+    /// Matrix product.
+    Gemm(GemmProblem),
+    /// Convolution.
+    Conv(ConvProblem),
+    /// Pooling.
+    Pool(PoolProblem),
+    /// Element-wise program.
+    Eltwise(EltwiseProblem),
+    /// Reduction.
+    Reduce(ReduceProblem),
+    /// Softmax.
+    Softmax(SoftmaxProblem),
+    /// Normalisation.
+    Norm(NormProblem),
+    /// Strided copy.
+    Copy(CopyProblem),
+    /// Gather along an axis.
+    Gather(GatherProblem),
+    /// Resizing of images.
+    Resize(ResizeProblem),
+    /// One direction of an LSTM.
+    Lstm(LstmProblem),
+}
+
+impl KOp {
+    /// The family's name as kernel names spell it.
+    pub const fn family(&self) -> &'static str {
+        match self {
+            KOp::Gemm(_) => "gemm",
+            KOp::Conv(_) => "conv",
+            KOp::Pool(_) => "pool",
+            KOp::Eltwise(_) => "eltwise",
+            KOp::Reduce(_) => "reduce",
+            KOp::Softmax(_) => "softmax",
+            KOp::Norm(_) => "norm",
+            KOp::Copy(_) => "copy",
+            KOp::Gather(_) => "gather",
+            KOp::Resize(_) => "resize",
+            KOp::Lstm(_) => "lstm",
+        }
+    }
+}
