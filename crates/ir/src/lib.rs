@@ -1,1 +1,37 @@
-//! The graph IR: plain data, typed ids, symbolic dims, text syntax, verifier.
+//! The graph IR: plain data with typed ids, symbolic dimensions, one static record per operator.
+//!
+//! A [`Model`] owns arenas of nodes, values and regions. A [`Node`] names its operator by [`Op`]: known at the hub
+//! opset, a call of a model-local function, or foreign. This crate knows no format and no kernel.
+#![forbid(unsafe_code)]
+
+mod attr;
+mod builder;
+mod dim;
+mod edit;
+mod error;
+mod infer;
+mod model;
+mod opdef;
+mod opset;
+mod run;
+mod samples;
+mod types;
+
+pub use attr::{Attr, AttrKind, AttrView, Attrs, code_of_dtype, dtype_of_code};
+pub use builder::Builder;
+pub use dim::{Atom, Dim, Expr};
+pub use edit::{Edit, Use};
+pub use error::{OpError, OpResult};
+pub use infer::{Fact, InferCx, InferRegion, NoRegions, SymTensor, fact_of, infer_node};
+pub use model::{
+    Def, Function, FunctionId, Meta, Model, Node, NodeId, Op, OpSetImport, Origin, Region, RegionId, Stage, Value,
+    ValueId,
+};
+pub use opdef::{Adapt, AttrDef, Default, Flags, OpDef, Param, ParamKind, Past, Schema, TypeSet, TypeVar, types_of};
+pub use opset::{AdaptCx, OpSet};
+pub use run::{EvalCx, RunRegion};
+pub use samples::{Sample, Samples};
+pub use types::{TensorType, Type};
+
+/// The ONNX opset at which known operators have their meaning.
+pub const HUB_OPSET: u32 = 28;
