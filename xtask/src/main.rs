@@ -1,3 +1,31 @@
-//! Chores of the repository: generated module lists and docs, tidiness checks, conformance, benchmarks.
+//! Chores of the repository: generated module lists, tidiness checks, conformance, benchmarks.
 
-fn main() {}
+mod r#gen;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The repository's root.
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+const HELP: &str = "usage: cargo xtask COMMAND
+  gen [--check]   write the module lists and the operator table, or fail if they are not as written";
+
+fn main() -> ExitCode {
+    let args = std::env::args().skip(1).collect::<Vec<_>>();
+    let words = args.iter().map(String::as_str).collect::<Vec<_>>();
+    let outcome = match words.as_slice() {
+        ["gen"] => r#gen::write(&root()),
+        ["gen", "--check"] => r#gen::check(&root()),
+        _ => Err(HELP.into()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}

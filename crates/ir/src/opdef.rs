@@ -23,6 +23,8 @@ pub struct OpDef {
     pub eval: fn(&EvalCx, &[Option<&Value>]) -> OpResult<Vec<Value>>,
     /// The same in simpler operators. Builds nodes and returns the values that replace the node's outputs.
     pub decompose: Option<fn(&mut Builder, NodeId) -> OpResult<Vec<ValueId>>>,
+    /// Opset version in which the operator ended, for one that was replaced: on import its uses are decomposed.
+    pub ends: Option<u32>,
     /// Versions before `since`, oldest first.
     pub history: &'static [Past],
     /// Valid inputs for the generic tests.
@@ -40,6 +42,7 @@ impl OpDef {
         infer: |_| Ok(()),
         eval: |_, _| Err(OpError::Unsupported("this operator has no reference".into())),
         decompose: None,
+        ends: None,
         history: &[],
         samples: |_| {},
     };

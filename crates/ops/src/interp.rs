@@ -1,0 +1,270 @@
+//! The reference backend: runs a hub model node by node through each operator's `eval`.
+
+use crate::error::{Error, Result};
+use crate::run::{Opts, Runner, Running, Watch, bind};
+use modelsmith_base::Budget;
+use modelsmith_ir::{
+    Attr, AttrView, Attrs, Def, EvalCx, Model, Node, NodeId, Op, OpError, OpResult, RegionId, RunRegion, ValueId,
+};
+use modelsmith_tensor::{Evaluator, Tensor, Value, materialize};
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+/// The `reference` backend.
+pub struct Reference;
+
+impl Runner for Reference {
+    fn name(&self) -> &str {
+        "reference"
+    }
+
+    fn load(&self, model: &Model, _: &Opts) -> Result<Box<dyn Running>> {
+        let reachable = reachable_nodes(model);
+        let missing = reachable.iter().filter(|&&n| matches!(model.nodes[n].op, Op::Foreign { .. }));
+        let missing = missing.map(|&n| format!("{}: no such operator", model.node_label(n))).collect::<Vec<_>>();
+        match missing.is_empty() {
+            true => Ok(Box::new(Interpreter { model: model.clone(), weights: RefCell::default() })),
+            false => Err(Error::Unsupported(missing)),
+        }
+    }
+}
+
+fn reachable_nodes(model: &Model) -> Vec<NodeId> {
+    let mut out = model.nodes_in(model.main);
+    let mut seen = std::collections::HashSet::new();
+    let mut at = 0;
+    while at < out.len() {
+        if let Op::Call(f) = model.nodes[out[at]].op
+            && seen.insert(f)
+        {
+            out.extend(model.nodes_in(model.functions[f].region));
+        }
+        at += 1;
+    }
+    out
+}
+
+/// Calls nested deeper than this are refused: a function may call itself only by mistake.
+const MAX_DEPTH: usize = 64;
+
+struct Interpreter {
+    model: Model,
+    weights: RefCell<HashMap<ValueId, Value>>,
+}
+
+impl Running for Interpreter {
+    fn run(&mut self, inputs: &[Value], watch: Watch) -> Result<Vec<Value>> {
+        bind(&self.model, inputs)?;
+        let watch = RefCell::new(watch);
+        let frame = Frame { machine: self, parent: None, values: RefCell::default(), call: None, depth: 0 };
+        frame.run(self.model.main, inputs, &mut |v, x| (*watch.borrow_mut())(v, x))
+    }
+}
+
+/// The values of one region while it runs; values of outer regions are found through `parent`.
+struct Frame<'a> {
+    machine: &'a Interpreter,
+    parent: Option<&'a Frame<'a>>,
+    values: RefCell<HashMap<ValueId, Value>>,
+    /// Attributes of the function call whose body runs.
+    call: Option<(&'a Attrs, &'a Attrs)>,
+    depth: usize,
+}
+
+impl Frame<'_> {
+    fn get(&self, id: ValueId) -> Result<Value> {
+        if let Some(v) = self.values.borrow().get(&id) {
+            return Ok(v.clone());
+        }
+        if let Def::Weight(_, w) = &self.machine.model.values[id].def {
+            if let Some(v) = self.machine.weights.borrow().get(&id) {
+                return Ok(v.clone());
+            }
+            let fail = |source| Error::Weight { tensor: self.machine.model.values[id].name.clone(), source };
+            let v = Value::Tensor(materialize(w, &Operators, &Budget::unlimited()).map_err(fail)?);
+            self.machine.weights.borrow_mut().insert(id, v.clone());
+            return Ok(v);
+        }
+        match self.parent {
+            Some(p) => p.get(id),
+            None => {
+                Err(Error::Model(format!("value {:?} is used before it is made", self.machine.model.values[id].name)))
+            }
+        }
+    }
+
+    fn run(&self, region: RegionId, inputs: &[Value], watch: &mut dyn FnMut(ValueId, &Value)) -> Result<Vec<Value>> {
+        let r = &self.machine.model.regions[region];
+        for (&p, v) in r.params.iter().zip(inputs) {
+            self.values.borrow_mut().insert(p, v.clone());
+            watch(p, v);
+        }
+        let last = last_uses(&self.machine.model, region);
+        for &n in &r.body {
+            let node = &self.machine.model.nodes[n];
+            let results = self.node(n, node)?;
+            for (&slot, value) in node.outputs.iter().zip(results) {
+                if let Some(id) = slot {
+                    watch(id, &value);
+                    self.values.borrow_mut().insert(id, value);
+                }
+            }
+            for v in last.get(&n).into_iter().flatten() {
+                self.values.borrow_mut().remove(v);
+            }
+        }
+        r.results.iter().map(|&v| self.get(v)).collect()
+    }
+
+    fn node(&self, id: NodeId, node: &Node) -> Result<Vec<Value>> {
+        let inputs = node.inputs.iter().map(|v| v.map(|v| self.get(v)).transpose()).collect::<Result<Vec<_>>>()?;
+        let inputs = inputs.iter().map(Option::as_ref).collect::<Vec<_>>();
+        let fail = |source| Error::Node { node: self.machine.model.node_label(id), source };
+        let attrs = self.resolve(&node.attrs).map_err(fail)?;
+        let results = match &node.op {
+            Op::Known(def) => {
+                let bodies = Bodies { frame: self, node };
+                let cx = EvalCx {
+                    attrs: AttrView::new(def, &attrs),
+                    outputs: node.outputs.len(),
+                    regions: (!node.regions.is_empty()).then_some(&bodies as &dyn RunRegion),
+                    evaluator: &Operators,
+                };
+                (def.eval)(&cx, &inputs).map_err(fail)?
+            }
+            Op::Call(f) => {
+                if self.depth >= MAX_DEPTH {
+                    return Err(fail(OpError::invalid("functions call each other more than 64 deep")));
+                }
+                let f = &self.machine.model.functions[*f];
+                let inner = Frame {
+                    machine: self.machine,
+                    parent: None,
+                    values: RefCell::default(),
+                    call: Some((&attrs, &f.defaults)),
+                    depth: self.depth + 1,
+                };
+                let missing = || fail(OpError::unsupported("a function called with an absent input"));
+                let args = inputs.iter().map(|v| v.cloned().ok_or_else(missing)).collect::<Result<Vec<_>>>()?;
+                inner.run(f.region, &args, &mut |_, _| {})?
+            }
+            Op::Foreign { .. } => return Err(fail(OpError::unsupported("no such operator"))),
+        };
+        let wanted = node.outputs.iter().rposition(Option::is_some).map_or(0, |i| i + 1);
+        match results.len() < wanted {
+            true => Err(fail(OpError::invalid(format!("{} outputs made, {wanted} are wanted", results.len())))),
+            false => Ok(results),
+        }
+    }
+
+    /// Replaces references to the attributes of the enclosing function call.
+    fn resolve(&self, attrs: &Attrs) -> OpResult<Attrs> {
+        let mut out = Attrs::new();
+        for (name, value) in attrs.iter() {
+            match value {
+                Attr::Ref(source, _) => {
+                    let frames = std::iter::successors(Some(self), |f| f.parent);
+                    let call = frames.filter_map(|f| f.call).next();
+                    let found = call.and_then(|(given, defaults)| given.get(source).or_else(|| defaults.get(source)));
+                    if let Some(found) = found {
+                        out.set(name, found.clone());
+                    }
+                }
+                other => out.set(name, other.clone()),
+            }
+        }
+        Ok(out)
+    }
+}
+
+struct Bodies<'a> {
+    frame: &'a Frame<'a>,
+    node: &'a Node,
+}
+
+impl RunRegion for Bodies<'_> {
+    fn run(&self, name: &str, args: &[Value]) -> OpResult<Vec<Value>> {
+        let region = self.node.region(name).ok_or_else(|| OpError::invalid(format!("body {name} is missing")))?;
+        let expected = self.frame.machine.model.regions[region].params.len();
+        if expected != args.len() {
+            return Err(OpError::invalid(format!("body {name} takes {expected} inputs, {} given", args.len())));
+        }
+        let inner = Frame {
+            machine: self.frame.machine,
+            parent: Some(self.frame),
+            values: RefCell::default(),
+            call: None,
+            depth: self.frame.depth,
+        };
+        inner.run(region, args, &mut |_, _| {}).map_err(|e| match e {
+            Error::Node { node, source } => OpError::invalid(format!("in body {name}, node {node}: {source}")),
+            other => OpError::invalid(format!("in body {name}: {other}")),
+        })
+    }
+}
+
+/// For each node of a region, the values that nothing needs after it.
+fn last_uses(model: &Model, region: RegionId) -> HashMap<NodeId, Vec<ValueId>> {
+    let r = &model.regions[region];
+    let mut last = HashMap::new();
+    for &n in &r.body {
+        let node = &model.nodes[n];
+        let inner = node.regions.iter().flat_map(|(_, b)| model.captures(*b));
+        for v in node.inputs.iter().flatten().copied().chain(inner).chain(node.outputs.iter().flatten().copied()) {
+            last.insert(v, n);
+        }
+    }
+    let mut out = HashMap::<_, Vec<_>>::new();
+    for (v, n) in last {
+        if !r.results.contains(&v) && !matches!(model.values[v].def, Def::Weight(..)) {
+            out.entry(n).or_default().push(v);
+        }
+    }
+    out
+}
+
+/// Runs hub operators by name for lazy weights: the text is `Name() {attr = value}` as [`modelsmith_ir`] prints it,
+/// limited to integer, integer-list and element-type attributes.
+pub struct Operators;
+
+impl Evaluator for Operators {
+    fn eval(&self, op: &str, inputs: &[Tensor]) -> modelsmith_tensor::Result<Tensor> {
+        let fail = |message: String| modelsmith_tensor::Error::Eval { op: op.into(), message };
+        let (name, attrs) = parse_call(op).ok_or_else(|| fail("the text is not a call".into()))?;
+        let def = crate::all().get("", &name).ok_or_else(|| fail("no such operator".into()))?;
+        let values = inputs.iter().cloned().map(Value::Tensor).collect::<Vec<_>>();
+        let cx = EvalCx { attrs: AttrView::new(def, &attrs), outputs: 1, regions: None, evaluator: self };
+        let refs = values.iter().map(Some).collect::<Vec<_>>();
+        let mut out = (def.eval)(&cx, &refs).map_err(|e| fail(e.to_string()))?;
+        match out.is_empty() {
+            true => Err(fail("no result".into())),
+            false => Ok(out.swap_remove(0).tensor()?.clone()),
+        }
+    }
+}
+
+fn parse_call(text: &str) -> Option<(String, Attrs)> {
+    let (name, rest) = text.split_once("()")?;
+    let mut attrs = Attrs::new();
+    let mut rest = rest.trim().strip_prefix('{').and_then(|r| r.strip_suffix('}')).unwrap_or("").trim();
+    while !rest.is_empty() {
+        let (key, after) = rest.split_once('=')?;
+        let after = after.trim_start();
+        let end = match after.strip_prefix('[') {
+            Some(list) => list.find(']')? + 2,
+            None => after.find(',').unwrap_or(after.len()),
+        };
+        let (value, tail) = after.split_at_checked(end)?;
+        let value = value.trim();
+        match (value.strip_prefix('['), modelsmith_tensor::DType::parse(value)) {
+            (Some(list), _) => {
+                let numbers = list.trim_end_matches(']').split(',').map(str::trim).filter(|s| !s.is_empty());
+                attrs.set(key.trim(), numbers.map(|s| s.parse().ok()).collect::<Option<Vec<i64>>>()?);
+            }
+            (None, Some(dtype)) => attrs.set(key.trim(), dtype),
+            (None, None) => attrs.set(key.trim(), value.parse::<i64>().ok()?),
+        }
+        rest = tail.trim_start().trim_start_matches(',').trim_start();
+    }
+    Some((name.trim().into(), attrs))
+}

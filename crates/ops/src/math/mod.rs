@@ -1,0 +1,5 @@
+//! Operators of the family `math`.
+// Written by `cargo xtask gen`; do not edit.
+
+pub mod abs;
+pub mod add;

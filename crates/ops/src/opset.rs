@@ -1,0 +1,181 @@
+//! Moving a model between the opsets of its file and the hub, by the histories of the operators.
+
+use crate::all;
+use modelsmith_base::{Diagnostic, Place, Severity};
+use modelsmith_ir::{Adapt, AdaptCx, Builder, HUB_OPSET, Model, NodeId, Op, OpDef, OpSetImport, RegionId, Stage};
+
+/// Newest version of each domain that this program reads.
+fn newest(domain: &str) -> u32 {
+    match domain {
+        "" | "ai.onnx" => HUB_OPSET,
+        "ai.onnx.ml" => 6,
+        _ => u32::MAX,
+    }
+}
+
+fn diagnose(model: &Model, node: NodeId, code: &'static str, message: String) -> Diagnostic {
+    Diagnostic::new(Severity::Warning, code, message).at(Place::node(model.node_label(node)))
+}
+
+fn all_nodes(model: &Model) -> Vec<(RegionId, NodeId)> {
+    let regions = model.regions.iter();
+    regions.flat_map(|(r, region)| region.body.iter().map(move |&n| (r, n))).collect()
+}
+
+/// Takes every foreign node that the hub knows to `HUB_OPSET`. What it cannot take stays foreign and is reported.
+pub fn upgrade(model: &mut Model) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for (region, node) in all_nodes(model) {
+        let Op::Foreign { domain, name, version } = model.nodes[node].op.clone() else { continue };
+        let Some(def) = all().get(&domain, &name) else {
+            let message = format!("operator {name} of domain {domain:?} is not known; the node is kept as it is");
+            found.push(diagnose(model, node, "op.unknown", message));
+            continue;
+        };
+        let problem = match def.version_at(version) {
+            _ if version > newest(&domain) => Some(format!("opset {version} is newer than this program knows")),
+            None => Some(format!("{name} does not exist at opset {version}, it begins at {}", first_version(def))),
+            Some(from) => {
+                climb(model, region, node, def, from).err().map(|e| format!("{name} at opset {version}: {e}"))
+            }
+        };
+        match problem {
+            Some(message) => found.push(diagnose(model, node, "op.upgrade", message)),
+            None => model.nodes[node].op = Op::Known(def),
+        }
+        if def.ends.is_some() && model.nodes[node].known().is_some() {
+            found.extend(replace(model, region, node, def).err().map(|e| diagnose(model, node, "op.upgrade", e)));
+        }
+    }
+    model.stage = Stage::Hub;
+    found
+}
+
+fn first_version(def: &OpDef) -> u32 {
+    def.history.first().map_or(def.since, |p| p.since)
+}
+
+fn climb(model: &mut Model, region: RegionId, node: NodeId, def: &OpDef, from: u32) -> Result<(), String> {
+    for past in def.history.iter().filter(|p| p.since >= from) {
+        step(model, region, node, past.up)?;
+    }
+    Ok(())
+}
+
+fn step(model: &mut Model, region: RegionId, node: NodeId, adapt: Adapt) -> Result<(), String> {
+    match adapt {
+        Adapt::Compatible => Ok(()),
+        Adapt::Unsupported(why) => Err(why.into()),
+        Adapt::Rewrite(f) => f(&mut AdaptCx { model, ops: all(), region, node }).map_err(|e| e.to_string()),
+    }
+}
+
+/// Puts the decomposition of a node in its place.
+///
+/// # Errors
+/// When the operator has none, or it fails on this node.
+pub fn replace(model: &mut Model, region: RegionId, node: NodeId, def: &OpDef) -> Result<(), String> {
+    let decompose = def.decompose.ok_or_else(|| format!("{} has no decomposition", def.name))?;
+    let at = model.regions[region].body.iter().position(|&n| n == node).ok_or("the node is in no region")?;
+    let mut origin = model.nodes[node].origin.clone();
+    origin.sources.push(model.nodes[node].name.clone());
+    let mut builder = Builder::new(model, all(), region, at).with_origin(origin);
+    let new = decompose(&mut builder, node).map_err(|e| e.to_string())?;
+    let mut edit = modelsmith_ir::Edit::new(model);
+    let old = edit.model().nodes[node].outputs.clone();
+    for (old, new) in old.into_iter().zip(new) {
+        if let Some(old) = old {
+            let v = &edit.model().values[old];
+            let (name, ty) = (v.name.clone(), v.ty.clone());
+            edit.replace_uses(old, new);
+            let made = &mut edit.model_mut().values[new];
+            made.ty = made.ty.meet(&ty);
+            if made.name.is_empty() {
+                made.name = name;
+            }
+        }
+    }
+    edit.remove(node);
+    Ok(())
+}
+
+/// Takes every hub node down to the version that `target` imports for its domain, in place: afterwards all nodes are
+/// foreign. Operators younger than the target are decomposed.
+///
+/// # Errors
+/// One diagnostic for each node that the target cannot say.
+pub fn downgrade(model: &mut Model, target: &[OpSetImport]) -> Result<(), Vec<Diagnostic>> {
+    let mut found = Vec::new();
+    // Adapters and decompositions insert hub nodes, which the next round takes down.
+    for _ in 0..16 {
+        let work = all_nodes(model).into_iter().filter(|&(_, n)| model.nodes[n].known().is_some()).collect::<Vec<_>>();
+        if work.is_empty() || !found.is_empty() {
+            break;
+        }
+        for (region, node) in work {
+            let Some(def) = model.nodes[node].known() else { continue };
+            if let Err(message) = lower_node(model, region, node, def, target) {
+                let d = Diagnostic::new(Severity::Error, "op.downgrade", message);
+                found.push(d.at(Place::node(model.node_label(node))));
+            }
+        }
+    }
+    match found.is_empty() {
+        true => Ok(()),
+        false => Err(found),
+    }
+}
+
+fn lower_node(
+    model: &mut Model,
+    region: RegionId,
+    node: NodeId,
+    def: &'static OpDef,
+    target: &[OpSetImport],
+) -> Result<(), String> {
+    let same = |d: &str| d == def.domain || (def.domain.is_empty() && d == "ai.onnx");
+    let version = target.iter().find(|o| same(&o.domain)).map(|o| o.version);
+    let version = version.ok_or_else(|| format!("the target imports no opset of domain {:?}", def.domain))?;
+    let alive = def.ends.is_none_or(|end| version < end);
+    let Some(to) = def.version_at(version).filter(|_| alive) else {
+        return replace(model, region, node, def)
+            .map_err(|e| format!("{} begins at opset {}, the target is {version}: {e}", def.name, first_version(def)));
+    };
+    for past in def.history.iter().rev().filter(|p| p.since >= to) {
+        step(model, region, node, past.down).map_err(|e| format!("{} at opset {version}: {e}", def.name))?;
+    }
+    check_types(model, node, def, version)?;
+    let (domain, name) = (def.domain.into(), def.name.into());
+    model.nodes[node].op = Op::Foreign { domain, name, version };
+    Ok(())
+}
+
+fn check_types(model: &Model, node: NodeId, def: &OpDef, version: u32) -> Result<(), String> {
+    let Some(schema) = def.schema_at(version) else { return Ok(()) };
+    let n = &model.nodes[node];
+    for (i, v) in n.inputs.iter().enumerate() {
+        let Some(dtype) = v.and_then(|v| model.ty(v).dtype()) else { continue };
+        let allowed = schema.input(i).and_then(|p| schema.allowed(p.ty));
+        if allowed.is_some_and(|set| !set.has(dtype)) {
+            return Err(format!("{} takes no {dtype} at opset {version} (input {i})", def.name));
+        }
+    }
+    let known = |name: &str| schema.attrs.iter().any(|a| a.name == name);
+    match n.attrs.iter().find(|(name, _)| !known(name) && !is_default(def, name, &n.attrs)) {
+        Some((name, _)) => Err(format!("{} has no attribute {name} at opset {version}", def.name)),
+        None => Ok(()),
+    }
+}
+
+/// True when the attribute says no more than its absence would.
+fn is_default(def: &OpDef, name: &str, attrs: &modelsmith_ir::Attrs) -> bool {
+    use modelsmith_ir::{Attr, Default};
+    let default = def.schema.attrs.iter().find(|a| a.name == name).map(|a| &a.default);
+    match (attrs.get(name), default) {
+        (Some(Attr::Int(a)), Some(Default::Int(b))) => a == b,
+        (Some(Attr::Float(a)), Some(Default::Float(b))) => a == b,
+        (Some(Attr::String(a)), Some(Default::String(b))) => a == b,
+        (Some(Attr::Ints(a)), Some(Default::Ints(b))) => a == b,
+        _ => false,
+    }
+}

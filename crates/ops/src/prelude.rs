@@ -1,0 +1,12 @@
+//! What an operator's file needs.
+
+pub use crate::elementwise;
+pub use crate::legacy;
+pub use crate::shapes;
+pub use crate::typesets::*;
+pub use modelsmith_ir::{
+    Adapt, AdaptCx, Attr, AttrDef, AttrKind, AttrView, Attrs, Builder, Dim, EvalCx, Fact, Flags, InferCx, NodeId,
+    OpDef, OpError, OpResult, Param, Past, Samples, Schema, SymTensor, TensorType, Type, TypeSet, ValueId, types_of,
+};
+pub use modelsmith_tensor::DType::{self, *};
+pub use modelsmith_tensor::{Tensor, Value, contract, index};
