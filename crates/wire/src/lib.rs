@@ -1,1 +1,25 @@
-//! Containers without model knowledge: the protobuf wire format.
+//! Containers without model knowledge: the protobuf wire format ([`proto`]) and zip archives ([`zip`]).
+//!
+//! Readers work on a slice of untrusted bytes and copy nothing; every error names a byte offset of the file. Writers
+//! compute lengths first and leave holes for payloads that are streamed in later, so a file larger than memory can
+//! be written.
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::as_conversions,
+        clippy::panic,
+        clippy::unreachable
+    )
+)]
+
+pub mod proto;
+pub mod zip;
+
+/// A length or index as a file offset.
+pub(crate) fn wide(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}
