@@ -1,6 +1,7 @@
 //! Chores of the repository: generated module lists, tidiness checks, conformance, benchmarks.
 
 mod r#gen;
+mod tidy;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,7 +12,8 @@ fn root() -> PathBuf {
 }
 
 const HELP: &str = "usage: cargo xtask COMMAND
-  gen [--check]   write the module lists and the operator table, or fail if they are not as written";
+  gen [--check]   write the module lists and the operator table, or fail if they are not as written
+  tidy            import layers, sizes of files and functions, names, leftovers";
 
 fn main() -> ExitCode {
     let args = std::env::args().skip(1).collect::<Vec<_>>();
@@ -19,6 +21,10 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["gen"] => r#gen::write(&root()),
         ["gen", "--check"] => r#gen::check(&root()),
+        ["tidy"] => tidy::findings(&root()).and_then(|found| match found.is_empty() {
+            true => Ok(()),
+            false => Err(found.join("\n")),
+        }),
         _ => Err(HELP.into()),
     };
     match outcome {
