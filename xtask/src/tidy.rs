@@ -15,7 +15,9 @@ type Rows = BTreeMap<String, Vec<String>>;
 
 /// Everything that is wrong, one line each.
 pub fn findings(root: &Path) -> Result<Vec<String>, String> {
-    let mut out = layers(root)?;
+    let meta = metadata(root)?;
+    let mut out = layers(root, &meta)?;
+    out.extend(reasons(root, &meta)?);
     let exempt = exemptions(root)?;
     for path in sources(root)? {
         let text = fs::read_to_string(root.join(&path)).map_err(|e| format!("{}: {e}", path.display()))?;
@@ -27,33 +29,47 @@ pub fn findings(root: &Path) -> Result<Vec<String>, String> {
     Ok(out)
 }
 
-/// Reads `layers.toml` and `cargo metadata` and lists the imports that no row allows.
-fn layers(root: &Path) -> Result<Vec<String>, String> {
+fn metadata(root: &Path) -> Result<Json, String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let args = ["metadata", "--no-deps", "--format-version", "1", "--offline"];
+    let run = Command::new(cargo).args(args).current_dir(root).output().map_err(|e| format!("cargo metadata: {e}"))?;
+    serde_json::from_slice(&run.stdout).map_err(|e| format!("cargo metadata: {e}"))
+}
+
+fn dependencies(meta: &Json) -> impl Iterator<Item = (&str, &Json)> {
+    let packages = meta["packages"].as_array().into_iter().flatten();
+    packages.flat_map(|p| {
+        let name = p["name"].as_str().unwrap_or_default();
+        p["dependencies"].as_array().into_iter().flatten().map(move |d| (name, d))
+    })
+}
+
+fn is_ours(package: &str) -> bool {
+    package == "modelsmith" || package.starts_with("modelsmith-")
+}
+
+/// Direct dependencies for which `deny.toml` gives no reason.
+fn reasons(root: &Path, meta: &Json) -> Result<Vec<String>, String> {
+    let text = fs::read_to_string(root.join("deny.toml")).map_err(|e| format!("deny.toml: {e}"))?;
+    let used = dependencies(meta).filter_map(|(_, d)| d["name"].as_str()).filter(|n| !is_ours(n));
+    let missing = used.filter(|n| !text.contains(&format!("# reason {n}: "))).collect::<BTreeSet<_>>();
+    Ok(missing.into_iter().map(|n| format!("deny.toml gives no reason for {n}")).collect())
+}
+
+/// Reads `layers.toml` and lists the imports that no row allows.
+fn layers(root: &Path, meta: &Json) -> Result<Vec<String>, String> {
     let text = fs::read_to_string(root.join("layers.toml")).map_err(|e| format!("layers.toml: {e}"))?;
     let rows = toml::from_str::<Rows>(&text).map_err(|e| format!("layers.toml: {e}"))?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let run = Command::new(cargo)
-        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
-        .current_dir(root)
-        .output();
-    let run = run.map_err(|e| format!("cargo metadata: {e}"))?;
-    let meta: Json = serde_json::from_slice(&run.stdout).map_err(|e| format!("cargo metadata: {e}"))?;
     let mut out = Vec::new();
-    for package in meta["packages"].as_array().into_iter().flatten() {
-        let name = room(package["name"].as_str().unwrap_or_default());
+    for (package, dependency) in dependencies(meta) {
+        let (name, target) = (room(package), dependency["name"].as_str().unwrap_or_default());
         let Some(allowed) = reachable(&rows, &name) else {
             out.push(format!("layers.toml has no row for {name}"));
             continue;
         };
-        for dependency in package["dependencies"].as_array().into_iter().flatten() {
-            let target = dependency["name"].as_str().unwrap_or_default();
-            let ours = target == "modelsmith" || target.starts_with("modelsmith-");
-            let dev = dependency["kind"].as_str() == Some("dev");
-            let target = room(target);
-            let testing = dev && (target == "testkit" || rows.contains_key(&target));
-            if ours && !testing && !allowed.contains(&target) && !allowed.contains("*") {
-                out.push(format!("{name} may not import {target} (layers.toml)"));
-            }
+        let (target, ours, dev) = (room(target), is_ours(target), dependency["kind"].as_str() == Some("dev"));
+        if ours && !dev && !allowed.contains(&target) && !allowed.contains("*") {
+            out.push(format!("{name} may not import {target} (layers.toml)"));
         }
     }
     Ok(out)
