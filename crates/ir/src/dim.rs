@@ -116,7 +116,7 @@ impl Dim {
         let (product, &c) = by.iter().next().filter(|_| by.len() == 1)?;
         let mut out = Terms::new();
         for (p, &k) in &self.terms()? {
-            if k % c != 0 {
+            if k.checked_rem(c)? != 0 {
                 return None;
             }
             let mut left = p.clone();

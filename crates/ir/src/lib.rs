@@ -15,6 +15,7 @@ mod opdef;
 mod opset;
 mod run;
 mod samples;
+pub mod text;
 mod types;
 
 pub use attr::{Attr, AttrKind, AttrView, Attrs, code_of_dtype, dtype_of_code};
