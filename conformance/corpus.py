@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""Every ONNX file of a folder on the same random inputs in ONNX Runtime and in modelsmith.
+
+usage: corpus.py BINARY FOLDER [--backend cpu,reference] [--table FILE.md] [--match TEXT]
+ONNX Runtime is the judge: a file that it loads and runs must be inspected, run and agree (rtol 1e-3, atol 1e-5 of the
+largest value of the output). Files that come with inputs and outputs (NAME__test_data_set_K__input_0.pb, NAME__io.npz) are
+compared with those too. conformance/corpus.toml lists what cannot run, each with its reason; an unlisted failure, and a
+listed file that runs, make the exit code 1.
+"""
+import argparse, glob, os, subprocess, sys, tempfile, tomllib, warnings
+
+warnings.filterwarnings("ignore")
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+KINDS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16, "tensor(int64)": np.int64,
+         "tensor(int32)": np.int32, "tensor(int16)": np.int16, "tensor(int8)": np.int8, "tensor(uint8)": np.uint8,
+         "tensor(uint16)": np.uint16, "tensor(uint32)": np.uint32, "tensor(uint64)": np.uint64, "tensor(bool)": np.bool_}
+
+
+def draw(rng, info, attempt):
+    """A value for one input; later attempts use larger free dimensions and other integers."""
+    free = [1, 2, 8, 512][attempt % 4]
+    shape = [d if isinstance(d, int) and d >= 0 else free for d in (info.shape or [])]
+    if info.type == "tensor(string)":
+        return np.array(["monday", "tuesday", "Wednesday"] * (int(np.prod(shape)) // 3 + 1), dtype=object)[: int(np.prod(shape))].reshape(shape)
+    if info.type not in KINDS:
+        return None
+    kind = KINDS[info.type]
+    if np.issubdtype(kind, np.floating):
+        return rng.standard_normal(shape).astype(kind)
+    if kind is np.bool_:
+        return rng.integers(0, 2, shape).astype(bool)
+    if info.name == "sr":
+        return np.full(shape, 16000, dtype=kind)
+    return rng.integers(0, 2 if attempt < 4 else 8, shape).astype(kind)
+
+
+def judge(path):
+    """(inputs, outputs) by ONNX Runtime, or the reason why it has none."""
+    import onnxruntime as rt
+
+    options = rt.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = rt.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        return None, "not loaded by ONNX Runtime: " + str(error).splitlines()[0][:100]
+    last = ""
+    for attempt in range(8):
+        rng = np.random.default_rng(attempt)
+        feed = {i.name: draw(rng, i, attempt) for i in session.get_inputs()}
+        if any(v is None for v in feed.values()):
+            return None, "inputs that are not tensors: not run here"
+        try:
+            outputs = session.run(None, feed)
+        except Exception as error:
+            last = str(error).splitlines()[0][:100]
+            continue
+        if any(isinstance(o, np.ndarray) and o.dtype.kind == "f" and not np.isfinite(o).all() for o in outputs) and attempt < 7:
+            continue
+        return (list(feed.values()), outputs, [o.type for o in session.get_outputs()]), None
+    return None, "not run by ONNX Runtime: " + last
+
+
+def save(folder, kind, values):
+    for k, v in enumerate(values):
+        if isinstance(v, list):
+            if v and isinstance(v[0], dict):
+                return False  # maps have no test-data form
+            proto = numpy_helper.from_list([np.asarray(x) for x in v])
+        else:
+            proto = numpy_helper.from_array(np.asarray(v))
+        open(f"{folder}/{kind}_{k}.pb", "wb").write(proto.SerializeToString())
+    return True
+
+
+def call(args):
+    done = subprocess.run(args, capture_output=True, text=True, timeout=120)
+    lines = [x for x in (done.stderr + done.stdout).splitlines() if x.strip()]
+    return done.returncode, (lines[-1][:140] if lines else "")
+
+
+def recorded(path):
+    """Folders of inputs and outputs that came with the file, written as test data."""
+    stem = path[: -len(".onnx")]
+    base = stem[: -len("__model")] if stem.endswith("__model") else stem
+    sets = {}
+    for pb in glob.glob(glob.escape(base) + "__test_data_set_*__*.pb"):
+        k, name = pb[len(base) + 2 :].split("__")
+        sets.setdefault(k, {})[name] = open(pb, "rb").read()
+    for k, files in sorted(sets.items()):
+        if any(n.startswith("output_") for n in files):
+            folder = tempfile.mkdtemp()
+            for name, data in files.items():
+                open(f"{folder}/{name}", "wb").write(data)
+            yield k, folder
+    if os.path.exists(base + "__io.npz"):
+        data = np.load(base + "__io.npz", allow_pickle=False)
+        graph = onnx.load(path, load_external_data=False).graph
+        weights = {w.name for w in graph.initializer}
+        inputs = [i.name for i in graph.input if i.name not in weights]
+        outputs = [o.name for o in graph.output]
+        if all(n in data for n in inputs + outputs):
+            folder = tempfile.mkdtemp()
+            save(folder, "input", [data[n] for n in inputs])
+            save(folder, "output", [data[n] for n in outputs])
+            yield "io.npz", folder
+
+
+def check(binary, path, backends):
+    """Rows (what, outcome) and the first failure."""
+    code, text = call([binary, "inspect", path])
+    if code != 0:
+        return "inspect", f"exit {code}: {text}"
+    runs = [(k, d, ["--rtol", "1e-3", "--atol", "1e-5"]) for k, d in recorded(path)]
+    found, why = judge(path)
+    if found:
+        folder = tempfile.mkdtemp()
+        if save(folder, "input", found[0]) and save(folder, "output", found[1]):
+            largest = max([float(np.abs(o).max()) for o in found[1] if isinstance(o, np.ndarray) and o.dtype.kind == "f" and o.size and np.isfinite(o).all()] or [0.0])
+            runs.append(("ONNX Runtime", folder, ["--rtol", "1e-3", "--atol", str(max(1e-7, 1e-5 * largest))]))
+        else:
+            why = "outputs are maps, which test data cannot hold"
+    for what, folder, tolerance in runs:
+        for backend in backends:
+            code, text = call([binary, "run", path, "--test-data", folder, "--backend", backend] + tolerance)
+            if code != 0:
+                return f"{what} on {backend}", f"exit {code}: {text}"
+    return (None, "agrees with " + " and ".join(w for w, _, _ in runs)) if runs else (None, "inspected; " + why)
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("binary"); ap.add_argument("folder"); ap.add_argument("--backend", default="cpu,reference")
+    ap.add_argument("--table"); ap.add_argument("--match", default="")
+    args = ap.parse_args()
+    listed = tomllib.load(open(f"{HERE}/corpus.toml", "rb"))["failures"] if os.path.exists(f"{HERE}/corpus.toml") else {}
+    rows, wrong = [], 0
+    for path in sorted(p for p in glob.glob(f"{args.folder}/*.onnx") if args.match in p):
+        name = os.path.basename(path)
+        try:
+            where, outcome = check(args.binary, path, args.backend.split(","))
+        except subprocess.TimeoutExpired:
+            where, outcome = "run", "over 120 s"
+        if where and name in listed:
+            outcome = f"{where}: {listed[name]}"
+        elif where or name in listed:
+            wrong += 1
+            outcome = f"FAILED {where}: {outcome}" if where else "runs, but is listed as a failure"
+        rows.append((name, outcome))
+        print(f"{name}: {outcome}", flush=True)
+    if args.table:
+        with open(args.table, "w") as out:
+            out.write("| file | outcome |\n|---|---|\n" + "".join(f"| {n} | {o} |\n" for n, o in rows))
+    print(f"{len(rows) - wrong} passed, {wrong} failed")
+    sys.exit(1 if wrong or not rows else 0)
+
+
+main()
