@@ -92,10 +92,7 @@ pub fn binary(
     int: impl Fn(i64, i64) -> i64,
     uint: impl Fn(u64, u64) -> u64,
 ) -> OpResult<Vec<Value>> {
-    let (a, b) = (operand(inputs, 0)?, operand(inputs, 1)?);
-    if a.dtype() != b.dtype() {
-        return Err(OpError::invalid(format!("operands of types {} and {}", a.dtype(), b.dtype())));
-    }
+    let (a, b) = same_typed(inputs)?;
     let (shape, at) = pairs(a, b)?;
     let dtype = a.dtype();
     let out = if dtype.is_float() {
@@ -116,10 +113,7 @@ pub fn binary(
 /// # Errors
 /// When the types differ or the shapes do not broadcast.
 pub fn compare(inputs: &[Option<&Value>], holds: impl Fn(std::cmp::Ordering) -> bool) -> OpResult<Vec<Value>> {
-    let (a, b) = (operand(inputs, 0)?, operand(inputs, 1)?);
-    if a.dtype() != b.dtype() {
-        return Err(OpError::invalid(format!("operands of types {} and {}", a.dtype(), b.dtype())));
-    }
+    let (a, b) = same_typed(inputs)?;
     let (shape, at) = pairs(a, b)?;
     let out = if let (Ok(x), Ok(y)) = (a.strings(), b.strings()) {
         at.iter().map(|&(i, j)| holds(x[i].cmp(&y[j]))).collect()
@@ -134,6 +128,54 @@ pub fn compare(inputs: &[Option<&Value>], holds: impl Fn(std::cmp::Ordering) -> 
         at.iter().map(|&(i, j)| holds(x[i].cmp(&y[j]))).collect()
     };
     Ok(vec![Tensor::from_bools(&shape, out)?.into()])
+}
+
+/// `f(a, b)` over the broadcast of inputs 0 and 1, integers of one type, on sign- or zero-extended bits.
+///
+/// # Errors
+/// When the types differ or are not integers, or the shapes do not broadcast.
+pub fn integers(inputs: &[Option<&Value>], f: impl Fn(i64, i64) -> i64) -> OpResult<Vec<Value>> {
+    let (a, b) = same_typed(inputs)?;
+    let (shape, at) = pairs(a, b)?;
+    let (x, y) = (a.to_i64s()?, b.to_i64s()?);
+    let out = at.iter().map(|&(i, j)| f(x[i], y[j])).collect::<Vec<_>>();
+    Ok(vec![Tensor::from_i64s(a.dtype(), &shape, &out)?.into()])
+}
+
+/// `f(a, b)` over the broadcast of inputs 0 and 1, both booleans.
+///
+/// # Errors
+/// When the types are others or the shapes do not broadcast.
+pub fn logical(inputs: &[Option<&Value>], f: impl Fn(bool, bool) -> bool) -> OpResult<Vec<Value>> {
+    let (a, b) = (operand(inputs, 0)?, operand(inputs, 1)?);
+    let (shape, at) = pairs(a, b)?;
+    let (x, y) = (a.to_bools()?, b.to_bools()?);
+    Ok(vec![Tensor::from_bools(&shape, at.iter().map(|&(i, j)| f(x[i], y[j])).collect())?.into()])
+}
+
+/// Inputs 0 and 1, which must be of one type.
+///
+/// # Errors
+/// When one is absent or the types differ.
+pub fn same_typed<'a>(inputs: &[Option<&'a Value>]) -> OpResult<(&'a Tensor, &'a Tensor)> {
+    let (a, b) = (operand(inputs, 0)?, operand(inputs, 1)?);
+    match a.dtype() == b.dtype() {
+        true => Ok((a, b)),
+        false => Err(OpError::invalid(format!("operands of types {} and {}", a.dtype(), b.dtype()))),
+    }
+}
+
+/// Fails when input 1 holds an integer zero, by which nothing can be divided.
+///
+/// # Errors
+/// Then, and when it is absent.
+pub fn refuse_zero_divisor(inputs: &[Option<&Value>]) -> OpResult<()> {
+    let b = operand(inputs, 1)?;
+    let empty = operand(inputs, 0)?.is_empty();
+    match !empty && b.dtype().is_int() && b.to_i64s()?.contains(&0) {
+        true => Err(OpError::invalid("division by the integer zero")),
+        false => Ok(()),
+    }
 }
 
 /// Samples of a unary operator: every allowed type of `set` at one shape, every shape at `f32`, and special values.
@@ -157,7 +199,7 @@ pub fn unary_samples(s: &mut Samples, set: TypeSet, lo: f64, hi: f64) {
 pub fn binary_samples(s: &mut Samples, set: TypeSet) {
     for dtype in set.dtypes() {
         let a = s.any(dtype, &[3, 4]);
-        let b = if dtype.is_int() { s.ints(dtype, &[4], 1, 1) } else { s.any(dtype, &[4]) };
+        let b = if dtype.is_int() { s.ints(dtype, &[4], 1, 3) } else { s.any(dtype, &[4]) };
         s.case().input(a).input(b).add();
     }
     let base = set.dtypes().find(|d| *d == F32).or_else(|| set.dtypes().next());

@@ -1,7 +1,7 @@
 //! Adapters that many operators share: forms of opset 1 to 6.
 
 use crate::prelude::*;
-use modelsmith_ir::Attr as A;
+use modelsmith_ir::{Attr as A, Def};
 
 /// Opset 1 wrote `consumed_inputs`, a hint for in-place work without meaning.
 ///
@@ -59,4 +59,63 @@ pub fn broadcast_to_axis(cx: &mut AdaptCx) -> OpResult<()> {
     }
     cx.attrs().set("broadcast", 1);
     Ok(())
+}
+
+/// A form that also took integers, into one that takes floats only: the node computes in `f64` and its result is cast
+/// back. Nothing where the element type is a float or not known.
+///
+/// # Errors
+/// When the operand is absent.
+pub fn compute_in_f64(cx: &mut AdaptCx) -> OpResult<()> {
+    let Some(x) = cx.input(0) else { return Err(OpError::invalid("input 0 is required")) };
+    let Some(dtype) = cx.model.ty(x).dtype().filter(|d| !d.is_float()) else { return Ok(()) };
+    let wide = cx.before().op_with("Cast", &[x], Attrs::new().with("to", F64))?;
+    cx.set_input(0, Some(wide));
+    let Some(old) = cx.model.nodes[cx.node].output(0) else { return Ok(()) };
+    let made = cx.after().op_with("Cast", &[wide], Attrs::new().with("to", dtype))?;
+    let Some(cast) = cx.model.producer(made) else { return Ok(()) };
+    // The old result is now that of the cast, so that nothing that uses it changes.
+    cx.model.values[old].def = Def::Node(cast, 0);
+    cx.model.nodes[cast].outputs[0] = Some(old);
+    cx.model.nodes[cast].inputs[0] = Some(made);
+    cx.model.values[made].def = Def::Node(cx.node, 0);
+    cx.model.values[made].ty = Type::Tensor(TensorType { dtype: Some(F64), shape: None });
+    cx.model.nodes[cx.node].outputs[0] = Some(made);
+    Ok(())
+}
+
+/// Opset 10 and before count axes from the front only: a negative one in `attr` is made positive.
+///
+/// # Errors
+/// When one is negative and the rank of operand 0 is not known.
+pub fn positive_axes(cx: &mut AdaptCx, attr: &str) -> OpResult<()> {
+    let list = match cx.attrs().get(attr) {
+        Some(A::Int(x)) => vec![*x],
+        Some(A::Ints(x)) => x.clone(),
+        _ => return Ok(()),
+    };
+    if list.iter().all(|&a| a >= 0) {
+        return Ok(());
+    }
+    let rank = cx.rank(0).ok_or_else(|| OpError::unsupported("a negative axis with an operand of unknown rank"))?;
+    let list = list.iter().map(|&a| Ok(shapes::axis(a, rank)? as i64)).collect::<OpResult<Vec<_>>>()?;
+    match cx.attrs().get(attr) {
+        Some(A::Int(_)) => cx.attrs().set(attr, list[0]),
+        _ => cx.attrs().set(attr, list),
+    }
+    Ok(())
+}
+
+/// Fails unless all operands have one shape, for a target that does not broadcast them.
+///
+/// # Errors
+/// When shapes differ or are not known.
+pub fn equal_shapes_only(cx: &mut AdaptCx) -> OpResult<()> {
+    let inputs = cx.model.nodes[cx.node].inputs.clone();
+    let shapes = inputs.iter().flatten().map(|&v| cx.model.ty(v).shape()).collect::<Option<Vec<_>>>();
+    let same = |s: Vec<&[Dim]>| s.windows(2).all(|w| w[0] == w[1]) && s.iter().all(|s| !s.contains(&Dim::Unknown));
+    match inputs.len() < 2 || shapes.is_some_and(same) {
+        true => Ok(()),
+        false => Err(OpError::unsupported("the target does not broadcast, and the operands are not known to be alike")),
+    }
 }

@@ -12,6 +12,7 @@ pub mod opset;
 pub mod prelude;
 pub mod run;
 pub mod shapes;
+pub mod special;
 pub mod typesets;
 
 mod registry;

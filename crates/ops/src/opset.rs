@@ -145,6 +145,7 @@ fn lower_node(
         step(model, region, node, past.down).map_err(|e| format!("{} at opset {version}: {e}", def.name))?;
     }
     check_types(model, node, def, version)?;
+    drop_unknown(model, node, def, version);
     let (domain, name) = (def.domain.into(), def.name.into());
     model.nodes[node].op = Op::Foreign { domain, name, version };
     Ok(())
@@ -164,6 +165,16 @@ fn check_types(model: &Model, node: NodeId, def: &OpDef, version: u32) -> Result
     match n.attrs.iter().find(|(name, _)| !known(name) && !is_default(def, name, &n.attrs)) {
         Some((name, _)) => Err(format!("{} has no attribute {name} at opset {version}", def.name)),
         None => Ok(()),
+    }
+}
+
+/// Takes out the attributes that the schema at `version` lacks; [`check_types`] found them to be defaults.
+fn drop_unknown(model: &mut Model, node: NodeId, def: &OpDef, version: u32) {
+    let Some(schema) = def.schema_at(version) else { return };
+    let attrs = &mut model.nodes[node].attrs;
+    let unknown = attrs.iter().map(|(name, _)| name.to_owned()).filter(|n| schema.attrs.iter().all(|a| a.name != n));
+    for name in unknown.collect::<Vec<_>>() {
+        attrs.remove(&name);
     }
 }
 

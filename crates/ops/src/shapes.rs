@@ -1,6 +1,8 @@
 //! Symbolic shape arithmetic shared by operators' `infer`.
 
 use crate::prelude::*;
+use modelsmith_ir::Atom;
+use std::cmp::Ordering;
 
 /// The shape to which symbolic shapes broadcast.
 ///
@@ -70,5 +72,68 @@ pub fn reshaped_value(cx: &mut InferCx, shape: Option<&[Dim]>) {
         && shape.iter().product::<usize>() == v.dims.len()
     {
         cx.set_value(0, SymTensor { shape, dims: v.dims.clone() });
+    }
+}
+
+/// Elements of output 0 as `f` of those of input 0, when they are known: for integer arithmetic on shapes.
+pub fn unary_value(cx: &mut InferCx, f: impl Fn(Dim) -> Dim) {
+    let Some(v) = cx.value(0).filter(|_| cx.dtype(0).is_some_and(DType::is_int)) else { return };
+    cx.set_value(0, SymTensor { shape: v.shape.clone(), dims: v.dims.iter().cloned().map(f).collect() });
+}
+
+/// Elements of output 0, booleans as 0 and 1, when the order of the operands' elements is known.
+pub fn compared_value(cx: &mut InferCx, holds: impl Fn(Ordering) -> bool) {
+    binary_value(cx, |a, b| order(&a, &b).map_or(Dim::Unknown, |o| Dim::Known(holds(o).into())));
+}
+
+/// How two elements of shapes compare, whatever sizes the symbols take.
+pub fn order(a: &Dim, b: &Dim) -> Option<Ordering> {
+    let difference = a.clone() - b.clone();
+    match difference {
+        Dim::Known(d) => Some(d.cmp(&0)),
+        Dim::Unknown => None,
+        d if positive(&d) => Some(Ordering::Greater),
+        d if positive(&(Dim::Known(0) - d.clone())) => Some(Ordering::Less),
+        _ => None,
+    }
+}
+
+/// True when the expression is above 0 for all sizes (from 0) of its symbols.
+pub fn positive(dim: &Dim) -> bool {
+    non_negative(&(dim.clone() - Dim::Known(1)))
+}
+
+/// True when the expression is not below 0 for all sizes (from 0) of its symbols. May be false where that holds but
+/// is not seen term by term.
+pub fn non_negative(dim: &Dim) -> bool {
+    match dim {
+        Dim::Known(n) => *n >= 0,
+        Dim::Unknown => false,
+        Dim::Expr(e) => e.terms().all(|(product, c)| c >= 0 && product.iter().all(non_negative_atom)),
+    }
+}
+
+fn non_negative_atom(atom: &Atom) -> bool {
+    match atom {
+        Atom::Symbol(_) => true,
+        Atom::FloorDiv(a, b) => non_negative(a) && positive(b),
+        Atom::Mod(_, b) => positive(b),
+        Atom::Max(a, b) => non_negative(a) || non_negative(b),
+        Atom::Min(a, b) | Atom::Broadcast(a, b) => non_negative(a) && non_negative(b),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_is_known_only_where_it_holds_for_all_sizes() {
+        let n = Dim::symbol("n");
+        assert_eq!(order(&n, &Dim::Known(-1)), Some(Ordering::Greater));
+        assert_eq!(order(&n, &Dim::Known(0)), None);
+        assert_eq!(order(&(n.clone() + Dim::Known(2)), &n), Some(Ordering::Greater));
+        assert_eq!(order(&n, &(n.clone() + Dim::Known(2))), Some(Ordering::Less));
+        assert_eq!(order(&(n.clone() - Dim::Known(5)), &Dim::Known(0)), None);
     }
 }

@@ -1,0 +1,41 @@
+//! Round: the nearest integer, halves to the even one. <https://onnx.ai/onnx/operators/onnx__Round.html>
+
+use crate::prelude::*;
+
+const SCHEMA: Schema = Schema {
+    inputs: &[Param::one("X", "T")],
+    outputs: &[Param::one("Y", "T")],
+    attrs: &[],
+    types: &[types_of("T", FLOATS_BF16)],
+};
+
+/// The ONNX operator Round.
+pub static ROUND: OpDef = OpDef {
+    name: "Round",
+    since: 22,
+    schema: SCHEMA,
+    flags: Flags::ELEMENTWISE,
+    infer,
+    eval,
+    decompose: None,
+    history: &[Past {
+        since: 11,
+        schema: Schema { types: &[types_of("T", FLOATS)], ..SCHEMA },
+        up: Adapt::Compatible,
+        down: Adapt::Compatible,
+    }],
+    samples,
+    ..OpDef::BASE
+};
+
+fn infer(cx: &mut InferCx) -> OpResult<()> {
+    elementwise::same_as_first(cx)
+}
+
+fn eval(_: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
+    elementwise::unary(inputs, f64::round_ties_even)
+}
+
+fn samples(s: &mut Samples) {
+    elementwise::unary_samples(s, SCHEMA.types[0].set, -3.0, 3.0);
+}
