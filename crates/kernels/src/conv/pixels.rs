@@ -1,0 +1,313 @@
+//! Dense, grouped and transposed convolutions as products over pixels: the inner dimension is cut into one segment per
+//! kernel tap (or per kernel row, where few channels make taps short), and the row table points at the shifted pixels.
+
+use super::{edge, extents, weight_shape};
+use crate::def::{Args, KernelError};
+use crate::gemm::drive::{MatrixRows, Product, Rows, grid, table_bytes};
+use crate::gemm::epilogue::Ready;
+use crate::gemm::tile::TileSet;
+use crate::mem::{self, Scratch, Shared};
+use crate::pack::{PANEL, PackFormat};
+use crate::simd::Simd;
+use crate::span::product;
+use modelsmith_kop::{ConvProblem, Layout};
+use modelsmith_pool::Pool;
+
+/// Pixels under each kernel tap; taps outside the image point at zeros.
+struct TapRows<'a> {
+    p: &'a ConvProblem,
+    x: *const f32,
+    zeros: *const f32,
+    channels: usize,
+}
+
+// SAFETY: the pointers are read only, under the views' contract.
+unsafe impl Sync for TapRows<'_> {}
+
+/// Input coordinate under a tap, if it lies inside.
+#[inline]
+fn under(p: &ConvProblem, axis: usize, out: usize, tap: usize, len: usize) -> Option<usize> {
+    let shift = tap * p.dilation[axis];
+    let at = if p.transposed {
+        let at = (out + p.pad[axis]).checked_sub(shift)?;
+        if !at.is_multiple_of(p.stride[axis]) {
+            return None;
+        }
+        at / p.stride[axis]
+    } else {
+        (out * p.stride[axis] + shift).checked_sub(p.pad[axis])?
+    };
+    (at < len).then_some(at)
+}
+
+impl Rows for TapRows<'_> {
+    fn segments(&self) -> (usize, usize) {
+        (self.p.kernel[0] * self.p.kernel[1], self.channels)
+    }
+
+    unsafe fn fill(&self, first: usize, count: usize, table: *mut *const f32) {
+        let p = self.p;
+        let [kh, kw] = p.kernel;
+        let (mut ox, rest) = (first % p.ow, first / p.ow);
+        let (mut oy, mut image) = (rest % p.oh, rest / p.oh);
+        for i in 0..count {
+            for ky in 0..kh {
+                let row = under(p, 0, oy, ky, p.h).map(|iy| (image * p.h + iy) * p.w);
+                for kx in 0..kw {
+                    let at = match (row, under(p, 1, ox, kx, p.w)) {
+                        (Some(row), Some(ix)) => self.x.wrapping_add((row + ix) * p.x_stride),
+                        _ => self.zeros,
+                    };
+                    // SAFETY: the caller gives room for `kh * kw * count` pointers.
+                    unsafe { table.add((ky * kw + kx) * count + i).write(at) };
+                }
+            }
+            ox += 1;
+            if ox == p.ow {
+                (ox, oy) = (0, oy + 1);
+                if oy == p.oh {
+                    (oy, image) = (0, image + 1);
+                }
+            }
+        }
+    }
+}
+
+/// Rows of a padded channels-last image, one segment per kernel row.
+struct KernelRows<'a> {
+    p: &'a ConvProblem,
+    x: *const f32,
+    height: usize,
+    width: usize,
+}
+
+// SAFETY: the pointer is read only and to the workspace.
+unsafe impl Sync for KernelRows<'_> {}
+
+impl Rows for KernelRows<'_> {
+    fn segments(&self) -> (usize, usize) {
+        (self.p.kernel[0], self.p.kernel[1] * self.p.c)
+    }
+
+    unsafe fn fill(&self, first: usize, count: usize, table: *mut *const f32) {
+        let p = self.p;
+        for i in 0..count {
+            let pixel = first + i;
+            let (ox, rest) = (pixel % p.ow, pixel / p.ow);
+            let (oy, image) = (rest % p.oh, rest / p.oh);
+            for ky in 0..p.kernel[0] {
+                let y = image * self.height + oy * p.stride[0] + ky * p.dilation[0];
+                let at = self.x.wrapping_add((y * self.width + ox * p.stride[1]) * p.c);
+                // SAFETY: the caller gives room for `kh * count` pointers.
+                unsafe { table.add(ky * count + i).write(at) };
+            }
+        }
+    }
+}
+
+/// Height and width of the padded image that [`KernelRows`] reads: as far as the outputs reach.
+pub(super) fn padded(p: &ConvProblem) -> Option<(usize, usize)> {
+    let reach = |axis: usize, out: usize| {
+        let kernel = p.dilation[axis].checked_mul(p.kernel[axis] - 1)?.checked_add(1)?;
+        out.saturating_sub(1).checked_mul(p.stride[axis])?.checked_add(kernel)
+    };
+    let (h, w) = (reach(0, p.oh)?, reach(1, p.ow)?);
+    product(&[p.n.max(1), h, w, p.c.max(1), 4])?;
+    Some((h, w))
+}
+
+fn zeros_len(p: &ConvProblem) -> usize {
+    (p.c / p.groups.max(1)).next_multiple_of(32)
+}
+
+fn is_product(p: &ConvProblem) -> bool {
+    !p.transposed && p.kernel == [1, 1] && p.stride == [1, 1] && p.pad == [0; 4] && (p.oh, p.ow) == (p.h, p.w)
+}
+
+fn sizes(p: &ConvProblem) -> (usize, usize) {
+    let (x, y) = edge::copies(p);
+    let taps = p.kernel[0] * p.kernel[1];
+    ((x + y + zeros_len(p)).saturating_mul(4), table_bytes(taps))
+}
+
+fn sizes_rows(p: &ConvProblem) -> (usize, usize) {
+    let (h, w) = padded(p).unwrap_or((0, 0));
+    let (_, y) = edge::copies(p);
+    let image = (p.n * h * w * p.c).next_multiple_of(32);
+    ((y + image).saturating_mul(4), table_bytes(p.kernel[0]))
+}
+
+pub(super) fn workspace(p: &ConvProblem, threads: usize) -> usize {
+    let (head, each) = sizes(p);
+    Scratch::bytes(head, each, threads)
+}
+
+pub(super) fn workspace_rows(p: &ConvProblem, threads: usize) -> usize {
+    let (head, each) = sizes_rows(p);
+    Scratch::bytes(head, each, threads)
+}
+
+/// The checked buffers of a call.
+struct Call {
+    x: *const f32,
+    w: *const f32,
+    y: *mut f32,
+    ready: Ready,
+    empty: bool,
+}
+
+fn buffers(p: &ConvProblem, args: &mut Args<'_>) -> Result<Call, KernelError> {
+    let e = extents(p).map_err(|reason| KernelError::Rejected { kernel: "conv", reason })?;
+    let weights = PackFormat::F32Panel16.packed_len(&weight_shape(p)).unwrap_or(usize::MAX);
+    let y = mem::output(args.outputs, "y")?.elements::<f32>(e.y, "y")?;
+    let x = mem::input(args.inputs, 0, "x")?.elements::<f32>(e.x, "x")?;
+    let w = mem::input(args.inputs, 1, "weights")?.elements::<f32>(weights, "weights")?;
+    mem::apart((x, e.x), (y, e.y), "x")?;
+    mem::apart((w, weights), (y, e.y), "weights")?;
+    let ready = Ready::new(&p.epilogue, &args.inputs[2..], p.n * p.oh * p.ow, p.oc, (y, e.y))?;
+    Ok(Call { x, w, y, ready, empty: e.y == 0 })
+}
+
+/// Runs a convolution with one segment per tap.
+pub(super) fn run<S: Simd>(
+    p: &ConvProblem,
+    mut args: Args<'_>,
+    pool: &Pool,
+    tiles: &'static TileSet,
+) -> Result<(), KernelError> {
+    let call = buffers(p, &mut args)?;
+    if call.empty {
+        return Ok(());
+    }
+    let (head, each) = sizes(p);
+    let scratch = Scratch::new(args.workspace, head, each, pool.threads())?;
+    let (x_copy, y_copy) = edge::copy_places(p, &scratch);
+    let zeros = y_copy.wrapping_add(edge::copies(p).1);
+    // SAFETY: the workspace was sized for both copies and the zeros.
+    let x = unsafe {
+        zeros.write_bytes(0, zeros_len(p));
+        edge::take_x(p, call.x, x_copy, pool)
+    };
+    let y = edge::place_y(p, call.y, y_copy);
+    let channels = p.c / p.groups;
+    let columns = p.oc / p.groups;
+    let group_len = columns.div_ceil(PANEL) * PANEL * channels * p.kernel[0] * p.kernel[1];
+    let m = p.n * p.oh * p.ow;
+    let parts = grid(m, columns, group_len / columns.max(1), tiles, pool.threads().div_ceil(p.groups));
+    let each = parts.0 * parts.1;
+    let (x, w, y_at) = (Shared(x.cast_mut()), Shared(call.w.cast_mut()), Shared(y));
+    let ready = &call.ready;
+    pool.run(p.groups * each, |i, worker| {
+        let (g, chunk) = (i / each, i % each);
+        let x = x.get().cast_const().wrapping_add(g * channels);
+        let b = w.get().cast_const().wrapping_add(g * group_len);
+        let c = y_at.get().wrapping_add(g * columns);
+        let part = (chunk % parts.0, chunk / parts.0);
+        let table = scratch.worker(worker);
+        let size = Size { m, n: columns, b, c, c_stride: p.y_stride, first_col: g * columns };
+        // SAFETY: buffers and workspace were checked; groups and parts write different elements of y.
+        unsafe {
+            if is_product(p) {
+                let rows = MatrixRows { a: x, stride: p.x_stride, k: channels };
+                size.of(&rows, ready, tiles).part::<S>(parts, part.0, part.1, table);
+            } else {
+                let rows = TapRows { p, x, zeros: y_zeros(&scratch, p), channels };
+                size.of(&rows, ready, tiles).part::<S>(parts, part.0, part.1, table);
+            }
+        }
+    });
+    // SAFETY: the result is complete and y has room for it.
+    unsafe { edge::give_y(p, y, call.y, pool) };
+    Ok(())
+}
+
+/// The zeros that taps outside the image read.
+fn y_zeros(scratch: &Scratch, p: &ConvProblem) -> *const f32 {
+    edge::copy_places(p, scratch).1.wrapping_add(edge::copies(p).1)
+}
+
+struct Size {
+    m: usize,
+    n: usize,
+    b: *const f32,
+    c: *mut f32,
+    c_stride: usize,
+    first_col: usize,
+}
+
+impl Size {
+    fn of<'a, R: Rows>(&self, rows: &'a R, ready: &'a Ready, tiles: &'static TileSet) -> Product<'a, R> {
+        let &Size { m, n, b, c, c_stride, first_col } = self;
+        Product { rows, m, n, b, c, c_stride, first_row: 0, first_col, ready, tiles }
+    }
+}
+
+/// Runs a convolution of few channels with one segment per kernel row, over a padded copy of x.
+pub(super) fn run_rows<S: Simd>(
+    p: &ConvProblem,
+    mut args: Args<'_>,
+    pool: &Pool,
+    tiles: &'static TileSet,
+) -> Result<(), KernelError> {
+    let call = buffers(p, &mut args)?;
+    let (Some((height, width)), false) = (padded(p), call.empty) else { return Ok(()) };
+    let (head, each) = sizes_rows(p);
+    let scratch = Scratch::new(args.workspace, head, each, pool.threads())?;
+    let y_copy = scratch.head::<f32>();
+    let image = y_copy.wrapping_add(edge::copies(p).1);
+    let x = Shared(call.x.cast_mut());
+    let to = Shared(image);
+    pool.for_ranges(p.n * height, 8, |rows, _| {
+        for row in rows {
+            let into = to.get().wrapping_add(row * width * p.c);
+            // SAFETY: the workspace holds `n * height` rows of `width * c`; each is written by one task.
+            unsafe { pad_row(p, x.get(), row / height, row % height, width, into) };
+        }
+    });
+    let y = edge::place_y(p, call.y, y_copy);
+    let rows = KernelRows { p, x: image, height, width };
+    let size = Size { m: p.n * p.oh * p.ow, n: p.oc, b: call.w, c: y, c_stride: p.y_stride, first_col: 0 };
+    let product = size.of(&rows, &call.ready, tiles);
+    // SAFETY: buffers and workspace were checked.
+    unsafe {
+        crate::gemm::drive::whole::<S, _>(&product, &scratch, pool);
+        edge::give_y(p, y, call.y, pool);
+    }
+    Ok(())
+}
+
+/// Writes row `y` of the padded channels-last image.
+///
+/// # Safety
+/// `x` holds the image, `to` has room for `width * c`.
+unsafe fn pad_row(p: &ConvProblem, x: *const f32, image: usize, y: usize, width: usize, to: *mut f32) {
+    let inside = y.checked_sub(p.pad[0]).filter(|&iy| iy < p.h);
+    let left = p.pad[1].min(width);
+    let right = (left + p.w).min(width);
+    // SAFETY: columns `left..right` lie inside the image's row, all others are zero.
+    unsafe {
+        let Some(iy) = inside else {
+            to.write_bytes(0, width * p.c);
+            return;
+        };
+        to.write_bytes(0, left * p.c);
+        to.add(right * p.c).write_bytes(0, (width - right) * p.c);
+        let to = to.add(left * p.c);
+        match p.x_layout {
+            Layout::Plain => {
+                for ch in 0..p.c {
+                    let from = x.add(((image * p.c + ch) * p.h + iy) * p.w);
+                    for i in 0..right - left {
+                        *to.add(i * p.c + ch) = *from.add(i);
+                    }
+                }
+            }
+            Layout::ChannelsLast => {
+                for i in 0..right - left {
+                    let from = x.add(((image * p.h + iy) * p.w + i) * p.x_stride);
+                    std::ptr::copy_nonoverlapping(from, to.add(i * p.c), p.c);
+                }
+            }
+        }
+    }
+}

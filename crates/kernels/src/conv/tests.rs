@@ -1,0 +1,200 @@
+use super::*;
+use crate::gemm::tests::{after, close, noise};
+use crate::{Dst, Src};
+use modelsmith_kop::{Activation, Epilogue, EpilogueStep};
+use modelsmith_pool::Pool;
+
+fn problem(
+    n: usize,
+    c: usize,
+    hw: [usize; 2],
+    oc: usize,
+    k: [usize; 2],
+    s: [usize; 2],
+    d: [usize; 2],
+    pad: [usize; 4],
+    groups: usize,
+) -> ConvProblem {
+    let out = |i: usize| ConvProblem::out_len(hw[i], k[i], s[i], d[i], pad[i] + pad[i + 2]).unwrap();
+    ConvProblem {
+        n,
+        c,
+        h: hw[0],
+        w: hw[1],
+        oc,
+        kernel: k,
+        stride: s,
+        dilation: d,
+        pad,
+        groups,
+        oh: out(0),
+        ow: out(1),
+        transposed: false,
+        x_layout: Layout::ChannelsLast,
+        y_layout: Layout::ChannelsLast,
+        x_stride: c,
+        y_stride: oc,
+        epilogue: Epilogue::default(),
+    }
+}
+
+/// Index of (image, channel, y, x).
+fn at(layout: Layout, c: usize, h: usize, w: usize, stride: usize, i: [usize; 4]) -> usize {
+    match layout {
+        Layout::Plain => ((i[0] * c + i[1]) * h + i[2]) * w + i[3],
+        Layout::ChannelsLast => ((i[0] * h + i[2]) * w + i[3]) * stride + i[1],
+    }
+}
+
+fn reference(p: &ConvProblem, x: &[f32], w: &[f32], extra: &[Vec<f32>], y: &mut [f32]) {
+    let (icg, ocg, [kh, kw]) = (p.c / p.groups, p.oc / p.groups, p.kernel);
+    let mut sums = vec![0f64; p.n * p.oc * p.oh * p.ow];
+    let sum_at = |i, o, oy, ox| at(Layout::Plain, p.oc, p.oh, p.ow, 0, [i, o, oy, ox]);
+    for image in 0..p.n {
+        for o in 0..p.oc {
+            for c in 0..icg {
+                let ch = o / ocg * icg + c;
+                for ky in 0..kh {
+                    for kx in 0..kw {
+                        let tap = ky * kw + kx;
+                        let wi = if p.transposed { (ch * ocg + o % ocg) * kh * kw } else { (o * icg + c) * kh * kw };
+                        let weight = f64::from(w[wi + tap]);
+                        let (rows, cols) = if p.transposed { (p.h, p.w) } else { (p.oh, p.ow) };
+                        for a in 0..rows {
+                            for b in 0..cols {
+                                let far_y = (a * p.stride[0] + ky * p.dilation[0]).wrapping_sub(p.pad[0]);
+                                let far_x = (b * p.stride[1] + kx * p.dilation[1]).wrapping_sub(p.pad[1]);
+                                let (i, s, h, wd) = if p.transposed {
+                                    ([image, ch, a, b], (far_y, far_x), p.oh, p.ow)
+                                } else {
+                                    ([image, ch, far_y, far_x], (a, b), p.h, p.w)
+                                };
+                                if far_y < h && far_x < wd {
+                                    let v = x[at(p.x_layout, p.c, p.h, p.w, p.x_stride, i)];
+                                    sums[sum_at(image, o, s.0, s.1)] += f64::from(v) * weight;
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+    for image in 0..p.n {
+        for o in 0..p.oc {
+            for oy in 0..p.oh {
+                for ox in 0..p.ow {
+                    let row = (image * p.oh + oy) * p.ow + ox;
+                    y[at(p.y_layout, p.oc, p.oh, p.ow, p.y_stride, [image, o, oy, ox])] =
+                        after(&p.epilogue, sums[sum_at(image, o, oy, ox)] as f32, row, o, extra);
+                }
+            }
+        }
+    }
+}
+
+fn check(p: &ConvProblem, extra: &[Vec<f32>]) {
+    let e = extents(p).unwrap();
+    let x = noise(e.x, 11);
+    let shape = weight_shape(p);
+    let w = noise(shape.len().unwrap(), 12);
+    let mut want = vec![3.25; e.y];
+    reference(p, &x, &w, extra, &mut want);
+    let mut ran = 0;
+    for kernel in KERNELS.iter().filter(|k| crate::detect().contains(k.isa) && k.accepts(p).is_ok()) {
+        let format = kernel.pack_format(p).unwrap();
+        let mut packed = vec![0.0; format.packed_len(&shape).unwrap()];
+        format.pack(&shape, &w, &mut packed).unwrap();
+        for threads in [1, 3] {
+            let pool = Pool::new(threads);
+            let mut y = vec![3.25; e.y];
+            let mut ws = vec![0xffu8; kernel.workspace(p, threads)];
+            let mut inputs = vec![Src::new(&x), Src::new(&packed)];
+            inputs.extend(extra.iter().map(|x| Src::new(x)));
+            let args = Args { inputs: &inputs, outputs: &mut [Dst::new(&mut y)], workspace: &mut ws };
+            kernel.run(p, args, &pool).unwrap();
+            close(&y, &want, p.c / p.groups * p.kernel[0] * p.kernel[1], &(kernel.name, threads, p));
+            ran += 1;
+        }
+    }
+    assert!(ran >= 2);
+}
+
+fn cases() -> Vec<ConvProblem> {
+    let p = problem;
+    vec![
+        p(1, 3, [9, 11], 8, [3, 3], [2, 2], [1, 1], [1, 1, 1, 1], 1),
+        p(2, 3, [17, 15], 20, [7, 7], [2, 2], [1, 1], [3, 3, 3, 3], 1),
+        p(1, 16, [7, 7], 33, [1, 1], [1, 1], [1, 1], [0; 4], 1),
+        p(2, 20, [8, 6], 24, [1, 1], [2, 2], [1, 1], [0; 4], 1),
+        p(1, 18, [9, 8], 17, [3, 3], [1, 1], [1, 1], [1, 0, 2, 1], 1),
+        p(1, 8, [12, 12], 12, [3, 3], [1, 2], [2, 3], [2, 3, 2, 3], 1),
+        p(1, 12, [6, 9], 18, [3, 2], [1, 1], [1, 1], [1, 1, 1, 1], 3),
+        p(1, 1, [1, 40], 6, [1, 5], [1, 3], [1, 2], [0, 2, 0, 4], 1),
+        p(2, 400, [3, 3], 40, [3, 3], [1, 1], [1, 1], [1, 1, 1, 1], 1),
+        p(1, 19, [13, 14], 19, [3, 3], [1, 1], [1, 1], [1, 1, 1, 1], 19),
+        p(2, 40, [14, 11], 40, [5, 5], [2, 2], [1, 1], [2, 2, 2, 2], 40),
+        p(1, 33, [9, 10], 33, [3, 3], [2, 2], [1, 1], [0, 0, 1, 1], 33),
+        p(1, 5, [10, 10], 5, [3, 3], [1, 1], [2, 2], [2, 2, 2, 2], 5),
+        p(1, 16, [2, 3], 16, [5, 5], [1, 1], [1, 1], [2, 2, 2, 2], 16),
+        p(1, 6, [8, 8], 12, [3, 3], [1, 1], [1, 1], [1, 1, 1, 1], 6),
+    ]
+}
+
+#[test]
+fn shapes_layouts_and_epilogues() {
+    for base in cases() {
+        check(&base, &[]);
+        for (x_layout, y_layout) in [
+            (Layout::Plain, Layout::ChannelsLast),
+            (Layout::ChannelsLast, Layout::Plain),
+            (Layout::Plain, Layout::Plain),
+        ] {
+            check(&ConvProblem { x_layout, y_layout, ..base.clone() }, &[]);
+        }
+        let mut wide = ConvProblem { x_stride: base.c + 5, y_stride: base.oc + 3, ..base.clone() };
+        let rows = wide.n * wide.oh * wide.ow;
+        let extra = [noise(wide.oc, 1), noise(rows * (wide.oc + 1), 2)];
+        wide.epilogue = Epilogue {
+            bias: true,
+            steps: vec![
+                EpilogueStep::Add { operand: 0, row_stride: wide.oc + 1 },
+                EpilogueStep::Act(Activation::Relu),
+                EpilogueStep::MulScalar(1.5),
+            ],
+        };
+        check(&wide, &extra);
+        wide.epilogue.steps = vec![EpilogueStep::Act(Activation::Silu)];
+        check(&wide, &extra);
+    }
+}
+
+#[test]
+fn transposed() {
+    for (s, d, pad, groups) in
+        [([2, 2], [1, 1], [1, 1, 1, 1], 1), ([3, 1], [1, 2], [0, 2, 1, 0], 2), ([1, 1], [1, 1], [0; 4], 4)]
+    {
+        let mut p = problem(2, 8, [5, 6], 12, [3, 4], [1, 1], [1, 1], [2, 3, 2, 3], groups);
+        (p.transposed, p.stride, p.dilation, p.pad) = (true, s, d, pad);
+        p.oh = s[0] * (p.h - 1) + d[0] * (p.kernel[0] - 1) + 1 - pad[0] - pad[2];
+        p.ow = s[1] * (p.w - 1) + d[1] * (p.kernel[1] - 1) + 1 - pad[1] - pad[3];
+        check(&p, &[]);
+    }
+}
+
+#[test]
+fn impossible_problems_are_refused() {
+    let good = problem(1, 4, [5, 5], 4, [3, 3], [1, 1], [1, 1], [1; 4], 1);
+    let last = KERNELS.last().unwrap();
+    assert!(last.accepts(&good).is_ok());
+    for bad in [
+        ConvProblem { groups: 3, ..good.clone() },
+        ConvProblem { stride: [0, 1], ..good.clone() },
+        ConvProblem { oh: usize::MAX, ..good.clone() },
+        ConvProblem { kernel: [1 << 30, 1 << 30], ..good.clone() },
+        ConvProblem { x_stride: 3, ..good.clone() },
+        ConvProblem { pad: [usize::MAX; 4], ..good.clone() },
+    ] {
+        assert!(last.accepts(&bad).is_err(), "{bad:?}");
+    }
+}

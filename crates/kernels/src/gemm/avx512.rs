@@ -1,0 +1,152 @@
+//! AVX-512 micro-kernels: rows × (1 to 4) vectors of 16 columns, up to 28 accumulators.
+
+use super::tile::{Tile, TileFn, TileSet};
+use crate::pack::PANEL;
+use core::arch::x86_64::*;
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+unsafe fn tile<const MR: usize, const NV: usize>(t: &Tile) {
+    let last = ((1u32 << t.last) - 1) as __mmask16;
+    // SAFETY: by the contract of `TileFn`. The last vector of bias, residual and C is masked to existing columns.
+    unsafe {
+        let mut acc = begin::<MR, NV>(t, last);
+        let mut b = t.b;
+        let stride = t.b_stride;
+        for s in 0..t.segs {
+            let mut rows = [std::ptr::null::<f32>(); MR];
+            for i in 0..MR {
+                rows[i] = (*t.rows.add(s * MR + i)).add(t.offset);
+            }
+            let mut k = 0;
+            while k + 4 <= t.seg_len {
+                for u in 0..4 {
+                    step::<MR, NV>(&mut acc, &rows, k + u, b.add(u * PANEL), stride);
+                }
+                b = b.add(4 * PANEL);
+                k += 4;
+            }
+            while k < t.seg_len {
+                step::<MR, NV>(&mut acc, &rows, k, b, stride);
+                b = b.add(PANEL);
+                k += 1;
+            }
+        }
+        let (low, high) = (_mm512_set1_ps(t.low), _mm512_set1_ps(t.high));
+        for i in 0..MR {
+            for v in 0..NV {
+                // The second operand is returned where either is NaN.
+                let r = _mm512_min_ps(high, _mm512_max_ps(low, acc[i][v]));
+                let c = t.c.add(i * t.c_stride + v * PANEL);
+                if v == NV - 1 {
+                    _mm512_mask_storeu_ps(c, last, r);
+                } else {
+                    _mm512_storeu_ps(c, r);
+                }
+            }
+        }
+    }
+}
+
+/// One rank-1 update of the tile.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+unsafe fn step<const MR: usize, const NV: usize>(
+    acc: &mut [[__m512; NV]; MR],
+    rows: &[*const f32; MR],
+    k: usize,
+    b: *const f32,
+    stride: usize,
+) {
+    let mut bv = [_mm512_setzero_ps(); NV];
+    // SAFETY: the caller has checked that element `k` of each row and this row of each panel exist.
+    unsafe {
+        for v in 0..NV {
+            bv[v] = _mm512_loadu_ps(b.add(v * stride));
+        }
+        for i in 0..MR {
+            let a = _mm512_set1_ps(*rows[i].add(k));
+            for v in 0..NV {
+                acc[i][v] = _mm512_fmadd_ps(a, bv[v], acc[i][v]);
+            }
+        }
+    }
+}
+
+/// The accumulators' first values: what C holds, or bias and residual.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+unsafe fn begin<const MR: usize, const NV: usize>(t: &Tile, last: __mmask16) -> [[__m512; NV]; MR] {
+    let mut acc = [[_mm512_setzero_ps(); NV]; MR];
+    let mask = |v: usize| if v == NV - 1 { last } else { 0xffff };
+    // SAFETY: by the contract of `TileFn`.
+    unsafe {
+        if t.accumulate {
+            for i in 0..MR {
+                for v in 0..NV {
+                    acc[i][v] = _mm512_maskz_loadu_ps(mask(v), t.c.add(i * t.c_stride + v * PANEL));
+                }
+            }
+            return acc;
+        }
+        if !t.bias.is_null() {
+            for v in 0..NV {
+                let bias = _mm512_maskz_loadu_ps(mask(v), t.bias.add(v * PANEL));
+                for i in 0..MR {
+                    acc[i][v] = bias;
+                }
+            }
+        }
+        if !t.residual.is_null() {
+            for i in 0..MR {
+                for v in 0..NV {
+                    let r = _mm512_maskz_loadu_ps(mask(v), t.residual.add(i * t.residual_stride + v * PANEL));
+                    acc[i][v] = _mm512_add_ps(acc[i][v], r);
+                }
+            }
+        }
+    }
+    acc
+}
+
+const ONE: &[TileFn] = &[
+    tile::<1, 1>,
+    tile::<2, 1>,
+    tile::<3, 1>,
+    tile::<4, 1>,
+    tile::<5, 1>,
+    tile::<6, 1>,
+    tile::<7, 1>,
+    tile::<8, 1>,
+    tile::<9, 1>,
+    tile::<10, 1>,
+    tile::<11, 1>,
+    tile::<12, 1>,
+    tile::<13, 1>,
+    tile::<14, 1>,
+];
+const TWO: &[TileFn] = &[
+    tile::<1, 2>,
+    tile::<2, 2>,
+    tile::<3, 2>,
+    tile::<4, 2>,
+    tile::<5, 2>,
+    tile::<6, 2>,
+    tile::<7, 2>,
+    tile::<8, 2>,
+    tile::<9, 2>,
+    tile::<10, 2>,
+    tile::<11, 2>,
+    tile::<12, 2>,
+    tile::<13, 2>,
+    tile::<14, 2>,
+];
+const THREE: &[TileFn] =
+    &[tile::<1, 3>, tile::<2, 3>, tile::<3, 3>, tile::<4, 3>, tile::<5, 3>, tile::<6, 3>, tile::<7, 3>, tile::<8, 3>];
+const FOUR: &[TileFn] = &[tile::<1, 4>, tile::<2, 4>, tile::<3, 4>, tile::<4, 4>, tile::<5, 4>, tile::<6, 4>];
+
+/// Tiles of at most 64 columns.
+pub(crate) static UP_TO_64: TileSet = TileSet { max_rows: &[14, 14, 8, 6], table: &[ONE, TWO, THREE, FOUR] };
+/// Tiles of at most 48 columns.
+pub(crate) static UP_TO_48: TileSet = TileSet { max_rows: &[14, 14, 8], table: &[ONE, TWO, THREE] };
+/// Tiles of at most 32 columns.
+pub(crate) static UP_TO_32: TileSet = TileSet { max_rows: &[14, 14], table: &[ONE, TWO] };

@@ -1,0 +1,321 @@
+//! Strided copies. Input: the source. Output: the destination, of which only the view's elements are written; it may
+//! not share memory with the source.
+
+use crate::def::{Args, Facts, KernelDef, KernelError, Reject, no_pack, no_workspace};
+use crate::mem::{self, Plain, Shared};
+use modelsmith_kop::{CopyProblem, Isa};
+use modelsmith_pool::Pool;
+
+/// Kernels for copies. Loads and stores only, so one form serves all instruction sets.
+pub static KERNELS: &[KernelDef<CopyProblem>] = &[KernelDef {
+    name: "copy_strided__portable",
+    isa: Isa::PORTABLE,
+    accepts,
+    cost,
+    pack_format: no_pack,
+    workspace: no_workspace,
+    run,
+}];
+
+/// Side of the square blocks in which transpositions go.
+const BLOCK: usize = 16;
+
+/// A dim of both views.
+#[derive(Clone, Copy, Debug)]
+struct Dim {
+    len: usize,
+    src: isize,
+    dst: usize,
+}
+
+/// Lowest and highest element index of the source; `None` where it would be negative or overflow.
+fn src_range(p: &CopyProblem) -> Option<(usize, usize)> {
+    let (mut low, mut high) = (p.src_offset as i128, p.src_offset as i128);
+    for (&len, &stride) in p.dims.iter().zip(&p.src_strides) {
+        let reach = (len as i128 - 1).checked_mul(stride as i128)?;
+        if reach < 0 { low += reach } else { high += reach }
+    }
+    (low >= 0 && high < (isize::MAX as i128) / 16).then_some((low as usize, high as usize))
+}
+
+fn dst_end(p: &CopyProblem) -> Option<usize> {
+    let dims: Vec<_> = p.dims.iter().copied().zip(p.dst_strides.iter().copied()).collect();
+    crate::span::span(&dims)?.checked_add(p.dst_offset)
+}
+
+fn accepts(p: &CopyProblem) -> Result<(), Reject> {
+    if !matches!(p.elem_bytes, 1 | 2 | 4 | 8 | 16) {
+        return Reject::because("element size is not 1, 2, 4, 8 or 16 bytes");
+    }
+    if p.src_strides.len() != p.dims.len() || p.dst_strides.len() != p.dims.len() {
+        return Reject::because("as many strides as dims are needed");
+    }
+    if p.dims.contains(&0) {
+        return Ok(());
+    }
+    if src_range(p).is_none() || dst_end(p).is_none_or(|e| e > isize::MAX as usize / 16) {
+        return Reject::because("view reaches outside memory");
+    }
+    if crate::span::product(&p.dims).is_none() {
+        return Reject::because("sizes overflow");
+    }
+    let mut dims: Vec<_> = p.dims.iter().zip(&p.dst_strides).filter(|d| *d.0 > 1).collect();
+    dims.sort_by_key(|d| *d.1);
+    let mut reach = 1usize;
+    for (&len, &stride) in dims {
+        if stride < reach {
+            return Reject::because("elements of the destination overlap");
+        }
+        reach += (len - 1) * stride;
+    }
+    Ok(())
+}
+
+fn cost(p: &CopyProblem, facts: &Facts) -> f64 {
+    let bytes = p.dims.iter().product::<usize>() as f64 * p.elem_bytes as f64;
+    let contiguous = p.src_strides.last() == Some(&1) && p.dst_strides.last() == Some(&1);
+    let share = if contiguous { 1.0 } else { 0.4 };
+    500.0 + 2.0 * bytes / (facts.gbytes * share)
+}
+
+/// The dims in order of falling destination stride, neighbours that run on merged, dims of length 1 dropped.
+fn canonical(p: &CopyProblem) -> Vec<Dim> {
+    let mut dims: Vec<Dim> = (0..p.dims.len())
+        .map(|i| Dim { len: p.dims[i], src: p.src_strides[i], dst: p.dst_strides[i] })
+        .filter(|d| d.len != 1)
+        .collect();
+    dims.sort_by_key(|d| std::cmp::Reverse(d.dst));
+    let mut merged: Vec<Dim> = Vec::with_capacity(dims.len());
+    for d in dims {
+        match merged.last_mut() {
+            Some(o) if o.dst == d.dst * d.len && o.src == d.src * d.len as isize => {
+                *o = Dim { len: o.len * d.len, ..d };
+            }
+            _ => merged.push(d),
+        }
+    }
+    merged
+}
+
+fn run(p: &CopyProblem, args: Args<'_>, pool: &Pool) -> Result<(), KernelError> {
+    if p.dims.contains(&0) {
+        return Ok(());
+    }
+    let rejected = || KernelError::Rejected { kernel: "copy", reason: Reject("view reaches outside memory".into()) };
+    let (low, high) = src_range(p).ok_or_else(rejected)?;
+    let end = dst_end(p).ok_or_else(rejected)?;
+    let src = mem::input(args.inputs, 0, "source")?;
+    let dst = mem::output(args.outputs, "destination")?;
+    let size = p.elem_bytes;
+    let s = src.elements::<u8>((high + 1).saturating_mul(size), "source")?;
+    let d = dst.elements::<u8>(end.saturating_mul(size), "destination")?;
+    let (from, to) = (s.wrapping_add(low * size), d.wrapping_add(p.dst_offset * size));
+    mem::apart((from, (high + 1 - low) * size), (to, (end - p.dst_offset) * size), "source")?;
+    let job = Job { dims: canonical(p), src: s.wrapping_add(p.src_offset * size), dst: to };
+    match size {
+        1 => job.run::<u8>(pool),
+        2 => job.run::<u16>(pool),
+        4 => job.run::<u32>(pool),
+        8 => job.run::<u64>(pool),
+        _ => job.run::<[u64; 2]>(pool),
+    }
+    Ok(())
+}
+
+// SAFETY: every bit pattern is a value and there is no padding.
+unsafe impl Plain for [u64; 2] {}
+
+struct Job {
+    dims: Vec<Dim>,
+    src: *const u8,
+    dst: *mut u8,
+}
+
+impl Job {
+    /// Copies every element; the caller has checked both views.
+    fn run<T: Plain>(mut self, pool: &Pool) {
+        let (src, dst) = (Shared(self.src.cast_mut().cast::<T>()), Shared(self.dst.cast::<T>()));
+        let Some(row) = self.dims.pop() else {
+            // SAFETY: one element, checked; it may be unaligned.
+            unsafe { dst.get().write_unaligned(src.get().read_unaligned()) };
+            return;
+        };
+        // A dim along which the source is denser than along the row makes it a transposition.
+        let other = (0..self.dims.len()).min_by_key(|&i| self.dims[i].src.unsigned_abs()).filter(|&i| {
+            row.src != 0 && self.dims[i].src.unsigned_abs() < row.src.unsigned_abs() && self.dims[i].src != 0
+        });
+        let across = other.map(|i| self.dims.remove(i));
+        let outer: usize = self.dims.iter().map(|d| d.len).product();
+        let strips = across.map_or(1, |d| d.len.div_ceil(BLOCK));
+        let per_item = row.len * across.map_or(1, |_| BLOCK);
+        let dims = &self.dims;
+        pool.for_ranges(outer * strips, (16 * 1024 / per_item.max(1)).max(1), |items, _| {
+            for item in items {
+                let (mut rest, strip) = (item / strips, item % strips);
+                let (mut s, mut d) = (src.get(), dst.get());
+                for dim in dims.iter().rev() {
+                    let i = rest % dim.len;
+                    rest /= dim.len;
+                    s = s.wrapping_offset(i as isize * dim.src);
+                    d = d.wrapping_add(i * dim.dst);
+                }
+                // SAFETY: the views were checked; items write different elements.
+                unsafe {
+                    match across {
+                        None => copy_row(s, d, row),
+                        Some(across) => {
+                            let first = strip * BLOCK;
+                            let len = BLOCK.min(across.len - first);
+                            let s = s.wrapping_offset(first as isize * across.src);
+                            let d = d.wrapping_add(first * across.dst);
+                            transpose_strip(s, d, Dim { len, ..across }, row);
+                        }
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// # Safety
+/// Both views hold `row.len` elements, which may be unaligned.
+unsafe fn copy_row<T: Plain>(s: *const T, d: *mut T, row: Dim) {
+    // SAFETY: by the contract above.
+    unsafe {
+        if row.src == 1 && row.dst == 1 {
+            std::ptr::copy_nonoverlapping(s.cast::<u8>(), d.cast::<u8>(), row.len * size_of::<T>());
+            return;
+        }
+        for i in 0..row.len {
+            d.wrapping_add(i * row.dst).write_unaligned(s.wrapping_offset(i as isize * row.src).read_unaligned());
+        }
+    }
+}
+
+/// Copies `across.len` (at most `BLOCK`) × `row.len` elements, in blocks that stay in the first-level cache.
+///
+/// # Safety
+/// Both views hold these elements.
+unsafe fn transpose_strip<T: Plain>(s: *const T, d: *mut T, across: Dim, row: Dim) {
+    let mut j = 0;
+    while j < row.len {
+        let n = BLOCK.min(row.len - j);
+        let s = s.wrapping_offset(j as isize * row.src);
+        let d = d.wrapping_add(j * row.dst);
+        // SAFETY: by the contract above.
+        unsafe {
+            if n == BLOCK && across.len == BLOCK && across.src == 1 && row.dst == 1 {
+                // Fixed bounds and unit strides, for the compiler.
+                for i in 0..BLOCK {
+                    for jj in 0..BLOCK {
+                        let v = s.wrapping_offset(jj as isize * row.src + i as isize).read_unaligned();
+                        d.wrapping_add(i * across.dst + jj).write_unaligned(v);
+                    }
+                }
+            } else {
+                for i in 0..across.len {
+                    for jj in 0..n {
+                        let v = s.wrapping_offset(jj as isize * row.src + i as isize * across.src).read_unaligned();
+                        d.wrapping_add(i * across.dst + jj * row.dst).write_unaligned(v);
+                    }
+                }
+            }
+        }
+        j += n;
+    }
+}
+
+/// Transposes `n` planes of `rows × cols` f32 to `cols × rows`.
+///
+/// # Safety
+/// Both are good for `n * rows * cols` and do not overlap.
+pub(crate) unsafe fn transpose_planes(
+    src: Shared<f32>,
+    dst: Shared<f32>,
+    n: usize,
+    rows: usize,
+    cols: usize,
+    pool: &Pool,
+) {
+    if n * rows * cols == 0 {
+        return;
+    }
+    let plane = rows * cols;
+    let dims = vec![
+        Dim { len: n, src: plane as isize, dst: plane },
+        Dim { len: cols, src: 1, dst: rows },
+        Dim { len: rows, src: cols as isize, dst: 1 },
+    ];
+    Job { dims, src: src.get().cast_const().cast(), dst: dst.get().cast() }.run::<u32>(pool);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Dst, Src};
+
+    fn check(p: &CopyProblem, src_len: usize, dst_len: usize) {
+        let src: Vec<u8> = (0..src_len * p.elem_bytes).map(|i| (i * 7 + i / 251) as u8).collect();
+        let mut want = vec![0xabu8; dst_len * p.elem_bytes];
+        let count: usize = p.dims.iter().product();
+        for item in 0..count {
+            let (mut rest, mut s, mut d) = (item, p.src_offset as isize, p.dst_offset);
+            for i in (0..p.dims.len()).rev() {
+                let at = rest % p.dims[i];
+                rest /= p.dims[i];
+                s += at as isize * p.src_strides[i];
+                d += at * p.dst_strides[i];
+            }
+            for b in 0..p.elem_bytes {
+                want[d * p.elem_bytes + b] = src[s as usize * p.elem_bytes + b];
+            }
+        }
+        for threads in [1, 3] {
+            let mut got = vec![0xabu8; want.len()];
+            let args = Args { inputs: &[Src::new(&src)], outputs: &mut [Dst::new(&mut got)], workspace: &mut [] };
+            KERNELS[0].run(p, args, &Pool::new(threads)).unwrap();
+            assert!(got == want, "{p:?}");
+        }
+    }
+
+    #[test]
+    fn every_pattern() {
+        for elem_bytes in [1, 2, 4, 8, 16] {
+            let p = |dims: &[usize], so: usize, s: &[isize], d_o: usize, d: &[usize]| CopyProblem {
+                elem_bytes,
+                dims: dims.to_vec(),
+                src_offset: so,
+                src_strides: s.to_vec(),
+                dst_offset: d_o,
+                dst_strides: d.to_vec(),
+            };
+            check(&p(&[], 3, &[], 2, &[]), 4, 4);
+            check(&p(&[40, 50], 0, &[1, 40], 0, &[50, 1]), 2000, 2000);
+            check(&p(&[2, 33, 18], 0, &[594, 1, 33], 0, &[594, 18, 1]), 1188, 1188);
+            check(&p(&[3, 4, 5, 6], 0, &[120, 1, 24, 4], 0, &[120, 30, 6, 1]), 360, 360);
+            check(&p(&[7, 9], 8, &[9, -1], 5, &[20, 1]), 63, 140);
+            check(&p(&[5, 6], 0, &[0, 1], 0, &[6, 1]), 6, 30);
+            check(&p(&[300, 100], 0, &[100, 1], 50, &[200, 1]), 30000, 60050);
+            check(&p(&[4, 0, 3], 0, &[0, 0, 0], 0, &[0, 0, 0]), 0, 0);
+        }
+    }
+
+    #[test]
+    fn what_reaches_outside_is_refused() {
+        let mut p = CopyProblem {
+            elem_bytes: 4,
+            dims: vec![4],
+            src_offset: 2,
+            src_strides: vec![-1],
+            dst_offset: 0,
+            dst_strides: vec![1],
+        };
+        assert!(KERNELS[0].accepts(&p).is_err());
+        (p.src_offset, p.dst_strides) = (3, vec![0]);
+        assert!(KERNELS[0].accepts(&p).is_err());
+        p.dst_strides = vec![1];
+        let (src, mut dst) = ([0u32; 3], [0u32; 4]);
+        let args = Args { inputs: &[Src::new(&src)], outputs: &mut [Dst::new(&mut dst)], workspace: &mut [] };
+        assert!(matches!(KERNELS[0].run(&p, args, &Pool::new(1)), Err(KernelError::Buffer { what: "source", .. })));
+    }
+}

@@ -1,0 +1,245 @@
+//! The forms in which kernels take constant weights. Each has an exact inverse.
+//!
+//! A format depends on the shape of the weights and the kernel family only: all instruction sets and all tiles of a
+//! family share one, so packed weights serve every machine and every number of rows.
+
+use crate::def::KernelError;
+
+/// Columns in a panel of [`PackFormat::F32Panel16`].
+pub const PANEL: usize = 16;
+
+/// A way to store constant weights.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum PackFormat {
+    /// For matrix products and dense or grouped convolutions: panels of 16 columns, each `[k][16]`; the last padded
+    /// with zeros. Groups follow one another.
+    F32Panel16,
+    /// For depthwise convolutions: `[kh][kw][channels]`.
+    F32TapsChannels,
+}
+
+/// The logical weights, dense f32.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum WeightShape {
+    /// A matrix in the order `[k, n]`, or `[n, k]` where `transposed`.
+    Matrix {
+        /// Rows (inner dimension of the product).
+        k: usize,
+        /// Columns.
+        n: usize,
+        /// Stored as `[n, k]`.
+        transposed: bool,
+    },
+    /// A convolution kernel `[oc, ic, kh, kw]`, with `ic` channels per group.
+    Conv {
+        /// Output channels of all groups.
+        oc: usize,
+        /// Input channels per group.
+        ic: usize,
+        /// Height.
+        kh: usize,
+        /// Width.
+        kw: usize,
+        /// Groups.
+        groups: usize,
+    },
+    /// A transposed convolution's kernel `[c, oc, kh, kw]`, with `oc` output channels per group.
+    ConvTransposed {
+        /// Input channels of all groups.
+        c: usize,
+        /// Output channels per group.
+        oc: usize,
+        /// Height.
+        kh: usize,
+        /// Width.
+        kw: usize,
+        /// Groups.
+        groups: usize,
+    },
+}
+
+impl WeightShape {
+    /// Number of elements; `None` on overflow.
+    pub fn len(&self) -> Option<usize> {
+        let product = |f: &[usize]| f.iter().try_fold(1usize, |a, &b| a.checked_mul(b));
+        match *self {
+            WeightShape::Matrix { k, n, .. } => product(&[k, n]),
+            WeightShape::Conv { oc, ic, kh, kw, .. } => product(&[oc, ic, kh, kw]),
+            WeightShape::ConvTransposed { c, oc, kh, kw, .. } => product(&[c, oc, kh, kw]),
+        }
+    }
+
+    /// True where there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == Some(0)
+    }
+
+    /// Groups, rows and columns of each group's matrix.
+    fn matrices(&self) -> Option<(usize, usize, usize)> {
+        match *self {
+            WeightShape::Matrix { k, n, .. } => Some((1, k, n)),
+            WeightShape::Conv { oc, ic, kh, kw, groups } => {
+                (groups > 0 && oc.is_multiple_of(groups)).then_some((groups, ic * kh * kw, oc / groups))
+            }
+            WeightShape::ConvTransposed { c, oc, kh, kw, groups } => {
+                (groups > 0 && c.is_multiple_of(groups)).then_some((groups, c / groups * kh * kw, oc))
+            }
+        }
+    }
+
+    /// Index in the logical weights of element (k, n) of group `g`.
+    fn at(&self, g: usize, k: usize, n: usize) -> usize {
+        match *self {
+            WeightShape::Matrix { k: rows, n: cols, transposed } => {
+                if transposed {
+                    n * rows + k
+                } else {
+                    k * cols + n
+                }
+            }
+            // Rows are ordered tap first, then channel, as pixels lie in a channels-last image.
+            WeightShape::Conv { oc, ic, kh, kw, groups } => {
+                let (tap, c) = (k / ic, k % ic);
+                ((g * (oc / groups) + n) * ic + c) * kh * kw + tap
+            }
+            WeightShape::ConvTransposed { c: channels, oc, kh, kw, groups } => {
+                let ic = channels / groups;
+                let (tap, c) = (k / ic, k % ic);
+                ((g * ic + c) * oc + n) * kh * kw + tap
+            }
+        }
+    }
+}
+
+impl PackFormat {
+    /// Every format.
+    pub const ALL: [PackFormat; 2] = [PackFormat::F32Panel16, PackFormat::F32TapsChannels];
+
+    /// The name stored in engine files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            PackFormat::F32Panel16 => "f32_panel16",
+            PackFormat::F32TapsChannels => "f32_taps_channels",
+        }
+    }
+
+    /// Inverse of [`PackFormat::name`].
+    pub fn parse(name: &str) -> Option<PackFormat> {
+        Self::ALL.into_iter().find(|f| f.name() == name)
+    }
+
+    /// Number of f32 in packed weights of this shape; `None` where the format cannot hold it or sizes overflow.
+    pub fn packed_len(self, shape: &WeightShape) -> Option<usize> {
+        shape.len()?;
+        let (groups, k, n) = shape.matrices()?;
+        match self {
+            PackFormat::F32Panel16 => n.div_ceil(PANEL).checked_mul(PANEL)?.checked_mul(k.max(1))?.checked_mul(groups),
+            PackFormat::F32TapsChannels => match *shape {
+                WeightShape::Conv { oc, ic: 1, groups, .. } if oc == groups => shape.len(),
+                _ => None,
+            },
+        }
+    }
+
+    /// Packs `logical` into `packed`. Padding becomes zero.
+    ///
+    /// # Errors
+    /// [`KernelError::Buffer`] where a length is not exactly the shape's.
+    pub fn pack(self, shape: &WeightShape, logical: &[f32], packed: &mut [f32]) -> Result<(), KernelError> {
+        self.check(shape, logical.len(), packed.len())?;
+        packed.fill(0.0);
+        self.each(shape, |from, to| packed[to] = logical[from]);
+        Ok(())
+    }
+
+    /// Recovers the logical weights bit by bit.
+    ///
+    /// # Errors
+    /// [`KernelError::Buffer`] where a length is not exactly the shape's.
+    pub fn unpack(self, shape: &WeightShape, packed: &[f32], logical: &mut [f32]) -> Result<(), KernelError> {
+        self.check(shape, logical.len(), packed.len())?;
+        self.each(shape, |to, from| logical[to] = packed[from]);
+        Ok(())
+    }
+
+    fn check(self, shape: &WeightShape, logical: usize, packed: usize) -> Result<(), KernelError> {
+        let fail = |what, problem| Err(KernelError::Buffer { what, problem });
+        let Some(wanted) = self.packed_len(shape) else {
+            return fail("weights", format!("{} cannot hold {shape:?}", self.name()));
+        };
+        if packed != wanted {
+            return fail("packed weights", format!("{packed} elements, expected {wanted}"));
+        }
+        if Some(logical) != shape.len() {
+            return fail("weights", format!("{logical} elements, expected {:?}", shape.len()));
+        }
+        Ok(())
+    }
+
+    /// Calls `visit(logical index, packed index)` for every element, in packed order.
+    fn each(self, shape: &WeightShape, mut visit: impl FnMut(usize, usize)) {
+        let Some((groups, k, n)) = shape.matrices() else { return };
+        match self {
+            PackFormat::F32Panel16 => {
+                let group_len = n.div_ceil(PANEL) * PANEL * k.max(1);
+                for g in 0..groups {
+                    for panel in 0..n.div_ceil(PANEL) {
+                        for row in 0..k {
+                            for col in panel * PANEL..((panel + 1) * PANEL).min(n) {
+                                let to = g * group_len + (panel * k + row) * PANEL + col % PANEL;
+                                visit(shape.at(g, row, col), to);
+                            }
+                        }
+                    }
+                }
+            }
+            PackFormat::F32TapsChannels => {
+                for tap in 0..k {
+                    for g in 0..groups {
+                        visit(g * k + tap, tap * groups + g);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unpack_is_the_inverse_of_pack() {
+        let shapes = [
+            WeightShape::Matrix { k: 5, n: 37, transposed: false },
+            WeightShape::Matrix { k: 16, n: 16, transposed: true },
+            WeightShape::Matrix { k: 1, n: 1, transposed: false },
+            WeightShape::Matrix { k: 0, n: 3, transposed: false },
+            WeightShape::Conv { oc: 12, ic: 3, kh: 3, kw: 2, groups: 2 },
+            WeightShape::Conv { oc: 7, ic: 1, kh: 3, kw: 3, groups: 7 },
+            WeightShape::ConvTransposed { c: 6, oc: 5, kh: 2, kw: 3, groups: 3 },
+        ];
+        for shape in shapes {
+            let logical: Vec<f32> = (0..shape.len().unwrap()).map(|i| f32::from_bits(0x7f80_0000 + i as u32)).collect();
+            for format in PackFormat::ALL {
+                let Some(len) = format.packed_len(&shape) else { continue };
+                let mut packed = vec![1.0; len];
+                format.pack(&shape, &logical, &mut packed).unwrap();
+                let mut back = vec![0.0; logical.len()];
+                format.unpack(&shape, &packed, &mut back).unwrap();
+                assert!(logical.iter().zip(&back).all(|(a, b)| a.to_bits() == b.to_bits()), "{shape:?} {format:?}");
+                assert!(format.pack(&shape, &logical, &mut packed[..len - 1]).is_err());
+            }
+            assert!(PackFormat::F32Panel16.packed_len(&shape).is_some());
+        }
+        assert_eq!(PackFormat::parse("f32_panel16"), Some(PackFormat::F32Panel16));
+    }
+
+    #[test]
+    fn shapes_that_cannot_be_are_refused() {
+        let bad = WeightShape::Conv { oc: 7, ic: 1, kh: 3, kw: 3, groups: 2 };
+        assert_eq!(PackFormat::F32Panel16.packed_len(&bad), None);
+        let huge = WeightShape::Matrix { k: usize::MAX, n: 2, transposed: false };
+        assert_eq!(PackFormat::F32Panel16.packed_len(&huge), None);
+    }
+}
