@@ -1,1 +1,12 @@
-//! Suites, runtimes, expectations and tolerances for the tests of every room.
+//! Suites of models and the runtimes they run on, for the tests of every room.
+//!
+//! A suite yields models with inputs: the samples of every operator, random graphs, real files. A test takes a suite
+//! and two ways to run it, and says how far they may differ.
+
+mod files;
+mod random_graph;
+mod sample_model;
+
+pub use files::{corpus, onnx_files, zoo};
+pub use random_graph::random_graph;
+pub use sample_model::{Case, sample_cases};
