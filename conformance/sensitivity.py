@@ -62,7 +62,7 @@ def main():
         want = [session.run(None, {**floats, **f}) for f in feeds]
         below = []
         for weight, value in floats.items():
-            changed = {**floats, weight: value * np.float32(1.01)}
+            changed = {**floats, weight: np.asarray(value * np.float32(1.01))}
             found = max(ratio(session.run(None, {**changed, **f}), w) for f, w in zip(feeds, want))
             if found <= 10:
                 below.append((weight, value.shape, found))
