@@ -10,6 +10,7 @@ pub mod interp;
 pub mod legacy;
 pub mod opset;
 pub mod prelude;
+pub mod rewire;
 pub mod run;
 pub mod shapes;
 pub mod special;

@@ -2,6 +2,7 @@
 
 pub use crate::elementwise;
 pub use crate::legacy;
+pub use crate::rewire;
 pub use crate::shapes;
 pub use crate::typesets::*;
 pub use modelsmith_ir::{

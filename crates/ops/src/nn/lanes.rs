@@ -1,0 +1,114 @@
+//! Operators that work on lanes: all elements along one axis. Shared by Softmax, LogSoftmax and Hardmax.
+
+use crate::prelude::*;
+use modelsmith_ir::Attr as A;
+
+/// Type of the input; fails when `axis` is outside it.
+///
+/// # Errors
+/// As said.
+pub fn infer(cx: &mut InferCx) -> OpResult<()> {
+    if let Some(rank) = cx.rank(0) {
+        axis_of(cx.attrs.int("axis")?, rank)?;
+    }
+    elementwise::same_as_first(cx)
+}
+
+/// An axis of which a scalar has one, of one element.
+fn axis_of(axis: i64, rank: usize) -> OpResult<usize> {
+    shapes::axis(axis, rank.max(1))
+}
+
+/// `f` of every lane of input 0 along `axis`, in `f64`, result of the same type.
+///
+/// # Errors
+/// When `axis` is outside the input.
+pub fn map(cx: &EvalCx, inputs: &[Option<&Value>], f: impl Fn(&mut [f64])) -> OpResult<Vec<Value>> {
+    let x = cx.tensor(inputs, 0)?;
+    let axis = axis_of(cx.attrs.int("axis")?, x.rank())?;
+    let mut data = x.to_f64s()?;
+    each(&mut data, x.shape(), axis, f);
+    Ok(vec![Tensor::from_f64s(x.dtype(), x.shape(), &data)?.into()])
+}
+
+/// `f` of every lane of `data` of `shape` along `axis`, in place. A scalar is one lane of one element.
+pub fn each(data: &mut [f64], shape: &[usize], axis: usize, f: impl Fn(&mut [f64])) {
+    let len = shape.get(axis).copied().unwrap_or(1);
+    let inner = shape.get(axis + 1..).map_or(1, |s| s.iter().product::<usize>());
+    let mut lane = vec![0.0; len];
+    if data.is_empty() {
+        return;
+    }
+    for block in data.chunks_exact_mut(len * inner) {
+        for i in 0..inner {
+            for (k, v) in lane.iter_mut().enumerate() {
+                *v = block[k * inner + i];
+            }
+            f(&mut lane);
+            for (k, v) in lane.iter().enumerate() {
+                block[k * inner + i] = *v;
+            }
+        }
+    }
+}
+
+/// Before opset 13 these operators flattened their input to a matrix at `axis` (1 by default) and worked on its rows.
+/// That is the same only for the last axis; otherwise the node is put between Flatten and Reshape.
+///
+/// # Errors
+/// Never.
+pub fn from_flattened(cx: &mut AdaptCx) -> OpResult<()> {
+    let axis = match cx.attrs().get("axis") {
+        Some(A::Int(axis)) => *axis,
+        _ => 1,
+    };
+    let rank = cx.rank(0);
+    let last = axis == -1 || rank.is_some_and(|r| axis == r as i64 - 1 || axis == r as i64);
+    if last {
+        cx.attrs().set("axis", -1);
+        return Ok(());
+    }
+    let Some(x) = cx.input(0) else { return Ok(()) };
+    let mut before = cx.before();
+    let shape = before.op("Shape", &[x])?;
+    let flat = before.op_with("Flatten", &[x], Attrs::new().with("axis", axis))?;
+    cx.set_input(0, Some(flat));
+    cx.attrs().set("axis", -1);
+    rewire::behind(cx, 0, |b, rows| b.op("Reshape", &[rows, shape]))
+}
+
+/// The way back: only the last axis means the same in both, another one is moved there and back.
+///
+/// # Errors
+/// When the rank is not known.
+pub fn to_flattened(cx: &mut AdaptCx) -> OpResult<()> {
+    let axis = match cx.attrs().get("axis") {
+        Some(A::Int(axis)) => *axis,
+        _ => -1,
+    };
+    let rank = cx.rank(0).ok_or_else(|| OpError::unsupported("an input of unknown rank before opset 13"))?;
+    let axis = axis_of(axis, rank)?;
+    if axis + 1 >= rank {
+        cx.attrs().set("axis", rank.saturating_sub(1) as i64);
+        return Ok(());
+    }
+    Err(OpError::unsupported(format!("axis {axis} of {rank}: before opset 13 only the last axis means the same")))
+}
+
+/// Samples: every type, every axis of several ranks, special values.
+pub fn samples(s: &mut Samples, set: TypeSet) {
+    for dtype in set.dtypes() {
+        let x = s.floats(dtype, &[3, 4], -3.0, 3.0);
+        s.case().input(x).add();
+    }
+    for shape in Samples::shapes().into_iter().filter(|s| !s.is_empty()) {
+        for axis in [0, shape.len() as i64 - 1, -(shape.len() as i64)] {
+            let x = s.floats(F32, shape, -3.0, 3.0);
+            s.case().attr("axis", axis).input(x).add();
+        }
+    }
+    let x = s.floats(F32, &[4], 100.0, 1000.0);
+    s.case().input(x).add();
+    let x = s.special(F32, 12).reshaped(&[12, 1]).expect("as many");
+    s.case().input(x).attr("axis", 0).add();
+}

@@ -1,0 +1,22 @@
+//! Operators of the family `nn`.
+// Written by `cargo xtask gen`; do not edit.
+
+pub mod celu;
+pub mod elu;
+pub mod hard_sigmoid;
+pub mod hard_swish;
+pub mod hardmax;
+pub mod lanes;
+pub mod leaky_relu;
+pub mod log_softmax;
+pub mod mish;
+pub mod prelu;
+pub mod relu;
+pub mod selu;
+pub mod shrink;
+pub mod sigmoid;
+pub mod softmax;
+pub mod softplus;
+pub mod softsign;
+pub mod swish;
+pub mod thresholded_relu;

@@ -1,0 +1,52 @@
+//! ThresholdedRelu: `x` where it exceeds `alpha`, 0 elsewhere. <https://onnx.ai/onnx/operators/onnx__ThresholdedRelu.html>
+
+use crate::prelude::*;
+
+const SCHEMA: Schema = Schema {
+    inputs: &[Param::one("X", "T")],
+    outputs: &[Param::one("Y", "T")],
+    attrs: &[AttrDef::float("alpha", 1.0)],
+    types: &[types_of("T", FLOATS_BF16)],
+};
+
+/// The ONNX operator ThresholdedRelu.
+pub static THRESHOLDED_RELU: OpDef = OpDef {
+    name: "ThresholdedRelu",
+    since: 22,
+    schema: SCHEMA,
+    flags: Flags::ELEMENTWISE,
+    infer,
+    eval,
+    decompose: Some(decompose),
+    history: &[Past {
+        since: 10,
+        schema: Schema { types: &[types_of("T", FLOATS)], ..SCHEMA },
+        up: Adapt::Compatible,
+        down: Adapt::Compatible,
+    }],
+    samples,
+    ..OpDef::BASE
+};
+
+fn infer(cx: &mut InferCx) -> OpResult<()> {
+    elementwise::same_as_first(cx)
+}
+
+fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
+    let alpha = f64::from(cx.attrs.float("alpha")?);
+    elementwise::unary(inputs, |x| if x > alpha { x } else { 0.0 })
+}
+
+fn decompose(b: &mut Builder, node: NodeId) -> OpResult<Vec<ValueId>> {
+    let x = b.input(node, 0)?;
+    let alpha = b.attrs(node)?.float("alpha")?;
+    let (zero, alpha) = (b.scalar_like(x, 0.0)?, b.scalar_like(x, alpha.into())?);
+    let above = b.op("Greater", &[x, alpha])?;
+    Ok(vec![b.op("Where", &[above, x, zero])?])
+}
+
+fn samples(s: &mut Samples) {
+    elementwise::unary_samples(s, FLOATS_BF16, -3.0, 3.0);
+    let x = s.floats(F32, &[2, 5], -3.0, 3.0);
+    s.case().input(x).attr("alpha", 0.3).add();
+}
