@@ -28,7 +28,9 @@ fn infer(cx: &mut InferCx) -> OpResult<()> {
 
 fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     match cx.attrs.string("approximate")? {
-        "none" => elementwise::unary(inputs, |x| 0.5 * x * (1.0 + crate::special::erf(x * std::f64::consts::FRAC_1_SQRT_2))),
+        "none" => {
+            elementwise::unary(inputs, |x| 0.5 * x * (1.0 + crate::special::erf(x * std::f64::consts::FRAC_1_SQRT_2)))
+        }
         "tanh" => {
             let c = (2.0 / std::f64::consts::PI).sqrt();
             elementwise::unary(inputs, |x| 0.5 * x * (1.0 + (c * (x + 0.044715 * x * x * x)).tanh()))

@@ -3,6 +3,7 @@
 
 pub mod celu;
 pub mod elu;
+pub mod gelu;
 pub mod hard_sigmoid;
 pub mod hard_swish;
 pub mod hardmax;
