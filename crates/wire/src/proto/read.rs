@@ -229,6 +229,42 @@ impl<'a> Field<'a> {
         Ok(u32::try_from(low).unwrap_or_default().cast_signed())
     }
 
+    /// Adds a repeated `int64`, packed or not, to `out`.
+    ///
+    /// # Errors
+    /// When it is neither, or a packed varint is damaged.
+    pub fn ints_into(&self, out: &mut Vec<i64>) -> Result<(), Error> {
+        let Value::Bytes(packed) = self.value else {
+            out.push(self.int()?);
+            return Ok(());
+        };
+        let mut at = 0;
+        while at < packed.bytes.len() {
+            let (value, next) = packed.varint_at(at)?;
+            out.push(value.cast_signed());
+            at = next;
+        }
+        Ok(())
+    }
+
+    /// Adds a repeated `float`, packed or not, to `out`.
+    ///
+    /// # Errors
+    /// When it is neither, or packed bytes are not a multiple of four.
+    pub fn floats_into(&self, out: &mut Vec<f32>) -> Result<(), Error> {
+        let Value::Bytes(packed) = self.value else {
+            out.push(self.float()?);
+            return Ok(());
+        };
+        let (elements, rest) = packed.bytes.as_chunks::<4>();
+        if !rest.is_empty() {
+            let kind = Kind::PackedLength { len: wide(packed.bytes.len()), element: 4 };
+            return Err(Error::new(kind, packed.base));
+        }
+        out.extend(elements.iter().map(|&bytes| f32::from_le_bytes(bytes)));
+        Ok(())
+    }
+
     /// A `float`.
     ///
     /// # Errors

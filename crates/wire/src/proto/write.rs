@@ -1,7 +1,7 @@
 //! Writing: a message is built as a rope of inline bytes, borrowed bytes and holes whose length is known, so that the
 //! length of every message around them is known before anything is emitted.
 
-use super::{WireType, bytes_from_text};
+use super::{Scalars, WireType, bytes_from_text};
 use crate::wide;
 use std::io::{self, Write};
 use thiserror::Error;
@@ -169,6 +169,16 @@ impl<'a> Rope<'a> {
                     self.len = self.len.saturating_add(len);
                     self.parts.push(part);
                 }
+            }
+        }
+    }
+
+    /// A repeated scalar field as it was read: the same ranges, packed or with a tag each.
+    pub fn scalars(&mut self, number: u32, values: &Scalars<'a>) {
+        for &(run, tagged) in values.runs() {
+            match tagged {
+                true => self.raw_borrowed(run.bytes()),
+                false => self.bytes_borrowed(number, run.bytes()),
             }
         }
     }
