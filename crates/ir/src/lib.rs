@@ -9,6 +9,7 @@ mod builder;
 mod dim;
 mod edit;
 mod error;
+mod hash;
 mod infer;
 mod model;
 mod opdef;
@@ -17,12 +18,14 @@ mod run;
 mod samples;
 pub mod text;
 mod types;
+mod verify;
 
 pub use attr::{Attr, AttrKind, AttrView, Attrs, code_of_dtype, dtype_of_code};
 pub use builder::Builder;
 pub use dim::{Atom, Dim, Expr};
 pub use edit::{Edit, Use};
 pub use error::{OpError, OpResult};
+pub use hash::{Digest, hash_model, hash_node, hash_weight, same_attrs, same_node, same_weight};
 pub use infer::{Fact, InferCx, InferRegion, NoRegions, SymTensor, fact_of, infer_node};
 pub use model::{
     Def, Function, FunctionId, Meta, Model, Node, NodeId, Op, OpSetImport, Origin, Region, RegionId, Stage, Value,
@@ -33,6 +36,7 @@ pub use opset::{AdaptCx, OpSet};
 pub use run::{EvalCx, RunRegion};
 pub use samples::{Sample, Samples};
 pub use types::{TensorType, Type};
+pub use verify::verify;
 
 /// The ONNX opset at which known operators have their meaning.
 pub const HUB_OPSET: u32 = 28;

@@ -109,7 +109,7 @@ impl WeightExpr {
 
     /// Number of elements of the result.
     pub fn len(&self) -> usize {
-        self.shape().iter().product()
+        self.shape().iter().fold(1, |n: usize, &d| n.saturating_mul(d))
     }
 
     /// True when the result has no elements.

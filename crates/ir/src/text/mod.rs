@@ -52,6 +52,7 @@
 mod attrs;
 mod lex;
 mod literal;
+#[allow(clippy::indexing_slicing, reason = "it indexes arenas only, by ids that it made")]
 mod parse;
 mod print;
 #[cfg(test)]
