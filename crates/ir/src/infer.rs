@@ -38,7 +38,7 @@ impl SymTensor {
 pub struct Fact {
     /// Type.
     pub ty: Type,
-    /// Elements of a small integer tensor, as expressions.
+    /// Elements of a small integer tensor, as expressions; of a small boolean tensor, as 0 and 1.
     pub value: Option<SymTensor>,
     /// The tensor itself, when it is a small constant.
     pub constant: Option<Tensor>,
@@ -52,7 +52,7 @@ impl Fact {
 
     /// The fact of a constant.
     pub fn constant(t: Tensor) -> Fact {
-        let value = (t.dtype().is_int() && t.len() <= 1024)
+        let value = ((t.dtype().is_int() || t.dtype() == DType::Bool) && t.len() <= 1024)
             .then(|| t.to_i64s().ok())
             .flatten()
             .map(|v| SymTensor { shape: t.shape().to_vec(), dims: v.into_iter().map(Dim::Known).collect() });

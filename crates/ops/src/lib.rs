@@ -8,6 +8,7 @@ pub mod elementwise;
 mod error;
 pub mod interp;
 pub mod legacy;
+pub mod moves;
 pub mod opset;
 pub mod prelude;
 pub mod rewire;

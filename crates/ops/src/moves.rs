@@ -1,0 +1,77 @@
+//! What operators share whose results have sizes read from tensors, or that only move elements.
+
+use crate::prelude::*;
+
+/// `d`, or 0 where it is negative.
+pub fn at_least_zero(d: &Dim) -> Dim {
+    if shapes::non_negative(d) { d.clone() } else { d.larger(&Dim::Known(0)) }
+}
+
+/// What is known of one dimension from two sources that agree.
+///
+/// # Errors
+/// When they are two different numbers.
+pub fn agreed(a: &Dim, b: &Dim) -> OpResult<Dim> {
+    match (a, b) {
+        (Dim::Known(x), Dim::Known(y)) if x != y => Err(OpError::invalid(format!("dimensions {x} and {y} differ"))),
+        (Dim::Known(_), _) | (_, Dim::Unknown) => Ok(a.clone()),
+        (_, Dim::Known(_)) | (Dim::Unknown, _) => Ok(b.clone()),
+        _ => Ok(a.clone()),
+    }
+}
+
+/// The shape that operand `i`, a vector of sizes, names: its elements where they are known, else as many unknown
+/// dimensions as it has elements.
+pub fn from_operand(cx: &InferCx, i: usize) -> Option<Vec<Dim>> {
+    match cx.value(i) {
+        Some(v) => Some(v.dims.clone()),
+        None => Some(vec![Dim::Unknown; cx.shape(i)?.first()?.size().filter(|&n| n <= 64)?]),
+    }
+}
+
+/// Sizes read from a tensor.
+///
+/// # Errors
+/// When one is negative, or the tensor that they describe would be unreasonably large.
+pub fn sizes(list: &[i64]) -> OpResult<Vec<usize>> {
+    let negative = |d: &i64| OpError::invalid(format!("size {d} of shape {list:?} is negative"));
+    let out = list.iter().map(|d| usize::try_from(*d).map_err(|_| negative(d))).collect::<OpResult<Vec<_>>>()?;
+    affordable(&out)?;
+    Ok(out)
+}
+
+/// Most elements that the reference makes where the size is a number in the model's data.
+const MOST: usize = 1 << 31;
+
+/// Fails when a tensor of `shape`, computed from data, would be unreasonably large.
+///
+/// # Errors
+/// Then.
+pub fn affordable(shape: &[usize]) -> OpResult<()> {
+    let count = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+    match shape.contains(&0) || count.is_some_and(|n| n <= MOST) {
+        true => Ok(()),
+        false => Err(OpError::invalid(format!("a result of shape {shape:?} has more than {MOST} elements"))),
+    }
+}
+
+/// All elements of several tensors of one type in one vector, from which [`Tensor::gathered`] picks.
+///
+/// # Errors
+/// When the types differ.
+pub fn pool(parts: &[&Tensor]) -> OpResult<Tensor> {
+    let flat = parts.iter().map(|t| t.reshaped(&[t.len()])).collect::<Result<Vec<_>, _>>()?;
+    Ok(modelsmith_tensor::concat(&flat, 0)?)
+}
+
+/// The tensor of a constant attribute that is small and lies in memory or in mapped bytes.
+pub fn small_constant(w: &modelsmith_tensor::WeightExpr) -> Option<Tensor> {
+    struct Nothing;
+    impl modelsmith_tensor::Evaluator for Nothing {
+        fn eval(&self, op: &str, _: &[Tensor]) -> modelsmith_tensor::Result<Tensor> {
+            Err(modelsmith_tensor::Error::Eval { op: op.into(), message: "not computed during inference".into() })
+        }
+    }
+    let small = w.len() <= 4096;
+    small.then(|| modelsmith_tensor::materialize(w, &Nothing, &modelsmith_base::Budget::unlimited()).ok()).flatten()
+}
