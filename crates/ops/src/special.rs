@@ -4,14 +4,14 @@ use std::f64::consts::PI;
 
 /// The Gauss error function, to a few units in the last place of `f64`.
 ///
-/// Below 3 the series `2/sqrt(pi) exp(-x^2) sum 2^n x^(2n+1) / (2n+1)!!`, whose terms all have one sign; above, one
+/// Below 2 the series `2/sqrt(pi) exp(-x^2) sum 2^n x^(2n+1) / (2n+1)!!`, whose terms all have one sign; above, one
 /// minus the continued fraction of the complement (Abramowitz and Stegun 7.1.6 and 7.1.14).
 pub fn erf(x: f64) -> f64 {
     let z = x.abs();
     if x.is_nan() || z == 0.0 {
         return x;
     }
-    let positive = if z < 3.0 {
+    let positive = if z < 2.0 {
         series(z)
     } else if z < 6.0 {
         1.0 - complement(z)
