@@ -1,1 +1,31 @@
-//! The interface that every format implements.
+//! What every format implements: [`FormatDef`], and what readers and writers are given and return.
+//!
+//! A reader gets an [`Input`], never a path, and returns an [`Artifact`] with the findings made on the way. A writer
+//! gets an [`Output`], whose files appear under their names only when all of them are complete.
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::as_conversions,
+        clippy::panic,
+        clippy::unreachable
+    )
+)]
+
+mod artifact;
+mod def;
+mod error;
+mod input;
+mod output;
+
+pub use artifact::{Artifact, Checkpoint};
+pub use def::{FormatDef, Imported, Match, Probe, ReadOptions, SideData, WriteOptions, Written, detect};
+pub use error::{Error, Kind};
+pub use input::{Input, Siblings};
+pub use output::Output;
+
+/// What this crate and the formats return.
+pub type Result<T> = std::result::Result<T, Error>;
