@@ -11,14 +11,14 @@ pub mod gemm;
 pub mod host;
 pub mod mem;
 pub mod movement;
-// pub mod norm;
+pub mod norm;
 pub mod pack;
-// pub mod pooling;
+pub mod pooling;
 // pub mod recurrent;
-// pub mod reduce;
+pub mod reduce;
 // pub mod roof;
 pub mod simd;
-// pub mod softmax;
+pub mod softmax;
 mod span;
 
 pub use def::{Args, Facts, KernelDef, KernelError, Reject, by_name, choose};
