@@ -6,7 +6,7 @@
 
 pub mod conv;
 pub mod def;
-// pub mod eltwise;
+pub mod eltwise;
 pub mod gemm;
 pub mod host;
 pub mod mem;
@@ -14,9 +14,9 @@ pub mod movement;
 pub mod norm;
 pub mod pack;
 pub mod pooling;
-// pub mod recurrent;
+pub mod recurrent;
 pub mod reduce;
-// pub mod roof;
+pub mod roof;
 pub mod simd;
 pub mod softmax;
 mod span;

@@ -3,7 +3,7 @@
 
 use crate::def::{Args, Facts, KernelDef, KernelError, Reject, no_pack, no_workspace};
 use crate::gemm::epilogue::{load, store};
-use crate::mem::{self, Shared};
+use crate::mem;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
 use crate::simd::{Body, Portable, Simd};

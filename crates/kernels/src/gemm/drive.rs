@@ -195,7 +195,6 @@ impl<R: Rows> Product<'_, R> {
                             low: if last { self.ready.low } else { f32::NEG_INFINITY },
                             high: if last { self.ready.high } else { f32::INFINITY },
                             last: width - (cols.len() - 1) * PANEL,
-                            prefetch: std::ptr::null(),
                         };
                         // SAFETY: the tile lies inside the part; B holds `k` rows of every panel.
                         unsafe {

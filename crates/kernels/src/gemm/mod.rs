@@ -16,7 +16,7 @@ use crate::pack::{PANEL, PackFormat};
 use crate::simd::{Avx2, Avx512};
 use crate::simd::{Portable, Simd};
 use crate::span::{product, span};
-use drive::{MatrixRows, Product, grid, pack_panels, table_bytes, whole};
+use drive::{MatrixRows, Product, grid, pack_panels, table_bytes};
 use epilogue::Ready;
 use modelsmith_kop::{GemmB, GemmProblem};
 use modelsmith_pool::{Pool, cut};
@@ -200,7 +200,7 @@ impl Call<'_> {
     /// `to` has room for [`packing`]; different parts may run at once.
     unsafe fn pack(&self, item: usize, to: *mut f32, part: usize, parts: usize) {
         let p = self.p;
-        let (a, b) = packing(p);
+        let (a, _) = packing(p);
         let (at_a, at_b, _) = self.offsets(item);
         if a > 0 {
             for i in cut(p.m, parts, part) {
@@ -306,15 +306,6 @@ fn run<S: Simd, T: Tiles>(p: &GemmProblem, args: Args<'_>, pool: &Pool) -> Resul
         unsafe { call.item::<S>(item, at(item), scratch.worker(worker), parts, part) }
     });
     Ok(())
-}
-
-/// Computes a product whose rows are given by a table, for other families.
-///
-/// # Safety
-/// As for [`drive::whole`].
-pub(crate) unsafe fn product_of<S: Simd, R: drive::Rows>(product: &Product<'_, R>, scratch: &Scratch, pool: &Pool) {
-    // SAFETY: passed on.
-    unsafe { whole::<S, R>(product, scratch, pool) }
 }
 
 #[cfg(test)]

@@ -37,8 +37,6 @@ pub(crate) struct Tile {
     pub high: f32,
     /// Columns of the last panel that exist, 1 to 16.
     pub last: usize,
-    /// Where to prefetch from while computing, or null.
-    pub prefetch: *const f32,
 }
 
 /// A micro-kernel of fixed rows and panels.

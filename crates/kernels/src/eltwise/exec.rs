@@ -1,0 +1,498 @@
+//! Running a program over chunks.
+
+use super::CHUNK;
+use super::walk::Walk;
+use crate::simd::{Body, Simd, math};
+use modelsmith_kop::{BinaryOp, EltwiseProblem, Inst, Lane, UnaryOp};
+use std::ops::Range;
+
+/// An operand's buffer.
+pub(super) struct Place {
+    pub ptr: *mut u8,
+    pub lane: Lane,
+    /// Number in the [`Walk`].
+    pub operand: usize,
+    /// An output is the same buffer.
+    pub shared: bool,
+}
+
+/// A program with its buffers and what was found out about it beforehand.
+pub(super) struct Program<'a> {
+    code: &'a [Inst],
+    walk: &'a Walk,
+    inputs: Vec<Place>,
+    outputs: Vec<Place>,
+    /// By instruction: its value is the same in every chunk and its register is written by nothing else.
+    once: Vec<bool>,
+    /// By instruction: the output whose memory the result is written to directly.
+    direct: Vec<Option<usize>>,
+}
+
+// SAFETY: chunks on different threads write different elements of the outputs and only read the rest.
+unsafe impl Sync for Program<'_> {}
+
+fn written(inst: &Inst) -> Option<u8> {
+    match *inst {
+        Inst::Load { dst, .. }
+        | Inst::ConstF32 { dst, .. }
+        | Inst::ConstInt { dst, .. }
+        | Inst::Unary { dst, .. }
+        | Inst::Binary { dst, .. }
+        | Inst::Select { dst, .. }
+        | Inst::Cast { dst, .. } => Some(dst),
+        Inst::Store { .. } => None,
+    }
+}
+
+impl<'a> Program<'a> {
+    pub fn new(p: &'a EltwiseProblem, walk: &'a Walk, inputs: Vec<Place>, outputs: Vec<Place>) -> Program<'a> {
+        let writers = |reg: u8| p.code.iter().filter(|i| written(i) == Some(reg)).count();
+        let once = p
+            .code
+            .iter()
+            .map(|inst| match *inst {
+                Inst::Load { dst, input } => walk.is_uniform(inputs[input as usize].operand) && writers(dst) == 1,
+                Inst::ConstF32 { dst, .. } | Inst::ConstInt { dst, .. } => writers(dst) == 1,
+                _ => false,
+            })
+            .collect();
+        let mut direct = vec![None; p.code.len()];
+        if inputs.iter().all(|i| !i.shared) {
+            for (at, inst) in p.code.iter().enumerate() {
+                let Inst::Store { output, a } = *inst else { continue };
+                let def = p.code[..at].iter().rposition(|i| written(i) == Some(a));
+                let flat = walk.is_flat(outputs[output as usize].operand);
+                if let Some(def) = def.filter(|_| flat)
+                    && matches!(p.code[def], Inst::Unary { .. } | Inst::Binary { .. } | Inst::Select { .. })
+                    && direct[def].is_none()
+                {
+                    direct[def] = Some(output as usize);
+                }
+            }
+        }
+        Program { code: &p.code, walk, inputs, outputs, once, direct }
+    }
+}
+
+/// Some consecutive chunks of a program.
+pub(super) struct Chunk<'a> {
+    pub program: &'a Program<'a>,
+    pub chunks: Range<usize>,
+}
+
+#[repr(align(64))]
+struct Register([u64; CHUNK]);
+
+type Pointers = [*mut u8; EltwiseProblem::MAX_REGISTERS];
+
+impl Body for Chunk<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let mut file = [const { Register([0; CHUNK]) }; EltwiseProblem::MAX_REGISTERS];
+        let own: Pointers = std::array::from_fn(|i| file[i].0.as_mut_ptr().cast());
+        let mut regs = own;
+        let first = self.chunks.start;
+        for chunk in self.chunks {
+            let start = chunk * CHUNK;
+            let n = CHUNK.min(self.program.walk.len - start);
+            for (at, inst) in self.program.code.iter().enumerate() {
+                if self.program.once[at] && chunk != first {
+                    continue;
+                }
+                // SAFETY: the program was checked, so registers hold what instructions read; each points at its own
+                // place of the file or at `CHUNK` elements of an operand.
+                unsafe { step::<S>(self.program, at, inst, &own, &mut regs, start, n) };
+            }
+        }
+    }
+}
+
+/// Runs one instruction over a chunk of `n` elements from `start` on.
+#[inline(always)]
+unsafe fn step<S: Simd>(
+    program: &Program<'_>,
+    at: usize,
+    inst: &Inst,
+    own: &Pointers,
+    regs: &mut Pointers,
+    start: usize,
+    n: usize,
+) {
+    // Only whole chunks use an operand's memory as a register: instructions may run over the end of a part.
+    let target = |dst: u8| match program.direct[at] {
+        Some(output) if n == CHUNK => {
+            let out = &program.outputs[output];
+            out.ptr.wrapping_add(start * out.lane.bytes())
+        }
+        _ => own[dst as usize],
+    };
+    // SAFETY: see `Chunk::run`.
+    unsafe {
+        match *inst {
+            Inst::Load { dst, input } => {
+                let place = &program.inputs[input as usize];
+                let uniform = program.once[at];
+                if n == CHUNK && !place.shared && program.walk.is_flat(place.operand) && !uniform {
+                    regs[dst as usize] = place.ptr.wrapping_add(start * place.lane.bytes());
+                } else {
+                    regs[dst as usize] = own[dst as usize];
+                    let n = if uniform { CHUNK } else { n };
+                    match place.lane {
+                        Lane::F32 | Lane::I32 => load::<u32>(program.walk, place, own[dst as usize].cast(), start, n),
+                        Lane::I64 => load::<u64>(program.walk, place, own[dst as usize].cast(), start, n),
+                        Lane::Bool => load::<u8>(program.walk, place, own[dst as usize].cast(), start, n),
+                    }
+                }
+            }
+            Inst::ConstF32 { dst, value } => {
+                regs[dst as usize] = own[dst as usize];
+                fill(own[dst as usize].cast::<f32>(), value);
+            }
+            Inst::ConstInt { dst, lane, value } => {
+                regs[dst as usize] = own[dst as usize];
+                match lane {
+                    Lane::I64 => fill(own[dst as usize].cast::<i64>(), value),
+                    Lane::Bool => fill(own[dst as usize].cast::<u8>(), u8::from(value != 0)),
+                    _ => fill(own[dst as usize].cast::<i32>(), value as i32),
+                }
+            }
+            Inst::Unary { op, lane, dst, a } => {
+                let (d, a) = (target(dst), regs[a as usize]);
+                regs[dst as usize] = d;
+                match lane {
+                    Lane::F32 => unary_f32::<S>(op, d.cast(), a.cast(), n),
+                    Lane::I32 => unary_int(op, d.cast::<i32>(), a.cast(), n, i32::wrapping_neg, i32::signum),
+                    Lane::I64 => unary_int(op, d.cast::<i64>(), a.cast(), n, i64::wrapping_neg, i64::signum),
+                    Lane::Bool => map(d, a, n, |a: u8| a ^ 1),
+                }
+            }
+            Inst::Binary { op, lane, dst, a, b } => {
+                let (d, a, b) = (target(dst), regs[a as usize], regs[b as usize]);
+                regs[dst as usize] = d;
+                match lane {
+                    Lane::F32 => binary_f32::<S>(op, d, a.cast(), b.cast(), n),
+                    Lane::I32 => binary_i32(op, d, a.cast(), b.cast(), n),
+                    Lane::I64 => binary_i64(op, d, a.cast(), b.cast(), n),
+                    Lane::Bool => binary_bool(op, d, a, b, n),
+                }
+            }
+            Inst::Select { lane, dst, cond, a, b } => {
+                let (d, c, a, b) = (target(dst), regs[cond as usize], regs[a as usize], regs[b as usize]);
+                regs[dst as usize] = d;
+                match lane {
+                    Lane::F32 | Lane::I32 => select::<u32>(d.cast(), c, a.cast(), b.cast(), n),
+                    Lane::I64 => select::<u64>(d.cast(), c, a.cast(), b.cast(), n),
+                    Lane::Bool => select::<u8>(d, c, a, b, n),
+                }
+            }
+            Inst::Cast { from, to, dst, a } => {
+                // Widths differ, so the result never shares the operand's register.
+                let d = own[dst as usize];
+                let a = regs[a as usize];
+                regs[dst as usize] = d;
+                cast(from, to, d, a, n);
+            }
+            Inst::Store { output, a } => {
+                let place = &program.outputs[output as usize];
+                let from = regs[a as usize];
+                match place.lane {
+                    Lane::F32 | Lane::I32 => store::<u32>(program.walk, place, from.cast(), start, n),
+                    Lane::I64 => store::<u64>(program.walk, place, from.cast(), start, n),
+                    Lane::Bool => store::<u8>(program.walk, place, from, start, n),
+                }
+            }
+        }
+    }
+}
+
+unsafe fn load<T: Copy>(walk: &Walk, place: &Place, to: *mut T, start: usize, n: usize) {
+    let from = place.ptr.cast_const().cast::<T>();
+    walk.runs(place.operand, start, n, |done, offset, count, stride| {
+        // SAFETY: the walk stays inside the operand's view, which was checked against its buffer.
+        unsafe {
+            let (from, to) = (from.add(offset), to.add(done));
+            match stride {
+                1 => std::ptr::copy_nonoverlapping(from.cast::<u8>(), to.cast::<u8>(), count * size_of::<T>()),
+                0 => {
+                    let v = from.read_unaligned();
+                    for i in 0..count {
+                        to.add(i).write(v);
+                    }
+                }
+                _ => {
+                    for i in 0..count {
+                        to.add(i).write(from.add(i * stride).read_unaligned());
+                    }
+                }
+            }
+        }
+    });
+}
+
+unsafe fn store<T: Copy>(walk: &Walk, place: &Place, from: *const T, start: usize, n: usize) {
+    let to = place.ptr.cast::<T>();
+    if to.wrapping_add(start).cast_const() == from && walk.is_flat(place.operand) {
+        return;
+    }
+    walk.runs(place.operand, start, n, |done, offset, count, stride| {
+        // SAFETY: the walk stays inside the operand's view, which was checked against its buffer. Source and target
+        // may be the same elements where an input is stored in place.
+        unsafe {
+            let (from, to) = (from.add(done), to.add(offset));
+            if stride == 1 {
+                std::ptr::copy(from.cast::<u8>(), to.cast::<u8>(), count * size_of::<T>());
+            } else {
+                for i in 0..count {
+                    to.add(i * stride).write_unaligned(from.add(i).read_unaligned());
+                }
+            }
+        }
+    });
+}
+
+unsafe fn fill<T: Copy>(to: *mut T, value: T) {
+    for i in 0..CHUNK {
+        // SAFETY: a register has room for `CHUNK` elements.
+        unsafe { to.add(i).write(value) };
+    }
+}
+
+/// `d[i] = f(a[i])`.
+#[inline(always)]
+unsafe fn map<A: Copy, D>(d: *mut D, a: *const A, n: usize, f: impl Fn(A) -> D) {
+    for i in 0..n {
+        // SAFETY: registers hold `n` elements.
+        unsafe { d.add(i).write_unaligned(f(a.add(i).read_unaligned())) };
+    }
+}
+
+/// `d[i] = f(a[i], b[i])`.
+#[inline(always)]
+unsafe fn map2<A: Copy, D>(d: *mut D, a: *const A, b: *const A, n: usize, f: impl Fn(A, A) -> D) {
+    for i in 0..n {
+        // SAFETY: registers hold `n` elements.
+        unsafe { d.add(i).write_unaligned(f(a.add(i).read_unaligned(), b.add(i).read_unaligned())) };
+    }
+}
+
+#[inline(always)]
+unsafe fn select<T: Copy>(d: *mut T, c: *const u8, a: *const T, b: *const T, n: usize) {
+    for i in 0..n {
+        // SAFETY: registers hold `n` elements.
+        unsafe {
+            let (x, y) = (a.add(i).read_unaligned(), b.add(i).read_unaligned());
+            d.add(i).write_unaligned(if *c.add(i) != 0 { x } else { y });
+        }
+    }
+}
+
+/// `d = f(a)` in whole vectors: registers have room beyond `n`, and operands serve as registers in whole chunks only.
+#[inline(always)]
+unsafe fn vectors<S: Simd>(d: *mut f32, a: *const f32, n: usize, f: impl Fn(S::F) -> S::F) {
+    let mut i = 0;
+    while i < n {
+        // SAFETY: `CHUNK` is a multiple of `LANES`.
+        unsafe { S::store(d.add(i), f(S::load(a.add(i)))) };
+        i += S::LANES;
+    }
+}
+
+#[inline(always)]
+unsafe fn vectors2<S: Simd>(d: *mut f32, a: *const f32, b: *const f32, n: usize, f: impl Fn(S::F, S::F) -> S::F) {
+    let mut i = 0;
+    while i < n {
+        // SAFETY: `CHUNK` is a multiple of `LANES`.
+        unsafe { S::store(d.add(i), f(S::load(a.add(i)), S::load(b.add(i)))) };
+        i += S::LANES;
+    }
+}
+
+#[inline(always)]
+unsafe fn unary_f32<S: Simd>(op: UnaryOp, d: *mut f32, a: *const f32, n: usize) {
+    // SAFETY: registers hold a chunk; the machine has `S`.
+    unsafe {
+        match op {
+            UnaryOp::Act(act) => activation::<S>(act, d, a, n),
+            UnaryOp::Neg => vectors::<S>(d, a, n, |x| math::neg::<S>(x)),
+            UnaryOp::Abs => vectors::<S>(d, a, n, |x| math::abs::<S>(x)),
+            UnaryOp::Sign => map(d, a, n, |x: f32| if x.is_nan() || x == 0.0 { x } else { x.signum() }),
+            UnaryOp::Sqrt => vectors::<S>(d, a, n, |x| S::sqrt(x)),
+            UnaryOp::Reciprocal => vectors::<S>(d, a, n, |x| S::div(S::splat(1.0), x)),
+            UnaryOp::Exp => vectors::<S>(d, a, n, |x| math::exp::<S>(x)),
+            UnaryOp::Log => vectors::<S>(d, a, n, |x| math::log::<S>(x)),
+            UnaryOp::Erf => vectors::<S>(d, a, n, |x| math::erf::<S>(x)),
+            UnaryOp::Sin => map(d, a, n, f32::sin),
+            UnaryOp::Cos => map(d, a, n, f32::cos),
+            UnaryOp::Floor => vectors::<S>(d, a, n, |x| S::floor(x)),
+            UnaryOp::Ceil => vectors::<S>(d, a, n, |x| S::ceil(x)),
+            UnaryOp::Round => vectors::<S>(d, a, n, |x| S::round(x)),
+            UnaryOp::Not => {}
+        }
+    }
+}
+
+/// The activation is matched outside the loop, so that each loop holds one function.
+#[inline(always)]
+unsafe fn activation<S: Simd>(act: modelsmith_kop::Activation, d: *mut f32, a: *const f32, n: usize) {
+    use modelsmith_kop::Activation::*;
+    // SAFETY: registers hold a chunk; the machine has `S`.
+    unsafe {
+        match act {
+            Relu => vectors::<S>(d, a, n, |x| math::activation::<S>(Relu, x)),
+            Clip { min, max } => vectors::<S>(d, a, n, |x| math::activation::<S>(Clip { min, max }, x)),
+            LeakyRelu { alpha } => vectors::<S>(d, a, n, |x| math::activation::<S>(LeakyRelu { alpha }, x)),
+            Sigmoid => vectors::<S>(d, a, n, |x| math::activation::<S>(Sigmoid, x)),
+            HardSwish => vectors::<S>(d, a, n, |x| math::activation::<S>(HardSwish, x)),
+            Silu => vectors::<S>(d, a, n, |x| math::activation::<S>(Silu, x)),
+            Tanh => vectors::<S>(d, a, n, |x| math::activation::<S>(Tanh, x)),
+            Gelu => vectors::<S>(d, a, n, |x| math::activation::<S>(Gelu, x)),
+            GeluTanh => vectors::<S>(d, a, n, |x| math::activation::<S>(GeluTanh, x)),
+            other => vectors::<S>(d, a, n, |x| math::activation::<S>(other, x)),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn binary_f32<S: Simd>(op: BinaryOp, d: *mut u8, a: *const f32, b: *const f32, n: usize) {
+    let f = d.cast::<f32>();
+    // SAFETY: registers hold a chunk; the machine has `S`.
+    unsafe {
+        match op {
+            BinaryOp::Add => vectors2::<S>(f, a, b, n, |x, y| S::add(x, y)),
+            BinaryOp::Sub => vectors2::<S>(f, a, b, n, |x, y| S::sub(x, y)),
+            BinaryOp::Mul => vectors2::<S>(f, a, b, n, |x, y| S::mul(x, y)),
+            BinaryOp::Div => vectors2::<S>(f, a, b, n, |x, y| S::div(x, y)),
+            // The second operand is given where either is NaN; a NaN in the first is put back.
+            BinaryOp::Min => vectors2::<S>(f, a, b, n, |x, y| S::select(S::eq(x, x), S::min(x, y), x)),
+            BinaryOp::Max => vectors2::<S>(f, a, b, n, |x, y| S::select(S::eq(x, x), S::max(x, y), x)),
+            BinaryOp::PRelu => {
+                vectors2::<S>(f, a, b, n, |x, y| S::select(S::lt(x, S::splat(0.0)), S::mul(x, y), x));
+            }
+            BinaryOp::Pow => power::<S>(f, a, b, n),
+            BinaryOp::Mod => map2(f, a, b, n, |x: f32, y: f32| x % y),
+            BinaryOp::Equal => map2(d, a, b, n, |x: f32, y: f32| u8::from(x == y)),
+            BinaryOp::Less => map2(d, a, b, n, |x: f32, y: f32| u8::from(x < y)),
+            BinaryOp::LessEqual => map2(d, a, b, n, |x: f32, y: f32| u8::from(x <= y)),
+            BinaryOp::Greater => map2(d, a, b, n, |x: f32, y: f32| u8::from(x > y)),
+            BinaryOp::GreaterEqual => map2(d, a, b, n, |x: f32, y: f32| u8::from(x >= y)),
+            BinaryOp::And | BinaryOp::Or | BinaryOp::Xor => {}
+        }
+    }
+}
+
+/// Powers; squares and cubes, the common exponents, as products.
+#[inline(always)]
+unsafe fn power<S: Simd>(d: *mut f32, a: *const f32, b: *const f32, n: usize) {
+    // SAFETY: registers hold a chunk; the machine has `S`.
+    unsafe {
+        let first = b.read_unaligned();
+        let same = (0..n).all(|i| b.add(i).read_unaligned() == first);
+        if same && first == 2.0 {
+            vectors::<S>(d, a, n, |x| S::mul(x, x));
+        } else if same && first == 3.0 {
+            vectors::<S>(d, a, n, |x| S::mul(S::mul(x, x), x));
+        } else {
+            map2(d, a, b, n, f32::powf);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn unary_int<T: Copy + Ord + Default>(
+    op: UnaryOp,
+    d: *mut T,
+    a: *const T,
+    n: usize,
+    neg: fn(T) -> T,
+    sign: fn(T) -> T,
+) {
+    // SAFETY: registers hold `n` elements.
+    unsafe {
+        match op {
+            UnaryOp::Neg => map(d, a, n, neg),
+            UnaryOp::Abs => map(d, a, n, |x: T| if x < T::default() { neg(x) } else { x }),
+            _ => map(d, a, n, sign),
+        }
+    }
+}
+
+macro_rules! binary_int {
+    ($name:ident, $t:ty) => {
+        #[inline(always)]
+        unsafe fn $name(op: BinaryOp, d: *mut u8, a: *const $t, b: *const $t, n: usize) {
+            let r = d.cast::<$t>();
+            // SAFETY: registers hold `n` elements.
+            unsafe {
+                match op {
+                    BinaryOp::Add => map2(r, a, b, n, <$t>::wrapping_add),
+                    BinaryOp::Sub => map2(r, a, b, n, <$t>::wrapping_sub),
+                    BinaryOp::Mul => map2(r, a, b, n, <$t>::wrapping_mul),
+                    BinaryOp::Div => map2(r, a, b, n, |x: $t, y: $t| if y == 0 { 0 } else { x.wrapping_div(y) }),
+                    BinaryOp::Min => map2(r, a, b, n, |x: $t, y: $t| x.min(y)),
+                    BinaryOp::Max => map2(r, a, b, n, |x: $t, y: $t| x.max(y)),
+                    BinaryOp::Mod => map2(r, a, b, n, |x: $t, y: $t| {
+                        if y == 0 {
+                            return 0;
+                        }
+                        let m = x.wrapping_rem(y);
+                        if m != 0 && (m < 0) != (y < 0) { m + y } else { m }
+                    }),
+                    BinaryOp::Equal => map2(d, a, b, n, |x: $t, y: $t| u8::from(x == y)),
+                    BinaryOp::Less => map2(d, a, b, n, |x: $t, y: $t| u8::from(x < y)),
+                    BinaryOp::LessEqual => map2(d, a, b, n, |x: $t, y: $t| u8::from(x <= y)),
+                    BinaryOp::Greater => map2(d, a, b, n, |x: $t, y: $t| u8::from(x > y)),
+                    BinaryOp::GreaterEqual => map2(d, a, b, n, |x: $t, y: $t| u8::from(x >= y)),
+                    BinaryOp::Pow | BinaryOp::PRelu | BinaryOp::And | BinaryOp::Or | BinaryOp::Xor => {}
+                }
+            }
+        }
+    };
+}
+binary_int!(binary_i32, i32);
+binary_int!(binary_i64, i64);
+
+#[inline(always)]
+unsafe fn binary_bool(op: BinaryOp, d: *mut u8, a: *const u8, b: *const u8, n: usize) {
+    // SAFETY: registers hold `n` elements.
+    unsafe {
+        match op {
+            BinaryOp::And => map2(d, a, b, n, |x: u8, y: u8| x & y),
+            BinaryOp::Or => map2(d, a, b, n, |x: u8, y: u8| x | y),
+            BinaryOp::Xor => map2(d, a, b, n, |x: u8, y: u8| x ^ y),
+            _ => map2(d, a, b, n, |x: u8, y: u8| u8::from(x == y)),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn cast(from: Lane, to: Lane, d: *mut u8, a: *const u8, n: usize) {
+    use Lane::*;
+    // Where types differ in width the elements move; a register is never cast onto itself in place.
+    let mut copy = Register([0; CHUNK]);
+    let d0 = if std::ptr::eq(d, a) { copy.0.as_mut_ptr().cast::<u8>() } else { d };
+    // SAFETY: registers hold `n` elements of up to 8 bytes.
+    unsafe {
+        match (from, to) {
+            (F32, I32) => map(d0.cast(), a.cast(), n, |x: f32| x as i32),
+            (F32, I64) => map(d0.cast(), a.cast(), n, |x: f32| x as i64),
+            (F32, Bool) => map(d0, a.cast(), n, |x: f32| u8::from(x != 0.0)),
+            (I32, F32) => map(d0.cast(), a.cast(), n, |x: i32| x as f32),
+            (I32, I64) => map(d0.cast(), a.cast(), n, |x: i32| i64::from(x)),
+            (I32, Bool) => map(d0, a.cast(), n, |x: i32| u8::from(x != 0)),
+            (I64, F32) => map(d0.cast(), a.cast(), n, |x: i64| x as f32),
+            (I64, I32) => map(d0.cast(), a.cast(), n, |x: i64| x as i32),
+            (I64, Bool) => map(d0, a.cast(), n, |x: i64| u8::from(x != 0)),
+            (Bool, F32) => map(d0.cast(), a, n, |x: u8| f32::from(x)),
+            (Bool, I32) => map(d0.cast(), a, n, |x: u8| i32::from(x)),
+            (Bool, I64) => map(d0.cast(), a, n, |x: u8| i64::from(x)),
+            (F32, F32) | (I32, I32) => map(d0.cast(), a.cast(), n, |x: u32| x),
+            (I64, I64) => map(d0.cast(), a.cast(), n, |x: u64| x),
+            (Bool, Bool) => map(d0, a, n, |x: u8| x),
+        }
+        if !std::ptr::eq(d0, d) {
+            std::ptr::copy_nonoverlapping(d0, d, n * to.bytes());
+        }
+    }
+}
