@@ -291,10 +291,21 @@ impl Model {
         }
     }
 
-    /// The tensor behind a value: an initializer, or the result of a hub `Constant`, whose bytes can be read without
-    /// running an operator.
+    /// True for an initializer that a caller may override: one that is an input too, in a file of ONNX IR version 4 or
+    /// later. Before, every initializer had to be listed as an input and was a constant all the same.
+    pub fn overridable(&self, value: ValueId) -> bool {
+        let old = (1..4).contains(&self.meta.ir_version);
+        match &self.values[value].def {
+            Def::Weight(r, _) if !old => self.regions.get(*r).is_some_and(|r| r.exposed.contains(&value)),
+            _ => false,
+        }
+    }
+
+    /// The tensor behind a value: an initializer that no caller overrides, or the result of a hub `Constant`, whose bytes
+    /// can be read without running an operator.
     pub fn constant(&self, value: ValueId) -> Option<Tensor> {
         let expr = match &self.values[value].def {
+            Def::Weight(..) if self.overridable(value) => return None,
             Def::Weight(_, w) => w,
             Def::Node(n, 0) if self.op_name(*n) == "Constant" && self.op_domain(*n).is_empty() => {
                 return constant_attr(&self.nodes[*n].attrs);

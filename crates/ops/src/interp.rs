@@ -223,15 +223,13 @@ fn last_uses(model: &Model, region: RegionId) -> HashMap<NodeId, Vec<ValueId>> {
     out
 }
 
-/// Runs hub operators by name for lazy weights: the text is `Name() {attr = value}` as [`modelsmith_ir`] prints it,
-/// limited to integer, integer-list and element-type attributes.
+/// Runs hub operators for lazy weights: the text is `Name() {attr = value}`, as [`modelsmith_ir::text::print_op`] prints it.
 pub struct Operators;
 
 impl Evaluator for Operators {
     fn eval(&self, op: &str, inputs: &[Tensor]) -> modelsmith_tensor::Result<Tensor> {
         let fail = |message: String| modelsmith_tensor::Error::Eval { op: op.into(), message };
-        let (name, attrs) = parse_call(op).ok_or_else(|| fail("the text is not a call".into()))?;
-        let def = crate::all().get("", &name).ok_or_else(|| fail("no such operator".into()))?;
+        let (def, attrs) = modelsmith_ir::text::parse_op(op, crate::all()).map_err(|e| fail(e.to_string()))?;
         let values = inputs.iter().cloned().map(Value::Tensor).collect::<Vec<_>>();
         let cx = EvalCx { attrs: AttrView::new(def, &attrs), outputs: 1, regions: None, evaluator: self };
         let refs = values.iter().map(Some).collect::<Vec<_>>();
@@ -241,30 +239,4 @@ impl Evaluator for Operators {
             false => Ok(out.swap_remove(0).tensor()?.clone()),
         }
     }
-}
-
-fn parse_call(text: &str) -> Option<(String, Attrs)> {
-    let (name, rest) = text.split_once("()")?;
-    let mut attrs = Attrs::new();
-    let mut rest = rest.trim().strip_prefix('{').and_then(|r| r.strip_suffix('}')).unwrap_or("").trim();
-    while !rest.is_empty() {
-        let (key, after) = rest.split_once('=')?;
-        let after = after.trim_start();
-        let end = match after.strip_prefix('[') {
-            Some(list) => list.find(']')? + 2,
-            None => after.find(',').unwrap_or(after.len()),
-        };
-        let (value, tail) = after.split_at_checked(end)?;
-        let value = value.trim();
-        match (value.strip_prefix('['), modelsmith_tensor::DType::parse(value)) {
-            (Some(list), _) => {
-                let numbers = list.trim_end_matches(']').split(',').map(str::trim).filter(|s| !s.is_empty());
-                attrs.set(key.trim(), numbers.map(|s| s.parse().ok()).collect::<Option<Vec<i64>>>()?);
-            }
-            (None, Some(dtype)) => attrs.set(key.trim(), dtype),
-            (None, None) => attrs.set(key.trim(), value.parse::<i64>().ok()?),
-        }
-        rest = tail.trim_start().trim_start_matches(',').trim_start();
-    }
-    Some((name.trim().into(), attrs))
 }

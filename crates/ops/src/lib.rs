@@ -6,6 +6,7 @@
 
 pub mod elementwise;
 mod error;
+pub mod infer;
 pub mod interp;
 pub mod legacy;
 pub mod moves;
