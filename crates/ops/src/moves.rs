@@ -1,6 +1,7 @@
 //! What operators share whose results have sizes read from tensors, or that only move elements.
 
 use crate::prelude::*;
+use std::cmp::Ordering;
 
 /// `d`, or 0 where it is negative.
 pub fn at_least_zero(d: &Dim) -> Dim {
@@ -74,4 +75,31 @@ pub fn small_constant(w: &modelsmith_tensor::WeightExpr) -> Option<Tensor> {
     }
     let small = w.len() <= 4096;
     small.then(|| modelsmith_tensor::materialize(w, &Nothing, &modelsmith_base::Budget::unlimited()).ok()).flatten()
+}
+
+/// Compares the elements of a tensor by flat index: NaN is the largest number, complex numbers compare their real
+/// parts first, strings their bytes.
+///
+/// # Errors
+/// Never for the element types of the specification.
+pub fn order_of(t: &Tensor) -> OpResult<Box<dyn Fn(usize, usize) -> Ordering>> {
+    let float = |a: f64, b: f64| a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()));
+    Ok(match t.dtype() {
+        DType::String => {
+            let v = t.strings()?.to_vec();
+            Box::new(move |i, j| v[i].cmp(&v[j]))
+        }
+        U64 => {
+            let v = t.to_u64s()?;
+            Box::new(move |i, j| v[i].cmp(&v[j]))
+        }
+        d if d.is_int() || d == Bool => {
+            let v = t.to_i64s()?;
+            Box::new(move |i, j| v[i].cmp(&v[j]))
+        }
+        _ => {
+            let v = t.to_complex()?;
+            Box::new(move |i, j| float(v[i][0], v[j][0]).then_with(|| float(v[i][1], v[j][1])))
+        }
+    })
 }

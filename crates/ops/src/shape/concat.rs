@@ -1,4 +1,4 @@
-//! Concat: Concat: tensors of one type joined along `axis`.
+//! Concat: tensors of one type joined along `axis`.
 //!
 //! <https://onnx.ai/onnx/operators/onnx__Concat.html>
 

@@ -1,4 +1,4 @@
-//! Constant: Constant: a tensor that the node itself holds, in one of its attributes.
+//! Constant: a tensor that the node itself holds, in one of its attributes.
 //!
 //! <https://onnx.ai/onnx/operators/onnx__Constant.html>
 

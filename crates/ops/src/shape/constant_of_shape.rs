@@ -1,4 +1,4 @@
-//! ConstantOfShape: ConstantOfShape: a tensor of the given shape filled with the one element of `value`, by default the `f32` 0.
+//! ConstantOfShape: a tensor of the given shape filled with the one element of `value`, by default the `f32` 0.
 //!
 //! <https://onnx.ai/onnx/operators/onnx__ConstantOfShape.html>
 

@@ -1,4 +1,4 @@
-//! Expand: Expand: broadcast to the shape that `data` and `shape` have in common; a 1 in `shape` keeps the dimension of the input.
+//! Expand: broadcast to the shape that `data` and `shape` have in common; a 1 in `shape` keeps the dimension of the input.
 //!
 //! <https://onnx.ai/onnx/operators/onnx__Expand.html>
 

@@ -1,4 +1,4 @@
-//! Flatten: Flatten: a matrix whose rows count the dimensions before `axis` and whose columns count the others.
+//! Flatten: a matrix whose rows count the dimensions before `axis` and whose columns count the others.
 //!
 //! <https://onnx.ai/onnx/operators/onnx__Flatten.html>
 

@@ -1,4 +1,4 @@
-//! Gather: Gather: the slices of `data` along `axis` that `indices` name, counted from the end when negative.
+//! Gather: the slices of `data` along `axis` that `indices` name, counted from the end when negative.
 //!
 //! <https://onnx.ai/onnx/operators/onnx__Gather.html>
 

@@ -1,4 +1,4 @@
-//! GatherElements: GatherElements: for each position of `indices`, the element of `data` at that position with the index along `axis` replaced.
+//! GatherElements: for each position of `indices`, the element of `data` at that position with the index along `axis` replaced.
 //!
 //! <https://onnx.ai/onnx/operators/onnx__GatherElements.html>
 

@@ -1,23 +1,40 @@
 //! Operators of the family `shape`.
 // Written by `cargo xtask gen`; do not edit.
 
+pub mod bit_cast;
+pub mod cast;
+pub mod cast_like;
+pub mod center_crop_pad;
+pub mod compress;
 pub mod concat;
 pub mod constant;
 pub mod constant_of_shape;
 pub mod expand;
+pub mod eye_like;
 pub mod flatten;
 pub mod gather;
 pub mod gather_elements;
+pub mod gather_nd;
 pub mod identity;
+pub mod non_zero;
+pub mod one_hot;
 pub mod pad;
 pub mod range;
 pub mod reshape;
+pub mod reverse_sequence;
+pub mod scatter;
+pub mod scatter_elements;
+pub mod scatter_nd;
+pub mod scattering;
 pub mod shape;
 pub mod size;
 pub mod slice;
 pub mod split;
 pub mod squeeze;
 pub mod tile;
+pub mod topk;
 pub mod transpose;
+pub mod trilu;
+pub mod unique;
 pub mod unsqueeze;
 pub mod where_;

@@ -1,4 +1,4 @@
-//! Pad: Pad: `pads` elements before and after each axis: a constant, the border repeated, mirrored without it, or wrapped around.
+//! Pad: `pads` elements before and after each axis: a constant, the border repeated, mirrored without it, or wrapped around.
 //! A negative pad crops.
 //!
 //! <https://onnx.ai/onnx/operators/onnx__Pad.html>

@@ -1,4 +1,4 @@
-//! Range: Range: `start`, `start + delta`, ... up to before `limit`. Half types compute in the type that `stash_type` names.
+//! Range: `start`, `start + delta`, ... up to before `limit`. Half types compute in the type that `stash_type` names.
 //!
 //! <https://onnx.ai/onnx/operators/onnx__Range.html>
 

@@ -1,4 +1,4 @@
-//! Reshape: Reshape: the same elements under another shape; 0 keeps a dimension of the input (unless `allowzero`), -1 takes what is left.
+//! Reshape: the same elements under another shape; 0 keeps a dimension of the input (unless `allowzero`), -1 takes what is left.
 //!
 //! <https://onnx.ai/onnx/operators/onnx__Reshape.html>
 

@@ -1,4 +1,4 @@
-//! Shape: Shape: the dimensions of a tensor from `start` to before `end`, both clipped.
+//! Shape: the dimensions of a tensor from `start` to before `end`, both clipped.
 //!
 //! <https://onnx.ai/onnx/operators/onnx__Shape.html>
 

@@ -1,4 +1,4 @@
-//! Size: Size: the number of elements of a tensor. <https://onnx.ai/onnx/operators/onnx__Size.html>
+//! Size: the number of elements of a tensor. <https://onnx.ai/onnx/operators/onnx__Size.html>
 
 use crate::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Slice: Slice: every `steps`-th index from `starts` to before `ends` along `axes`; both are counted from the end when negative and
+//! Slice: every `steps`-th index from `starts` to before `ends` along `axes`; both are counted from the end when negative and
 //! clipped to the dimension.
 //!
 //! <https://onnx.ai/onnx/operators/onnx__Slice.html>

@@ -1,4 +1,4 @@
-//! Split: Split: a tensor cut along `axis` into parts of the sizes `split`, or into `num_outputs` equal parts, the last one smaller
+//! Split: a tensor cut along `axis` into parts of the sizes `split`, or into `num_outputs` equal parts, the last one smaller
 //! when the dimension does not divide.
 //!
 //! <https://onnx.ai/onnx/operators/onnx__Split.html>

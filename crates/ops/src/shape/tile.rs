@@ -1,4 +1,4 @@
-//! Tile: Tile: the tensor repeated `repeats[i]` times along dimension `i`.
+//! Tile: the tensor repeated `repeats[i]` times along dimension `i`.
 //!
 //! <https://onnx.ai/onnx/operators/onnx__Tile.html>
 

@@ -1,4 +1,4 @@
-//! Transpose: Transpose: dimensions in the order `perm`, by default reversed.
+//! Transpose: dimensions in the order `perm`, by default reversed.
 //!
 //! <https://onnx.ai/onnx/operators/onnx__Transpose.html>
 

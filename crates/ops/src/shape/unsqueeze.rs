@@ -1,4 +1,4 @@
-//! Unsqueeze: Unsqueeze: dimensions of 1 inserted so that they stand at `axes` of the result.
+//! Unsqueeze: dimensions of 1 inserted so that they stand at `axes` of the result.
 //!
 //! <https://onnx.ai/onnx/operators/onnx__Unsqueeze.html>
 

@@ -1,4 +1,4 @@
-//! Where: Where: the element of `X` where `condition` holds and that of `Y` where not, with broadcasting.
+//! Where: the element of `X` where `condition` holds and that of `Y` where not, with broadcasting.
 //!
 //! <https://onnx.ai/onnx/operators/onnx__Where.html>
 
