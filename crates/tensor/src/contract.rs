@@ -28,6 +28,10 @@ pub fn strided(m: usize, k: usize, n: usize, a: (&[f64], usize, usize), b: (&[f6
     if m == 0 || n == 0 {
         return;
     }
+    if m < MR && b.2 == 1 {
+        // Packing all of `b` would cost more than one pass over it.
+        return rows(m, k, n, a, (b.0, b.1), c);
+    }
     let mut packed_b = vec![0.0; KC * n.div_ceil(NR) * NR];
     let mut packed_a = vec![0.0; KC * MC];
     for p0 in (0..k).step_by(KC) {
@@ -42,6 +46,19 @@ pub fn strided(m: usize, k: usize, n: usize, a: (&[f64], usize, usize), b: (&[f6
                     let tile = tile(&packed_a[i * kc..][..kc * MR], panel_b);
                     add(&tile, c, n, i0 + i, j, (mc - i).min(MR), (n - j).min(NR));
                 }
+            }
+        }
+    }
+}
+
+/// A few rows of `a` times a `b` whose rows are dense.
+fn rows(m: usize, k: usize, n: usize, a: (&[f64], usize, usize), b: (&[f64], usize), c: &mut [f64]) {
+    for p in 0..k {
+        let line = &b.0[p * b.1..][..n];
+        for i in 0..m {
+            let x = a.0[i * a.1 + p * a.2];
+            for (to, y) in c[i * n..][..n].iter_mut().zip(line) {
+                *to += x * y;
             }
         }
     }
