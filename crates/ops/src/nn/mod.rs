@@ -2,26 +2,36 @@
 // Written by `cargo xtask gen`; do not edit.
 
 pub mod average_pool;
+pub mod batch_normalization;
 pub mod celu;
 pub mod conv;
 pub mod convolution;
+pub mod dropout;
 pub mod elu;
 pub mod gelu;
 pub mod global_average_pool;
 pub mod global_lp_pool;
 pub mod global_max_pool;
+pub mod group_normalization;
 pub mod hard_sigmoid;
 pub mod hard_swish;
 pub mod hardmax;
+pub mod instance_normalization;
 pub mod lanes;
+pub mod layer_normalization;
 pub mod leaky_relu;
 pub mod log_softmax;
+pub mod lp_normalization;
 pub mod lp_pool;
+pub mod lrn;
 pub mod max_pool;
+pub mod mean_variance_normalization;
 pub mod mish;
+pub mod normalization;
 pub mod pooling;
 pub mod prelu;
 pub mod relu;
+pub mod rms_normalization;
 pub mod selu;
 pub mod shrink;
 pub mod sigmoid;
