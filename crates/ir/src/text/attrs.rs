@@ -31,7 +31,10 @@ fn holds_dtype(name: &str) -> bool {
 }
 
 /// Reads the value of an attribute; `wanted` is the kind in the schema, if there is one.
-pub(super) fn parse_attr(l: &mut Lexer, wanted: Option<AttrKind>) -> TextResult<Attr> {
+///
+/// # Errors
+/// Where the text is no value.
+pub fn parse_attr(l: &mut Lexer, wanted: Option<AttrKind>) -> TextResult<Attr> {
     Ok(match l.peek() {
         Token::Str(_) => Attr::String(l.string()?),
         Token::Punct('[') => list(l, wanted)?,

@@ -59,6 +59,7 @@ mod print;
 mod tests;
 mod types;
 
+pub use attrs::parse_attr;
 pub use lex::{Lexer, Token};
 pub use literal::parse_literal;
 pub use parse::{parse, parse_op};

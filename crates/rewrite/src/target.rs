@@ -1,0 +1,33 @@
+use modelsmith_ir::{Attrs, OpDef, OpSetImport};
+
+/// What a rewritten model may say.
+#[derive(Clone, Debug, Default)]
+pub struct Target {
+    /// Opsets that the result is written at; `None` when it stays inside and may use every operator.
+    pub opsets: Option<Vec<OpSetImport>>,
+    /// Bytes by which constants may grow in all.
+    pub growth: u64,
+}
+
+impl Target {
+    /// The model stays inside: every operator of the hub may be used.
+    pub fn internal() -> Target {
+        Target { opsets: None, growth: 1 << 30 }
+    }
+
+    /// The model is written at these opsets.
+    pub fn file(opsets: &[OpSetImport], growth: u64) -> Target {
+        Target { opsets: Some(opsets.to_vec()), growth }
+    }
+
+    /// True when `def` with these attributes can be written: its domain is imported, at a version that has it, its
+    /// attributes and what this program uses of it.
+    pub fn allows(&self, def: &OpDef, attrs: &Attrs) -> bool {
+        let Some(opsets) = &self.opsets else { return true };
+        let same = |d: &str| d == def.domain || (def.domain.is_empty() && d == "ai.onnx");
+        let Some(version) = opsets.iter().find(|o| same(&o.domain)).map(|o| o.version) else { return false };
+        let alive = def.ends.is_none_or(|end| version < end);
+        let schema = def.schema_at(version).filter(|_| alive);
+        schema.is_some_and(|s| attrs.iter().all(|(name, _)| s.attrs.iter().any(|a| a.name == name)))
+    }
+}

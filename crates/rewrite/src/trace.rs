@@ -1,0 +1,46 @@
+use std::collections::BTreeMap;
+
+/// Reasons of one rule that are kept.
+const MAX_REASONS: usize = 16;
+
+/// One thing that a rule did or did not do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The rule.
+    pub rule: &'static str,
+    /// The node at which it looked.
+    pub node: String,
+    /// Why it did not fire; `None` when it did.
+    pub miss: Option<String>,
+}
+
+/// What rules did, and why they did not.
+#[derive(Clone, Debug, Default)]
+pub struct Trace {
+    /// Keep every event, not only the counts.
+    pub verbose: bool,
+    /// Events, when `verbose`.
+    pub events: Vec<Event>,
+    /// How often each rule fired.
+    pub fired: BTreeMap<&'static str, usize>,
+    /// Reasons for which each rule did not fire, with how often.
+    pub missed: BTreeMap<&'static str, BTreeMap<String, usize>>,
+}
+
+impl Trace {
+    /// Notes the outcome of a rule at a node.
+    pub fn note(&mut self, rule: &'static str, node: impl FnOnce() -> String, miss: Option<String>) {
+        match &miss {
+            None => *self.fired.entry(rule).or_insert(0) += 1,
+            Some(why) => {
+                let reasons = self.missed.entry(rule).or_default();
+                if reasons.len() < MAX_REASONS || reasons.contains_key(why) {
+                    *reasons.entry(why.clone()).or_insert(0) += 1;
+                }
+            }
+        }
+        if self.verbose {
+            self.events.push(Event { rule, node: node(), miss });
+        }
+    }
+}
