@@ -126,16 +126,16 @@ impl Schema {
 fn range(params: &[Param]) -> (usize, usize) {
     let needed = params
         .iter()
-        .rposition(|p| !matches!(p.kind, ParamKind::Optional | ParamKind::Variadic(0)))
+        .rposition(|p| !matches!(p.kind, ParamKind::Optional | ParamKind::Variadic(0) | ParamKind::Mixed(0)))
         .map_or(0, |i| i + 1);
     match params.last().map(|p| p.kind) {
-        Some(ParamKind::Variadic(min)) => ((params.len() - 1 + min).max(needed), usize::MAX),
+        Some(ParamKind::Variadic(min) | ParamKind::Mixed(min)) => ((params.len() - 1 + min).max(needed), usize::MAX),
         _ => (needed, params.len()),
     }
 }
 
 fn param(params: &'static [Param], i: usize) -> Option<&'static Param> {
-    params.get(i).or_else(|| params.last().filter(|p| matches!(p.kind, ParamKind::Variadic(_))))
+    params.get(i).or_else(|| params.last().filter(|p| matches!(p.kind, ParamKind::Variadic(_) | ParamKind::Mixed(_))))
 }
 
 /// An input or output of an operator.

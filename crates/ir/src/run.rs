@@ -1,6 +1,6 @@
-use crate::{AttrView, OpError, OpResult};
+use crate::{AttrView, OpError, OpResult, Type};
 use modelsmith_base::Budget;
-use modelsmith_tensor::{DType, Evaluator, Tensor, Value, materialize};
+use modelsmith_tensor::{DType, Evaluator, Tensor, Value, index, materialize};
 
 /// Runs the bodies of a node.
 pub trait RunRegion {
@@ -9,6 +9,11 @@ pub trait RunRegion {
     /// # Errors
     /// When the node has no such body, or an operator in it fails.
     fn run(&self, name: &str, args: &[Value]) -> OpResult<Vec<Value>>;
+
+    /// Declared types of the results of body `name`, when they are known: for loops that never run it.
+    fn result_types(&self, _name: &str) -> Vec<Type> {
+        Vec::new()
+    }
 }
 
 /// What a reference implementation sees besides its operands.
@@ -33,6 +38,23 @@ impl EvalCx<'_> {
             Some(r) => r.run(name, args),
             None => Err(OpError::invalid(format!("body {name} is missing"))),
         }
+    }
+
+    /// An empty stack along `axis` of the result `i` of body `name`, of its declared type; sizes that are not known
+    /// are 0.
+    ///
+    /// # Errors
+    /// When the type is not declared.
+    pub fn empty_stack(&self, name: &str, i: usize, axis: i64) -> OpResult<Value> {
+        let types = self.regions.map(|r| r.result_types(name)).unwrap_or_default();
+        let ty = types.get(i).and_then(Type::as_tensor);
+        let Some((dtype, shape)) = ty.and_then(|t| t.dtype.zip(t.shape.as_ref())) else {
+            return Err(OpError::invalid(format!("body {name} never ran and does not declare the type of result {i}")));
+        };
+        let mut shape = shape.iter().map(|d| d.size().unwrap_or(0)).collect::<Vec<_>>();
+        let at = index::axis(axis, shape.len() + 1)?;
+        shape.insert(at, 0);
+        Ok(Tensor::zeros(dtype, &shape)?.into())
     }
 
     /// A tensor attribute that may be absent.

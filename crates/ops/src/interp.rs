@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::run::{Opts, Runner, Running, Watch, bind};
 use modelsmith_base::Budget;
 use modelsmith_ir::{
-    Attr, AttrView, Attrs, Def, EvalCx, Model, Node, NodeId, Op, OpError, OpResult, RegionId, RunRegion, ValueId,
+    Attr, AttrView, Attrs, Def, EvalCx, Model, Node, NodeId, Op, OpError, OpResult, RegionId, RunRegion, Type, ValueId,
 };
 use modelsmith_tensor::{Evaluator, Tensor, Value, materialize};
 use std::cell::RefCell;
@@ -183,6 +183,12 @@ struct Bodies<'a> {
 }
 
 impl RunRegion for Bodies<'_> {
+    fn result_types(&self, name: &str) -> Vec<Type> {
+        let model = &self.frame.machine.model;
+        let region = self.node.region(name).map(|r| &model.regions[r]);
+        region.map(|r| r.results.iter().map(|&v| model.ty(v).clone()).collect()).unwrap_or_default()
+    }
+
     fn run(&self, name: &str, args: &[Value]) -> OpResult<Vec<Value>> {
         let region = self.node.region(name).ok_or_else(|| OpError::invalid(format!("body {name} is missing")))?;
         let expected = self.frame.machine.model.regions[region].params.len();

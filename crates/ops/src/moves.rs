@@ -103,3 +103,35 @@ pub fn order_of(t: &Tensor) -> OpResult<Box<dyn Fn(usize, usize) -> Ordering>> {
         }
     })
 }
+
+/// Tensors of one shape as one tensor with a new dimension at `axis`.
+///
+/// # Errors
+/// When there are none, or they differ in type or shape.
+pub fn stacked(parts: &[Tensor], axis: i64) -> OpResult<Tensor> {
+    let rank = parts.first().map_or(0, Tensor::rank);
+    let axis = shapes::axis(axis, rank + 1)?;
+    let widened = |t: &Tensor| {
+        let mut shape = t.shape().to_vec();
+        shape.insert(axis.min(shape.len()), 1);
+        t.reshaped(&shape)
+    };
+    let parts = parts.iter().map(widened).collect::<Result<Vec<_>, _>>()?;
+    Ok(modelsmith_tensor::concat(&parts, axis)?)
+}
+
+/// Slice `at` along `axis`, without that dimension.
+///
+/// # Errors
+/// When it is outside.
+pub fn taken(t: &Tensor, axis: usize, at: usize) -> OpResult<Tensor> {
+    let outside = || OpError::invalid(format!("index {at} along axis {axis} of shape {:?}", t.shape()));
+    if t.shape().get(axis).is_none_or(|&d| at >= d) {
+        return Err(outside());
+    }
+    let mut strides = index::strides(t.shape()).into_iter().map(|s| s as isize).collect::<Vec<_>>();
+    let mut shape = t.shape().to_vec();
+    let along = strides.remove(axis);
+    shape.remove(axis);
+    Ok(t.gathered(&shape, index::Offsets::new(&shape, &strides, along * at as isize))?)
+}

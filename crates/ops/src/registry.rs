@@ -1,6 +1,8 @@
 //! The table of all operators.
 // Written by `cargo xtask gen`; do not edit.
 
+#[path = "control/mod.rs"]
+pub mod control;
 #[path = "math/mod.rs"]
 pub mod math;
 #[path = "nn/mod.rs"]
@@ -10,6 +12,9 @@ pub mod shape;
 
 /// Every operator.
 pub static ALL: &[&modelsmith_ir::OpDef] = &[
+    &control::if_::IF,
+    &control::loop_::LOOP,
+    &control::scan::SCAN,
     &math::abs::ABS,
     &math::acos::ACOS,
     &math::acosh::ACOSH,

@@ -68,6 +68,8 @@ fn samples(s: &mut Samples) {
             s.case().input(x).attr("to", to).add();
         }
     }
+    let bits = s.ints(U8, &[4], 0, 1);
+    s.case().input(bits).attr("to", Bool).add();
     for shape in Samples::shapes() {
         let x = s.any(F32, shape);
         s.case().input(x).attr("to", I32).add();

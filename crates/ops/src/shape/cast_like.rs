@@ -198,6 +198,10 @@ fn samples(s: &mut Samples) {
             s.case().input(x).input(like).attr("saturate", 0).attr("round_mode", "down").add();
         }
     }
+    for to in cast::castable() {
+        let (x, like) = (s.any(F32, &[2]), s.any(to, &[]));
+        s.case().input(x).input(like).add();
+    }
     for shape in Samples::shapes() {
         let x = s.any(F32, shape);
         s.case().input(x).input(Tensor::scalar(1i32)).add();

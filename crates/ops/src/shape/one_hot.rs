@@ -88,7 +88,7 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
 }
 
 fn samples(s: &mut Samples) {
-    for dtype in ALL.dtypes() {
+    for dtype in ALL_IR4.dtypes() {
         let (x, values) = (s.ints(I64, &[2, 2], -4, 3), s.any(dtype, &[2]));
         s.case().input(x).input(Tensor::scalar(3i64)).input(values).add();
     }

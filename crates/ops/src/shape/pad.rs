@@ -292,6 +292,9 @@ fn samples(s: &mut Samples) {
         let axes = Tensor::vector(&[-1i32, 3]);
         s.case().input(x).input(Tensor::vector(&[1i64, 0, 1, 2])).absent().input(axes).attr("mode", mode).add();
     }
+    let x = s.any(F32, &[3, 2]);
+    let pads = Tensor::vector(&[1i64, 2]);
+    s.case().input(x).input(pads).absent().input(Tensor::vector(&[-1i64])).add();
     let x = s.any(F32, &[2, 0]);
     s.case().input(x).input(Tensor::vector(&[0i64, 1, 0, 1])).input(Tensor::scalar(f32::NAN)).add();
 }

@@ -14,14 +14,13 @@ const SCHEMA: Schema = Schema {
 /// The ONNX operator Scatter.
 pub static SCATTER: OpDef = OpDef {
     name: "Scatter",
-    since: 11,
+    since: 9,
     schema: SCHEMA,
     flags: Flags::NONE,
     infer,
     eval,
     ends: Some(11),
     decompose: Some(decompose),
-    history: &[Past { since: 9, schema: SCHEMA, up: Adapt::Compatible, down: Adapt::Compatible }],
     samples,
     ..OpDef::BASE
 };
@@ -47,9 +46,9 @@ fn decompose(b: &mut Builder, node: NodeId) -> OpResult<Vec<ValueId>> {
 fn samples(s: &mut Samples) {
     for dtype in ALL.dtypes() {
         let (x, u) = (s.any(dtype, &[3, 2]), s.any(dtype, &[3, 1]));
-        let at = Tensor::new(&[3, 1], vec![1i64, 0, -1]);
-        if let Ok(at) = at {
-            s.case().input(x).input(at).input(u).attr("axis", 1).add();
+        for index in [I32, I64] {
+            let at = s.ints(index, &[3, 1], -2, 1);
+            s.case().input(x.clone()).input(at).input(u.clone()).attr("axis", 1).add();
         }
     }
 }

@@ -29,7 +29,7 @@ pub static TILE: OpDef = OpDef {
                 ..SCHEMA
             },
             up: Adapt::Rewrite(one_axis),
-            down: Adapt::Unsupported("opset 1 tiles along one axis only"),
+            down: Adapt::Rewrite(to_one_axis),
         },
         Past {
             since: 6,
@@ -55,6 +55,23 @@ fn one_axis(cx: &mut AdaptCx) -> OpResult<()> {
     let repeats = cx.constant(Tensor::vector(&repeats));
     cx.set_input(2, None);
     cx.set_input(1, Some(repeats));
+    Ok(())
+}
+
+fn to_one_axis(cx: &mut AdaptCx) -> OpResult<()> {
+    let repeats = cx.input(1).and_then(|v| cx.constant_of(v)).and_then(|t| t.to_i64s().ok());
+    let repeats = repeats.ok_or_else(|| OpError::unsupported("repeats computed at run time"))?;
+    let dtype = cx.input(0).and_then(|v| cx.model.ty(v).dtype());
+    let dtype = dtype.ok_or_else(|| OpError::unsupported("an operand of unknown type"))?;
+    let mut long = (0..repeats.len()).filter(|&i| repeats[i] != 1);
+    let axis = long.next().unwrap_or(0);
+    if long.next().is_some() || repeats.is_empty() {
+        return Err(OpError::unsupported("opset 1 tiles along one axis"));
+    }
+    let tiles = cx.constant(Tensor::from_i64s(dtype, &[], &[repeats[axis]])?);
+    let axis = cx.constant(Tensor::from_i64s(dtype, &[], &[axis as i64])?);
+    cx.set_input(1, Some(tiles));
+    cx.set_input(2, Some(axis));
     Ok(())
 }
 
