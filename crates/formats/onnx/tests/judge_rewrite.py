@@ -1,0 +1,129 @@
+"""Compare models that were read and written again with the originals, in the Python onnx package and ONNX Runtime.
+
+    python judge_rewrite.py REWRITE [--always] FOLDER...
+
+REWRITE is the built example `rewrite`. Two models are equal when nothing but the spelling differs: fields that are
+present and empty, tensor data as raw bytes, in typed fields or in another file, attribute types that an old file left
+out, and the name of a graph that had none. `--always` writes weights to a file of their own.
+"""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import onnx
+import onnxruntime
+from onnx import external_data_helper, numpy_helper
+
+TENSOR_FIELDS = ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data")
+
+
+def data(tensor):
+    try:
+        return numpy_helper.to_array(tensor).tobytes()
+    except (TypeError, ValueError):
+        return tensor.raw_data
+
+
+def normalise(message):
+    """The message with one spelling for what may be spelled in several ways."""
+    name = message.DESCRIPTOR.name
+    if name == "TensorProto" and message.data_type != onnx.TensorProto.STRING:
+        raw = data(message)
+        for field in (*TENSOR_FIELDS, "external_data", "data_location"):
+            message.ClearField(field)
+        message.raw_data = raw
+    if name == "AttributeProto" and not message.type:
+        for field, value in message.ListFields():
+            kind = {"f": "FLOAT", "i": "INT", "s": "STRING", "t": "TENSOR", "g": "GRAPH"}
+            kind.update(floats="FLOATS", ints="INTS", strings="STRINGS")
+            if field.name in kind:
+                message.type = getattr(onnx.AttributeProto, kind[field.name])
+    if name == "GraphProto" and not message.name:
+        message.name = "graph"
+    for field, value in message.ListFields():
+        repeated = not isinstance(value, (str, bytes, int, float)) and not hasattr(value, "DESCRIPTOR")
+        if field.type == field.TYPE_MESSAGE:
+            for item in value if repeated else [value]:
+                normalise(item)
+        elif value in ("", b"") or (field.name == "model_version" and value == 0):
+            message.ClearField(field.name)
+    return message
+
+
+def in_order(model):
+    """Whether every node of the main graph comes after the nodes whose results it takes as inputs."""
+    seen, made = set(), {o for n in model.graph.node for o in n.output}
+    for node in model.graph.node:
+        if any(i in made and i not in seen for i in node.input):
+            return False
+        seen.update(node.output)
+    return True
+
+
+def reordered(before, after):
+    """The verdict on a model whose nodes had to be put in order: nothing, unless more than that differs."""
+    for model in (before, after):
+        nodes = sorted(model.graph.node, key=lambda n: n.SerializeToString(deterministic=True))
+        del model.graph.node[:]
+        model.graph.node.extend(nodes)
+    return "" if before == after else "differs"
+
+
+def load(path):
+    model = onnx.load(path, load_external_data=False)
+    external_data_helper.load_external_data_for_model(model, str(path.parent))
+    return model
+
+
+def attempt(action):
+    try:
+        action()
+        return True
+    except Exception as error:  # noqa: BLE001: whatever the judge raises is its verdict
+        return str(error).splitlines()[0][:160]
+
+
+def runtime(path):
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def main():
+    arguments = [a for a in sys.argv[1:] if a != "--always"]
+    side = "always" if "--always" in sys.argv else "auto"
+    rewrite, *folders = arguments
+    files = [p for f in folders for p in sorted(pathlib.Path(f).rglob("*.onnx"))]
+    failures = 0
+    with tempfile.TemporaryDirectory() as folder:
+        targets = [pathlib.Path(folder) / f"{i}.onnx" for i in range(len(files))]
+        lines = "".join(f"{source}\t{target}\t{side}\n" for source, target in zip(files, targets))
+        printed = subprocess.run([rewrite], input=lines, text=True, capture_output=True, check=True).stdout
+        print(printed, end="")
+        for source, target in zip(files, targets):
+            if not target.exists():
+                failures += 1
+                continue
+            before, after = load(source), load(target)
+            verdicts = []
+            if normalise(before) != normalise(after):
+                verdicts.append("differs" if in_order(before) else reordered(before, after))
+            for name, judge in [("checker", lambda p: onnx.checker.check_model(str(p), full_check=True)), ("runtime", runtime)]:
+                was, now = attempt(lambda: judge(source)), attempt(lambda: judge(target))
+                if was is True and now is not True:
+                    verdicts.append(f"{name}: {now}")
+            verdicts = [v for v in verdicts if v]
+            failures += bool(verdicts)
+            if verdicts:
+                print(f"{source}: {'; '.join(verdicts)}")
+            for path in target.parent.glob(f"{target.stem}.*"):
+                path.unlink()
+    print(f"{len(files)} models, {failures} of them not as they were")
+    return failures != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
