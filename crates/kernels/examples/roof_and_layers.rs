@@ -112,7 +112,7 @@ fn noise(len: usize) -> Vec<f32> {
     (0..len).map(|i| ((i * 7919) % 1013) as f32 / 1013.0 - 0.5).collect()
 }
 
-/// Median seconds of a call.
+/// Shortest of the times of many calls, in seconds.
 fn time<P>(kernel: &KernelDef<P>, p: &P, inputs: &[&[f32]], out: &mut [f32], pool: &Pool) -> f64 {
     let mut ws = vec![0u8; kernel.workspace(p, pool.threads())];
     let mut times = Vec::new();
@@ -128,7 +128,7 @@ fn time<P>(kernel: &KernelDef<P>, p: &P, inputs: &[&[f32]], out: &mut [f32], poo
         times.push(start.elapsed().as_secs_f64());
     }
     times.sort_by(f64::total_cmp);
-    times[times.len() / 4]
+    times[0]
 }
 
 fn packed(format: PackFormat, shape: &WeightShape) -> Vec<f32> {
@@ -137,6 +137,10 @@ fn packed(format: PackFormat, shape: &WeightShape) -> Vec<f32> {
         eprintln!("{e}");
     }
     to
+}
+
+fn label_of(p: &ConvProblem) -> String {
+    format!("{}x{}x{} {}x{}/{} -> {} g{}", p.h, p.w, p.c, p.kernel[0], p.kernel[1], p.stride[0], p.oc, p.groups)
 }
 
 fn main() {
@@ -156,7 +160,8 @@ fn main() {
     for layer in layers() {
         let (model, count, flops, label, results) = match &layer {
             Layer::Conv(model, count, p) => {
-                if !model.contains(filter) {
+                let label = label_of(p);
+                if !model.contains(filter) && !label.contains(filter) {
                     continue;
                 }
                 let x = noise(p.n * p.h * p.w * p.x_stride);
@@ -168,17 +173,14 @@ fn main() {
                     let w = packed(k.pack_format(p).unwrap_or(PackFormat::F32Panel16), &conv::weight_shape(p));
                     results.push((k.name, time(k, p, &[&x, &w, &bias], &mut y, &pool)));
                 }
-                let label = format!(
-                    "{}x{}x{} {}x{}/{} -> {} g{}",
-                    p.h, p.w, p.c, p.kernel[0], p.kernel[1], p.stride[0], p.oc, p.groups
-                );
                 (*model, *count, p.flops(), label, results)
             }
             Layer::Gemm(model, count, p) => {
-                if !model.contains(filter) {
+                let batch = p.batch_count();
+                let label = format!("{batch} x {} x {} x {}", p.m, p.n, p.k);
+                if !model.contains(filter) && !label.contains(filter) {
                     continue;
                 }
-                let batch = p.batch_count();
                 let x = noise(batch * p.m * p.k);
                 let mut y = vec![0.0; batch * p.m * p.n];
                 let bias = noise(p.n);
@@ -193,7 +195,7 @@ fn main() {
                 for k in kernels.take(if every { 99 } else { 1 }) {
                     results.push((k.name, time(k, p, &[&x, &w, &bias], &mut y, &pool)));
                 }
-                (*model, *count, p.flops(), format!("{batch} x {} x {} x {}", p.m, p.n, p.k), results)
+                (*model, *count, p.flops(), label, results)
             }
         };
         for (i, (name, t)) in results.iter().enumerate() {

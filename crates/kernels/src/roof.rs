@@ -44,7 +44,11 @@ impl Body for Chains {
                     *chain = S::fma(*chain, a, b);
                 }
             }
-            acc.into_iter().map(|v| S::sum(v)).sum()
+            let mut total = S::splat(0.0);
+            for v in acc {
+                total = S::add(total, v);
+            }
+            S::sum(total)
         }
     }
 }

@@ -11,6 +11,12 @@ use std::ops::Range;
 
 /// Output pixels of a run.
 const RUN: usize = 4;
+/// Vectors of channels that a pixel at the edge takes at a time.
+const EDGE_VECTORS: usize = 4;
+/// Bytes of input that a block of channels may take up.
+const L1_BYTES: usize = 24 * 1024;
+/// Bytes of an image that passes for small.
+const L2_BYTES: usize = 1024 * 1024;
 
 fn head_bytes(p: &ConvProblem) -> usize {
     let (x, y) = edge::copies(p);
@@ -40,17 +46,35 @@ pub(super) fn run<S: Simd>(p: &ConvProblem, args: Args<'_>, pool: &Pool) -> Resu
     let y_in = edge::place_y(p, y, y_copy);
     let (xs, ws, ys) = (Shared(x_in.cast_mut()), Shared(w.cast_mut()), Shared(y_in));
     let ready = &ready;
+    // The rows of the image that a kernel spans, in so many channels, stay in the first-level cache from one output row to
+    // the next. An image that does not fit into the second-level cache is read straight through instead.
+    let row_bytes = p.kernel[0].saturating_mul(p.w).saturating_mul(4 * S::LANES).max(1);
+    let small = 4 * p.h * p.w * p.c <= L2_BYTES;
+    let block = if small { (L1_BYTES / row_bytes).clamp(1, 8) * S::LANES } else { p.c };
     pool.for_ranges(p.n * p.oh, 1, |rows, _| {
-        for row in rows {
-            let line = Line { p, x: xs.get(), w: ws.get(), y: ys.get(), ready, image: row / p.oh, oy: row % p.oh };
-            // SAFETY: buffers were checked; each output row is written by one task.
-            unsafe {
-                match (p.kernel[1], p.stride[1], p.dilation[1]) {
-                    (3, 1, 1) => S::enter(Fixed::<3, 1>(line)),
-                    (3, 2, 1) => S::enter(Fixed::<3, 2>(line)),
-                    (5, 1, 1) => S::enter(Fixed::<5, 1>(line)),
-                    (5, 2, 1) => S::enter(Fixed::<5, 2>(line)),
-                    _ => S::enter(line),
+        for c in (0..p.c).step_by(block) {
+            for row in rows.clone() {
+                let line = Line {
+                    p,
+                    x: xs.get(),
+                    w: ws.get(),
+                    y: ys.get(),
+                    ready,
+                    taps: (0, 0),
+                    image: row / p.oh,
+                    oy: row % p.oh,
+                    channels: (c, (c + block).min(p.c)),
+                };
+                let line = line.with_taps();
+                // SAFETY: buffers were checked; each output row is written by one task.
+                unsafe {
+                    match (p.kernel[1], p.stride[1], p.dilation[1]) {
+                        (3, 1, 1) => S::enter(Fixed::<3, 1>(line)),
+                        (3, 2, 1) => S::enter(Fixed::<3, 2>(line)),
+                        (5, 1, 1) => S::enter(Fixed::<5, 1>(line)),
+                        (5, 2, 1) => S::enter(Fixed::<5, 2>(line)),
+                        _ => S::enter(line),
+                    }
                 }
             }
         }
@@ -60,7 +84,7 @@ pub(super) fn run<S: Simd>(p: &ConvProblem, args: Args<'_>, pool: &Pool) -> Resu
     Ok(())
 }
 
-/// One row of output pixels.
+/// One row of output pixels in some channels.
 #[derive(Clone, Copy)]
 struct Line<'a> {
     p: &'a ConvProblem,
@@ -68,21 +92,25 @@ struct Line<'a> {
     w: *const f32,
     y: *mut f32,
     ready: &'a Ready,
+    /// First kernel row that meets the image, and the first that no longer does.
+    taps: (usize, usize),
     image: usize,
     oy: usize,
+    channels: (usize, usize),
 }
 
 /// A line whose kernel width and stride are constants.
 struct Fixed<'a, const KW: usize, const SW: usize>(Line<'a>);
 
 impl Line<'_> {
-    /// Kernel rows that meet the image.
-    fn kernel_rows(&self) -> Range<usize> {
+    /// Finds the kernel rows that meet the image.
+    fn with_taps(mut self) -> Self {
         let p = self.p;
         let top = self.oy * p.stride[0];
         let first = p.pad[0].saturating_sub(top).div_ceil(p.dilation[0]);
         let room = (p.h + p.pad[0]).saturating_sub(top);
-        first..room.div_ceil(p.dilation[0]).min(p.kernel[0]).max(first)
+        self.taps = (first, room.div_ceil(p.dilation[0]).min(p.kernel[0]).max(first));
+        self
     }
 
     /// First input pixel of the image row under kernel row `ky`.
@@ -96,7 +124,7 @@ impl Line<'_> {
         (self.image * self.p.oh + self.oy) * self.p.ow + ox
     }
 
-    /// Computes output pixel `ox` with every tap checked against the image.
+    /// Computes output pixel `ox` with every tap checked against the image, several vectors of channels at a time.
     ///
     /// # Safety
     /// The machine has `S`; the line's buffers were checked.
@@ -106,43 +134,85 @@ impl Line<'_> {
         let left = ox * p.stride[1];
         let first = p.pad[1].saturating_sub(left).div_ceil(p.dilation[1]);
         let end = (p.w + p.pad[1]).saturating_sub(left).div_ceil(p.dilation[1]).min(p.kernel[1]);
-        let mut c = 0;
-        while c < p.c {
-            let n = (p.c - c).min(S::LANES);
-            // SAFETY: taps `first..end` lie inside the image, channels `c..c + n` exist.
-            unsafe {
-                let mut acc = self.start::<S>(ox, c, n);
-                for ky in self.kernel_rows() {
-                    let row = self.input_row(ky);
-                    for kx in first..end {
-                        let ix = left + kx * p.dilation[1] - p.pad[1];
-                        let w = load::<S>(self.w.add((ky * p.kernel[1] + kx) * p.c + c), n);
-                        acc = S::fma(load::<S>(row.add(ix * p.x_stride + c), n), w, acc);
+        let (mut c, end_c) = self.channels;
+        // SAFETY: whole vectors of channels from `c` on exist; the last ones are partial.
+        unsafe {
+            while c + EDGE_VECTORS * S::LANES <= end_c {
+                self.pixel_channels::<S, EDGE_VECTORS>(ox, c, S::LANES, left, first..end);
+                c += EDGE_VECTORS * S::LANES;
+            }
+            while c < end_c {
+                let n = (end_c - c).min(S::LANES);
+                self.pixel_channels::<S, 1>(ox, c, n, left, first..end);
+                c += n;
+            }
+        }
+    }
+
+    /// # Safety
+    /// Taps `taps` lie inside the image, `NV` vectors of channels from `c` on exist, of which the last has `n` lanes.
+    #[inline(always)]
+    unsafe fn pixel_channels<S: Simd, const NV: usize>(
+        &self,
+        ox: usize,
+        c: usize,
+        n: usize,
+        left: usize,
+        taps: Range<usize>,
+    ) {
+        let p = self.p;
+        // SAFETY: by the contract above.
+        unsafe {
+            let mut acc = [S::splat(0.0); NV];
+            for v in 0..NV {
+                acc[v] = self.start::<S>(self.out_pixel(ox), c + v * S::LANES, n);
+            }
+            for ky in self.taps.0..self.taps.1 {
+                let row = self.input_row(ky);
+                for kx in taps.clone() {
+                    let ix = left + kx * p.dilation[1] - p.pad[1];
+                    let (w, x) = (self.w.add((ky * p.kernel[1] + kx) * p.c + c), row.add(ix * p.x_stride + c));
+                    for v in 0..NV {
+                        let at = v * S::LANES;
+                        acc[v] = S::fma(load::<S>(x.add(at), n), load::<S>(w.add(at), n), acc[v]);
                     }
                 }
-                self.put::<S>(ox, c, n, acc);
             }
-            c += n;
+            for v in 0..NV {
+                self.put::<S>(self.out_pixel(ox), c + v * S::LANES, n, acc[v]);
+            }
         }
     }
 
     #[inline(always)]
-    unsafe fn start<S: Simd>(&self, ox: usize, c: usize, n: usize) -> S::F {
+    unsafe fn start<S: Simd>(&self, pixel: usize, c: usize, n: usize) -> S::F {
         // SAFETY: channels `c..c + n` of the pixel exist.
         unsafe {
             let bias = self.ready.bias_at(c);
             let v = if bias.is_null() { S::splat(0.0) } else { load::<S>(bias, n) };
-            let (residual, _) = self.ready.residual_at(self.out_pixel(ox), c);
+            let (residual, _) = self.ready.residual_at(pixel, c);
             if residual.is_null() { v } else { S::add(v, load::<S>(residual, n)) }
         }
     }
 
     #[inline(always)]
-    unsafe fn put<S: Simd>(&self, ox: usize, c: usize, n: usize, v: S::F) {
+    unsafe fn put<S: Simd>(&self, pixel: usize, c: usize, n: usize, v: S::F) {
         // SAFETY: channels `c..c + n` of the pixel exist.
         unsafe {
             let v = S::min(S::splat(self.ready.high), S::max(S::splat(self.ready.low), v));
-            store::<S>(self.y.add(self.out_pixel(ox) * self.p.y_stride + c), n, v);
+            store::<S>(self.y.add(pixel * self.p.y_stride + c), n, v);
+        }
+    }
+
+    /// Computes pixels `from..to` with every tap checked.
+    #[inline(always)]
+    unsafe fn pixels<S: Simd>(&self, from: usize, to: usize) {
+        // SAFETY: passed on.
+        unsafe {
+            for ox in from..to {
+                self.pixel::<S>(ox);
+            }
+            self.finish::<S>(from, to);
         }
     }
 
@@ -151,9 +221,10 @@ impl Line<'_> {
     unsafe fn finish<S: Simd>(&self, from: usize, to: usize) {
         if self.ready.remains() {
             let pixel = self.out_pixel(from);
-            let y = self.y.wrapping_add(pixel * self.p.y_stride);
+            let (c, end) = self.channels;
+            let y = self.y.wrapping_add(pixel * self.p.y_stride + c);
             // SAFETY: the pixels are this line's own.
-            unsafe { self.ready.finish::<S>(y, self.p.y_stride, pixel, 0, to - from, self.p.c) };
+            unsafe { self.ready.finish::<S>(y, self.p.y_stride, pixel, c, to - from, end - c) };
         }
     }
 }
@@ -163,13 +234,8 @@ impl Body for Line<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        for ox in 0..self.p.ow {
-            // SAFETY: passed on.
-            unsafe {
-                self.pixel::<S>(ox);
-                self.finish::<S>(ox, ox + 1);
-            }
-        }
+        // SAFETY: passed on.
+        unsafe { self.pixels::<S>(0, self.p.ow) }
     }
 }
 
@@ -182,20 +248,22 @@ impl<const KW: usize, const SW: usize> Body for Fixed<'_, KW, SW> {
         // Pixels whose whole kernel row lies inside the image.
         let first = p.pad[1].div_ceil(SW).min(p.ow);
         let end = ((p.w + p.pad[1] + SW).saturating_sub(KW) / SW).clamp(first, p.ow);
-        let mut ox = 0;
-        while ox < p.ow {
-            // SAFETY: passed on; the run lies between `first` and `end`.
-            unsafe {
-                if ox >= first && ox + RUN <= end {
-                    self.interior::<S>(ox);
-                    self.0.finish::<S>(ox, ox + RUN);
-                    ox += RUN;
-                } else {
-                    self.0.pixel::<S>(ox);
-                    self.0.finish::<S>(ox, ox + 1);
-                    ox += 1;
-                }
+        // SAFETY: passed on; each run lies between `first` and `end`.
+        unsafe {
+            if end - first < RUN {
+                self.0.pixels::<S>(0, p.ow);
+                return;
             }
+            self.0.pixels::<S>(0, first);
+            let mut ox = first;
+            while ox < end {
+                // The last run may compute again what the one before has: every pixel is written afresh.
+                let from = ox.min(end - RUN);
+                self.interior::<S>(from);
+                self.0.finish::<S>(from, from + RUN);
+                ox += RUN;
+            }
+            self.0.pixels::<S>(end, p.ow);
         }
     }
 }
@@ -204,40 +272,56 @@ impl<const KW: usize, const SW: usize> Fixed<'_, KW, SW> {
     /// Computes `RUN` pixels from `ox` on, all of whose taps lie inside the image's width.
     #[inline(always)]
     unsafe fn interior<S: Simd>(&self, ox: usize) {
+        let (mut at, c) = self.0.channels;
+        let whole = c - (c - at) % S::LANES;
+        // SAFETY: passed on; the channels exist.
+        unsafe {
+            while at < whole {
+                self.channels::<S>(ox, at, S::LANES);
+                at += S::LANES;
+            }
+            if at < c {
+                self.channels::<S>(ox, at, c - at);
+            }
+        }
+    }
+
+    /// # Safety
+    /// Input pixels `ix..ix + (RUN - 1) * SW + KW` and channels `c..c + n` exist, `n <= LANES`.
+    #[inline(always)]
+    unsafe fn channels<S: Simd>(&self, ox: usize, c: usize, n: usize) {
         let line = &self.0;
         let p = line.p;
         let ix = ox * SW - p.pad[1];
-        let rows = line.kernel_rows();
-        let mut c = 0;
-        while c < p.c {
-            let n = (p.c - c).min(S::LANES);
-            // SAFETY: input pixels `ix..ix + (RUN - 1) * SW + KW` and channels `c..c + n` exist.
-            unsafe {
-                let mut acc = [S::splat(0.0); RUN];
-                for i in 0..RUN {
-                    acc[i] = line.start::<S>(ox + i, c, n);
+        let pixel = line.out_pixel(ox);
+        // SAFETY: by the contract above.
+        unsafe {
+            let mut acc = [S::splat(0.0); RUN];
+            for i in 0..RUN {
+                acc[i] = line.start::<S>(pixel + i, c, n);
+            }
+            for ky in line.taps.0..line.taps.1 {
+                let row = line.input_row(ky).add(ix * p.x_stride + c);
+                let mut w = line.w.add(ky * KW * p.c + c);
+                let mut taps = [S::splat(0.0); KW];
+                for kx in 0..KW {
+                    taps[kx] = load::<S>(w, n);
+                    w = w.wrapping_add(p.c);
                 }
-                for ky in rows.clone() {
-                    let row = line.input_row(ky).add(ix * p.x_stride + c);
-                    let w = line.w.add(ky * KW * p.c + c);
-                    let mut taps = [S::splat(0.0); KW];
-                    for kx in 0..KW {
-                        taps[kx] = load::<S>(w.add(kx * p.c), n);
-                    }
-                    for j in 0..(RUN - 1) * SW + KW {
-                        let v = load::<S>(row.add(j * p.x_stride), n);
-                        for i in 0..RUN {
-                            if j >= i * SW && j - i * SW < KW {
-                                acc[i] = S::fma(v, taps[j - i * SW], acc[i]);
-                            }
+                let mut x = row;
+                for j in 0..(RUN - 1) * SW + KW {
+                    let v = load::<S>(x, n);
+                    x = x.wrapping_add(p.x_stride);
+                    for i in 0..RUN {
+                        if j >= i * SW && j - i * SW < KW {
+                            acc[i] = S::fma(v, taps[j - i * SW], acc[i]);
                         }
                     }
                 }
-                for i in 0..RUN {
-                    line.put::<S>(ox + i, c, n, acc[i]);
-                }
             }
-            c += n;
+            for i in 0..RUN {
+                line.put::<S>(pixel + i, c, n, acc[i]);
+            }
         }
     }
 }

@@ -295,6 +295,11 @@ unsafe fn pad_row(p: &ConvProblem, x: *const f32, image: usize, y: usize, width:
         let to = to.add(left * p.c);
         match p.x_layout {
             Layout::Plain => {
+                if p.c == 3 {
+                    let from = |ch| x.add(((image * 3 + ch) * p.h + iy) * p.w);
+                    interleave3([from(0), from(1), from(2)], to, right - left);
+                    return;
+                }
                 for ch in 0..p.c {
                     let from = x.add(((image * p.c + ch) * p.h + iy) * p.w);
                     for i in 0..right - left {
@@ -308,6 +313,35 @@ unsafe fn pad_row(p: &ConvProblem, x: *const f32, image: usize, y: usize, width:
                     std::ptr::copy_nonoverlapping(from, to.add(i * p.c), p.c);
                 }
             }
+        }
+    }
+}
+
+/// Writes `n` pixels of three channels each. The blocks are fixed so that the compiler can use shuffles.
+///
+/// # Safety
+/// The planes hold `n` values, `to` has room for `3 * n`.
+unsafe fn interleave3(planes: [*const f32; 3], to: *mut f32, n: usize) {
+    const BLOCK: usize = 16;
+    let mut i = 0;
+    // SAFETY: by the contract above.
+    unsafe {
+        while i + BLOCK <= n {
+            let [a, b, c] = planes.map(|p| p.add(i).cast::<[f32; BLOCK]>().read_unaligned());
+            let mut out = [0f32; 3 * BLOCK];
+            for j in 0..BLOCK {
+                out[3 * j] = a[j];
+                out[3 * j + 1] = b[j];
+                out[3 * j + 2] = c[j];
+            }
+            to.add(3 * i).cast::<[f32; 3 * BLOCK]>().write_unaligned(out);
+            i += BLOCK;
+        }
+        while i < n {
+            for ch in 0..3 {
+                *to.add(3 * i + ch) = *planes[ch].add(i);
+            }
+            i += 1;
         }
     }
 }
