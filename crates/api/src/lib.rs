@@ -1,1 +1,23 @@
-//! Modelsmith as a library: models, engines, sessions, comparison and deployment.
+//! The public Rust face of Modelsmith: open a model, run it, compare it, simplify it, compile it, measure it.
+#![forbid(unsafe_code)]
+
+pub mod agreement;
+pub mod compare;
+pub mod engine;
+mod error;
+pub mod files;
+pub mod inputs;
+pub mod inspect;
+pub mod judge;
+pub mod layers;
+pub mod lists;
+pub mod machine;
+pub mod model;
+pub mod npz;
+pub mod random;
+pub mod run;
+pub mod shapes;
+pub mod test_data;
+
+pub use error::{Error, Kind, Result};
+pub use model::Model;

@@ -1,1 +1,10 @@
-//! The one place that knows all formats: detect, read, legalise, write, verify.
+//! The one place that knows all formats: finds the format of a file, reads it, takes it to the hub and writes it
+//! back at an opset.
+#![forbid(unsafe_code)]
+
+mod export;
+mod import;
+
+pub use export::{Export, target_opsets, write};
+pub use import::{FORMATS, Imported, open, to_hub};
+pub use modelsmith_format::{Error, FormatDef, Input, Kind, Result};

@@ -1,0 +1,406 @@
+//! Two models, or two ways to run one, on the same inputs.
+
+use crate::agreement::Agreement;
+use crate::inputs::{InputInfo, InputMaker, Inputs, draw::DrawKind};
+use crate::judge::{Judge, Runs};
+use crate::layers::{LayerReport, Trace};
+use crate::model::Model;
+use crate::{Error, Kind, Result};
+use modelsmith_ops::run::Opts;
+use modelsmith_tensor::Value;
+use modelsmith_tensor::compare::{Atol, Difference, Tolerance, values};
+use serde::Serialize;
+
+/// Draws on which the original fails before the sample is given up.
+const ATTEMPTS: usize = 8;
+
+/// How two sides are compared.
+#[derive(Clone, Debug)]
+pub struct CompareOptions {
+    /// Where inputs come from.
+    pub inputs: Inputs,
+    /// Samples; one when every input is given.
+    pub samples: usize,
+    /// What counts as agreement.
+    pub agreement: Agreement,
+    /// Who runs the first side.
+    pub a: Judge,
+    /// Who runs the second side.
+    pub b: Judge,
+    /// Recorded outputs instead of a second run.
+    pub golden: Option<Vec<Value>>,
+    /// Pairs of output names, first side and second side.
+    pub map_outputs: Vec<(String, String)>,
+    /// How the backends run.
+    pub opts: Opts,
+    /// Look at the values between inputs and outputs.
+    pub layers: bool,
+}
+
+impl Default for CompareOptions {
+    fn default() -> Self {
+        CompareOptions {
+            inputs: Inputs::default(),
+            samples: 10,
+            agreement: Agreement::default(),
+            a: Judge::Backend(Default::default()),
+            b: Judge::Backend(Default::default()),
+            golden: None,
+            map_outputs: vec![],
+            opts: Opts::default(),
+            layers: false,
+        }
+    }
+}
+
+/// What a comparison found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Every output of every sample agrees.
+    Agree,
+    /// At least one does not.
+    Differ,
+    /// The outputs hardly change between samples, so that agreement proves nothing.
+    Inconclusive,
+}
+
+/// How one output differs, over all samples.
+#[derive(Clone, Debug, Serialize)]
+pub struct OutputReport {
+    /// Name on the first side.
+    pub name: String,
+    /// Element type and shape in the first sample.
+    pub ty: String,
+    /// Largest absolute difference.
+    pub max_abs: f64,
+    /// Largest mean difference of a sample.
+    pub mean_abs: f64,
+    /// Largest difference in units in the last place.
+    pub max_ulp: f64,
+    /// Smallest cosine.
+    pub cosine: f64,
+    /// Largest value of the second side.
+    pub largest: f64,
+    /// Elements outside the tolerance.
+    pub outside: usize,
+    /// Elements compared.
+    pub count: usize,
+    /// Largest change of this output between samples, as a share of its largest value.
+    pub change: f64,
+    /// True when it agrees in every sample.
+    pub agrees: bool,
+    /// Why it could not be compared at all.
+    pub mismatch: Option<String>,
+}
+
+/// One sample.
+#[derive(Clone, Debug, Serialize)]
+pub struct SampleReport {
+    /// `normal`, `uniform`, `zeros`, `large` or `given`.
+    pub kind: String,
+    /// Draws on which the first side failed before this one.
+    pub redrawn: usize,
+    /// True when all outputs agree.
+    pub agrees: bool,
+}
+
+/// The result of a comparison.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    /// `self`, or `independent NAME`.
+    pub judge: String,
+    /// Verdict over all outputs and samples.
+    pub verdict: Verdict,
+    /// Why, in one sentence.
+    pub reason: String,
+    /// Tolerance, in words.
+    pub tolerance: String,
+    /// How the inputs were made.
+    pub inputs: Vec<InputInfo>,
+    /// Free dimensions that were taken as 1.
+    pub assumed: Vec<String>,
+    /// Samples.
+    pub samples: Vec<SampleReport>,
+    /// Outputs.
+    pub outputs: Vec<OutputReport>,
+    /// Values on the way, in the order in which the first side makes them.
+    pub layers: Option<Vec<LayerReport>>,
+    /// The first value that differs.
+    pub first_diverging: Option<String>,
+}
+
+/// The tolerance in words.
+pub fn tolerance_text(t: &Tolerance) -> String {
+    match t.atol {
+        Atol::Absolute(x) => format!("|a - b| <= {x:e} + {:e} |b|", t.rtol),
+        Atol::OfLargest(x) => format!("|a - b| <= {x:e} largest |b| + {:e} |b|", t.rtol),
+    }
+}
+
+/// Compares `b` with the original `a`.
+///
+/// # Errors
+/// When a side cannot be loaded, inputs and outputs do not correspond, or the original fails on every draw.
+pub fn compare(a: &Model, b: &Model, options: &CompareOptions) -> Result<Comparison> {
+    let mut left = options.a.load(a, &options.opts)?;
+    let mut right: Option<Box<dyn Runs>> = match options.golden {
+        Some(_) => None,
+        None => Some(options.b.load(b, &options.opts)?),
+    };
+    let maker = options.inputs.maker(a.hub())?;
+    let order = match options.golden {
+        Some(_) => (0..maker.names().len()).map(Some).collect(),
+        None => input_order(a, b)?,
+    };
+    let pairs = output_pairs(a, b, &options.map_outputs)?;
+    let samples = if maker.draws() && options.golden.is_none() { options.samples.max(1) } else { 1 };
+    let mut run = Gathering::new(a, &pairs, options);
+    for s in 0..samples {
+        let (inputs, outputs, trace, redrawn) = original(&maker, &mut *left, s, options.layers)?;
+        let result = match (&mut right, &options.golden) {
+            (_, Some(golden)) => Ok(golden.clone()),
+            (Some(side), None) => {
+                let fed = order.iter().map(|i| i.map(|i| inputs[i].clone())).collect::<Option<Vec<_>>>();
+                let fed = fed.ok_or_else(|| Error::usage("an input of the second model has no counterpart"))?;
+                let mut second = Trace::default();
+                let done = side.run(&fed, &mut |name, v| {
+                    if options.layers {
+                        second.add(name, v);
+                    }
+                });
+                run.layers(&trace, &second);
+                done
+            }
+            (None, None) => Err(Error::new(Kind::Fault, "nothing to compare with")),
+        };
+        let kind = if maker.draws() { DrawKind::of_sample(s).name() } else { "given" };
+        run.sample(kind, redrawn, &outputs, result);
+    }
+    Ok(run.finish(&maker, options, samples))
+}
+
+/// Inputs on which the original runs, and what it makes of them.
+fn original(
+    maker: &InputMaker,
+    side: &mut dyn Runs,
+    sample: usize,
+    layers: bool,
+) -> Result<(Vec<Value>, Vec<Value>, Trace, usize)> {
+    let mut last = None;
+    let attempts = if maker.draws() { ATTEMPTS } else { 1 };
+    for attempt in 0..attempts {
+        let inputs = maker.sample(sample, attempt)?;
+        let mut trace = Trace::default();
+        let done = side.run(&inputs, &mut |name, v| {
+            if layers {
+                trace.add(name, v);
+            }
+        });
+        match done {
+            Ok(outputs) => return Ok((inputs, outputs, trace, attempt)),
+            Err(e) if e.kind() == Kind::Unsupported || e.kind() == Kind::Io => return Err(e),
+            Err(e) => last = Some(e),
+        }
+    }
+    Err(last.unwrap_or_else(|| Error::new(Kind::Fault, "no draw was made")).help(match maker.draws() {
+        true => "the original fails on every input drawn: give inputs or sizes with --input, --shape or --dim",
+        false => "the original fails on the inputs given",
+    }))
+}
+
+/// For each input of `b`, the input of `a` that feeds it: by name, else by position.
+fn input_order(a: &Model, b: &Model) -> Result<Vec<Option<usize>>> {
+    let (x, y) = (a.input_names(), b.input_names());
+    if y.iter().all(|n| x.contains(n)) {
+        return Ok(y.iter().map(|n| x.iter().position(|m| m == n)).collect());
+    }
+    match x.len() == y.len() {
+        true => Ok((0..x.len()).map(Some).collect()),
+        false => Err(Error::usage(format!(
+            "the inputs do not correspond: {} has {}, {} has {}",
+            a.path().display(),
+            x.join(", "),
+            b.path().display(),
+            y.join(", ")
+        ))),
+    }
+}
+
+/// Positions of corresponding outputs: as mapped, by name, else by position.
+fn output_pairs(a: &Model, b: &Model, mapped: &[(String, String)]) -> Result<Vec<(usize, usize)>> {
+    let (x, y) = (a.output_names(), b.output_names());
+    let find = |list: &[String], n: &String, side: &Model| {
+        list.iter().position(|m| m == n).ok_or_else(|| {
+            Error::usage(format!(
+                "--map-output {n}: {} has no such output; it has {}",
+                side.path().display(),
+                list.join(", ")
+            ))
+        })
+    };
+    let mut pairs = Vec::new();
+    for (m, n) in mapped {
+        pairs.push((find(&x, m, a)?, find(&y, n, b)?));
+    }
+    let by_position = x.len() == y.len();
+    for (i, name) in x.iter().enumerate() {
+        if pairs.iter().any(|(p, _)| *p == i) {
+            continue;
+        }
+        match y.iter().position(|n| n == name) {
+            Some(j) => pairs.push((i, j)),
+            None if by_position && mapped.is_empty() => pairs.push((i, i)),
+            None => {
+                return Err(Error::usage(format!(
+                    "output {name} has no counterpart; the other model has {}",
+                    y.join(", ")
+                ))
+                .help("name it with --map-output A=B"));
+            }
+        }
+    }
+    pairs.sort_unstable();
+    Ok(pairs)
+}
+
+/// Collects the results of samples.
+struct Gathering<'a> {
+    pairs: &'a [(usize, usize)],
+    agreement: &'a Agreement,
+    outputs: Vec<OutputReport>,
+    first: Vec<Option<Value>>,
+    /// Outputs that moved beyond the tolerance between samples.
+    moved: Vec<bool>,
+    samples: Vec<SampleReport>,
+    layers: Vec<LayerReport>,
+    failed: Option<String>,
+}
+
+impl<'a> Gathering<'a> {
+    fn new(a: &Model, pairs: &'a [(usize, usize)], options: &'a CompareOptions) -> Gathering<'a> {
+        let names = a.output_names();
+        let blank = |i: &(usize, usize)| OutputReport {
+            name: names[i.0].clone(),
+            ty: String::new(),
+            max_abs: 0.0,
+            mean_abs: 0.0,
+            max_ulp: 0.0,
+            cosine: 1.0,
+            largest: 0.0,
+            outside: 0,
+            count: 0,
+            change: 0.0,
+            agrees: true,
+            mismatch: None,
+        };
+        Gathering {
+            pairs,
+            agreement: &options.agreement,
+            outputs: pairs.iter().map(blank).collect(),
+            first: vec![None; pairs.len()],
+            moved: vec![false; pairs.len()],
+            samples: vec![],
+            layers: vec![],
+            failed: None,
+        }
+    }
+
+    fn layers(&mut self, a: &Trace, b: &Trace) {
+        crate::layers::merge(&mut self.layers, a, b, self.agreement);
+    }
+
+    fn sample(&mut self, kind: &str, redrawn: usize, a: &[Value], b: Result<Vec<Value>>) {
+        let mut agrees = true;
+        match b {
+            Err(e) => {
+                agrees = false;
+                self.failed.get_or_insert(e.to_string());
+            }
+            Ok(b) => {
+                for (k, &(i, j)) in self.pairs.iter().enumerate() {
+                    let (Some(x), Some(y)) = (a.get(i), b.get(j)) else { continue };
+                    let (d, fine) = self.agreement.compare(&self.outputs[k].name, x, y);
+                    agrees &= fine;
+                    self.output(k, x, &d, fine);
+                }
+            }
+        }
+        self.samples.push(SampleReport { kind: kind.into(), redrawn, agrees });
+    }
+
+    fn output(&mut self, k: usize, original: &Value, d: &Difference, fine: bool) {
+        let o = &mut self.outputs[k];
+        if o.ty.is_empty() {
+            o.ty = describe(original);
+        }
+        o.max_abs = o.max_abs.max(d.max_abs);
+        o.mean_abs = o.mean_abs.max(d.mean_abs);
+        o.max_ulp = o.max_ulp.max(d.max_ulp);
+        o.cosine = o.cosine.min(d.cosine);
+        o.largest = o.largest.max(d.largest);
+        o.outside += d.outside;
+        o.count += d.count;
+        o.agrees &= fine;
+        if o.mismatch.is_none() {
+            o.mismatch.clone_from(&d.mismatch);
+        }
+        match &self.first[k] {
+            None => self.first[k] = Some(original.clone()),
+            Some(first) => {
+                let change = values(original, first, self.agreement.of(&o.name));
+                let share = if change.mismatch.is_some() {
+                    1.0
+                } else {
+                    change.max_abs / change.largest.max(f64::MIN_POSITIVE)
+                };
+                o.change = o.change.max(if share.is_finite() { share } else { 1.0 });
+                self.moved[k] |= !change.agrees();
+            }
+        }
+    }
+
+    fn finish(self, maker: &InputMaker, options: &CompareOptions, samples: usize) -> Comparison {
+        let bad = self.outputs.iter().filter(|o| !o.agrees).map(|o| o.name.as_str()).collect::<Vec<_>>();
+        let still = maker.draws() && samples > 1 && !self.moved.iter().any(|m| *m) && !self.pairs.is_empty();
+        let (verdict, reason) = if let Some(e) = &self.failed {
+            (Verdict::Differ, format!("the second side fails where the first does not: {e}"))
+        } else if !bad.is_empty() {
+            (Verdict::Differ, format!("{} of {} outputs differ: {}", bad.len(), self.outputs.len(), bad.join(", ")))
+        } else if still {
+            (Verdict::Inconclusive, "no output changes by more than the tolerance between samples".into())
+        } else {
+            (Verdict::Agree, format!("all {} outputs agree in {samples} sample(s)", self.outputs.len()))
+        };
+        let judge = match (&options.golden, options.a.independent(), options.b.independent()) {
+            (Some(_), ..) => "independent golden".into(),
+            (None, _, true) => format!("independent {}", options.b.name()),
+            (None, true, false) => format!("independent {}", options.a.name()),
+            _ => "self".into(),
+        };
+        let first_diverging = self.layers.iter().find(|l| !l.agrees).map(|l| l.name.clone());
+        Comparison {
+            judge,
+            verdict,
+            reason,
+            tolerance: tolerance_text(&options.agreement.tolerance),
+            inputs: maker.describe(),
+            assumed: maker.assumed.clone(),
+            samples: self.samples,
+            outputs: self.outputs,
+            layers: options.layers.then_some(self.layers),
+            first_diverging,
+        }
+    }
+}
+
+/// Element type and shape of a tensor, or the kind of another value.
+pub fn describe(value: &Value) -> String {
+    match value {
+        Value::Tensor(t) => modelsmith_ir::Type::fixed(t.dtype(), t.shape()).to_string(),
+        Value::Sequence(items) => format!("sequence of {}", items.len()),
+        Value::Optional(None) => "absent".into(),
+        Value::Optional(Some(v)) => format!("optional {}", describe(v)),
+        other => other.kind().into(),
+    }
+}

@@ -1,0 +1,233 @@
+//! One inference, and checking a model against recorded test data.
+
+use crate::agreement::Agreement;
+use crate::compare::describe;
+use crate::inputs::{InputInfo, Inputs};
+use crate::judge::{Judge, Runs};
+use crate::{Error, Kind, Model, Result, files, npz, test_data};
+use modelsmith_tensor::{Tensor, Value, npy};
+use serde::Serialize;
+use std::path::Path;
+use std::time::Instant;
+
+pub use modelsmith_ops::run::Opts;
+
+/// Draws before a model that fails on what is drawn is given up.
+const ATTEMPTS: usize = 8;
+
+/// One inference.
+pub struct Ran {
+    /// How the inputs were made.
+    pub inputs: Vec<InputInfo>,
+    /// Free dimensions that were taken as 1.
+    pub assumed: Vec<String>,
+    /// The inputs.
+    pub fed: Vec<Value>,
+    /// The outputs.
+    pub outputs: Vec<Value>,
+    /// Time of the run, without loading.
+    pub milliseconds: f64,
+}
+
+/// An output against its recorded value.
+#[derive(Clone, Debug, Serialize)]
+pub struct OutputCheck {
+    /// Name.
+    pub name: String,
+    /// Element type and shape.
+    pub ty: String,
+    /// Largest absolute difference.
+    pub max_abs: f64,
+    /// Largest recorded value.
+    pub largest: f64,
+    /// Elements outside the tolerance.
+    pub outside: usize,
+    /// Elements compared.
+    pub count: usize,
+    /// True when all are inside.
+    pub agrees: bool,
+    /// Why it could not be compared at all.
+    pub mismatch: Option<String>,
+}
+
+/// An output in short.
+#[derive(Clone, Debug, Serialize)]
+pub struct OutputSummary {
+    /// Name.
+    pub name: String,
+    /// Element type and shape.
+    pub ty: String,
+    /// Smallest and largest value.
+    pub range: String,
+    /// The first values.
+    pub first: String,
+}
+
+/// Runs `model` once.
+///
+/// # Errors
+/// When the inputs do not fit, or the model fails on them; on drawn inputs it is tried with further draws first.
+pub fn once(model: &Model, inputs: &Inputs, judge: &Judge, opts: &Opts) -> Result<Ran> {
+    let mut side = judge.load(model, opts)?;
+    let maker = inputs.maker(model.hub())?;
+    let attempts = if maker.draws() { ATTEMPTS } else { 1 };
+    let mut last = None;
+    for attempt in 0..attempts {
+        let fed = maker.sample(0, attempt)?;
+        let begun = Instant::now();
+        match side.run(&fed, &mut |_, _| {}) {
+            Ok(outputs) => {
+                let milliseconds = begun.elapsed().as_secs_f64() * 1e3;
+                return Ok(Ran {
+                    inputs: maker.describe(),
+                    assumed: maker.assumed.clone(),
+                    fed,
+                    outputs,
+                    milliseconds,
+                });
+            }
+            Err(e) if e.kind() == Kind::Unsupported => return Err(e),
+            Err(e) => last = Some(e),
+        }
+    }
+    Err(last.unwrap_or_else(|| Error::new(Kind::Fault, "no draw was made")))
+}
+
+/// Runs `model` on the `input_K.pb` files of `dir` and compares the results with its `output_K.pb` files.
+///
+/// # Errors
+/// When a file is missing or damaged, or the model cannot run on it.
+pub fn check_test_data(
+    model: &Model,
+    dir: &Path,
+    judge: &Judge,
+    opts: &Opts,
+    agreement: &Agreement,
+) -> Result<Vec<OutputCheck>> {
+    let data = test_data::TestData::read(dir, model)?;
+    let mut side = judge.load(model, opts)?;
+    let got = side.run(&data.inputs, &mut |_, _| {})?;
+    Ok(check(&model.output_names(), &got, &data.outputs, agreement))
+}
+
+/// Compares outputs with recorded ones by position; a recorded one that is `None` is not looked at.
+pub fn check(names: &[String], got: &[Value], wanted: &[Option<Value>], agreement: &Agreement) -> Vec<OutputCheck> {
+    let mut out = Vec::new();
+    for ((name, a), b) in names.iter().zip(got).zip(wanted) {
+        let Some(b) = b else { continue };
+        let (d, agrees) = agreement.compare(name, a, b);
+        out.push(OutputCheck {
+            name: name.clone(),
+            ty: describe(b),
+            max_abs: d.max_abs,
+            largest: d.largest,
+            outside: d.outside,
+            count: d.count,
+            agrees,
+            mismatch: d.mismatch,
+        });
+    }
+    out
+}
+
+/// Largest absolute error over the largest recorded value, over all outputs.
+pub fn relative_error(checks: &[OutputCheck]) -> f64 {
+    checks.iter().map(|c| c.max_abs / (c.largest + 1e-12)).fold(0.0, f64::max)
+}
+
+/// Keeps values as `NAME.npy` files.
+///
+/// # Errors
+/// When a value is no tensor or a file cannot be written.
+pub fn save(dir: &Path, names: &[String], values: &[Value]) -> Result<()> {
+    files::folder(dir)?;
+    for (name, value) in names.iter().zip(values) {
+        let value = match value {
+            Value::Optional(Some(inner)) => inner,
+            value => value,
+        };
+        match value {
+            Value::Tensor(t) => {
+                files::write(&dir.join(files::array_file(name)), &npy::write(t)?, false)?;
+            }
+            Value::Sequence(items) => {
+                let tensors = items.iter().map(|v| Ok(v.tensor()?.clone())).collect::<Result<Vec<_>>>()?;
+                let arrays = tensors.into_iter().enumerate().map(|(i, t)| (i.to_string(), t)).collect::<Vec<_>>();
+                npz::write(&dir.join(files::array_file(name)).with_extension("npz"), &arrays)?;
+            }
+            other => {
+                return Err(Error::unsupported(format!("{name} is a {}, which an .npy file cannot hold", other.kind())));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Shapes, ranges and first values of outputs.
+pub fn summarise(names: &[String], values: &[Value]) -> Vec<OutputSummary> {
+    let one = |(name, value): (&String, &Value)| {
+        let (range, first) = match value {
+            Value::Tensor(t) => short(t),
+            _ => (String::new(), String::new()),
+        };
+        OutputSummary { name: name.clone(), ty: describe(value), range, first }
+    };
+    names.iter().zip(values).map(one).collect()
+}
+
+fn short(t: &Tensor) -> (String, String) {
+    if let Ok(s) = t.strings() {
+        return (String::new(), format!("{:?}", &s[..s.len().min(6)]));
+    }
+    let Ok(x) = t.to_f64s() else { return (String::new(), String::new()) };
+    let finite = || x.iter().copied().filter(|x| x.is_finite());
+    let range = match finite().next() {
+        Some(_) => {
+            let (lo, hi) = finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(x), h.max(x)));
+            let odd = x.len() - finite().count();
+            let odd = if odd > 0 { format!(", {odd} not finite") } else { String::new() };
+            format!("{} .. {}{odd}", brief(lo), brief(hi))
+        }
+        None if x.is_empty() => "empty".into(),
+        None => "not finite".into(),
+    };
+    let dots = if x.len() > 6 { " .." } else { "" };
+    (range, format!("{}{dots}", x.iter().take(6).map(|&x| brief(x)).collect::<Vec<_>>().join(" ")))
+}
+
+fn brief(x: f64) -> String {
+    match x {
+        x if x == x.trunc() && x.abs() < 1e15 => format!("{x:.0}"),
+        x if x.abs() >= 1e-3 && x.abs() < 1e6 => format!("{x:.5}"),
+        x => format!("{x:.3e}"),
+    }
+}
+
+/// A model that is loaded once and run often.
+pub struct Session {
+    side: Box<dyn Runs>,
+    names: Vec<String>,
+}
+
+impl Session {
+    /// Loads `model` for `judge`.
+    ///
+    /// # Errors
+    /// When the model holds what the backend cannot run.
+    pub fn load(model: &Model, judge: &Judge, opts: &Opts) -> Result<Session> {
+        Ok(Session { side: judge.load(model, opts)?, names: model.output_names() })
+    }
+
+    /// Outputs in the order of the model.
+    ///
+    /// # Errors
+    /// When an input does not fit or the run fails.
+    pub fn run(&mut self, inputs: &[Value]) -> Result<Vec<Value>> {
+        self.side.run(inputs, &mut |_, _| {})
+    }
+
+    /// Names of the outputs.
+    pub fn output_names(&self) -> &[String] {
+        &self.names
+    }
+}

@@ -1,0 +1,218 @@
+//! Sizes that a caller gives to free dimensions, by input or by symbol.
+
+use crate::{Error, Result};
+use modelsmith_ir::{Dim, Model, Type, ValueId};
+use std::collections::BTreeMap;
+
+/// Sizes of inputs and of named dimensions. What is not given is 1, and reported.
+#[derive(Clone, Debug, Default)]
+pub struct Sizes {
+    /// Whole shapes by input name; a free entry is `None`.
+    pub shapes: Vec<(String, Vec<Option<usize>>)>,
+    /// Sizes by symbol.
+    pub dims: Vec<(String, usize)>,
+}
+
+/// The shapes that a model's inputs take under some [`Sizes`].
+#[derive(Clone, Debug, Default)]
+pub struct Bound {
+    /// One shape for each parameter of the main graph; `None` where the value is no tensor.
+    pub shapes: Vec<Option<Vec<usize>>>,
+    /// Symbols and the sizes that they took.
+    pub symbols: BTreeMap<String, usize>,
+    /// Free dimensions that nobody gave a size, and that are 1 therefore.
+    pub assumed: Vec<String>,
+}
+
+impl Sizes {
+    /// Adds `NAME=1x3x224x224` or `NAME:1x3x224x224`, cut at the last separator; `?` leaves a dimension free.
+    ///
+    /// # Errors
+    /// When the text has no separator or a size is not a number.
+    pub fn shape(&mut self, text: &str) -> Result<()> {
+        let bad = || Error::usage(format!("--shape {text}: NAME=SIZExSIZE.. is wanted, for example image=1x3x224x224"));
+        let at = text.rfind(['=', ':']).ok_or_else(bad)?;
+        let (name, sizes) = (&text[..at], &text[at + 1..]);
+        let size = |s: &str| match s.trim() {
+            "?" | "" => Ok(None),
+            s => s.parse::<usize>().map(Some).map_err(|_| bad()),
+        };
+        let sizes = match sizes.trim() {
+            "" | "scalar" => vec![],
+            list => list.split(['x', ',']).map(size).collect::<Result<Vec<_>>>()?,
+        };
+        self.shapes.push((name.to_owned(), sizes));
+        Ok(())
+    }
+
+    /// Adds `batch=8`.
+    ///
+    /// # Errors
+    /// When the text is not of that form.
+    pub fn dim(&mut self, text: &str) -> Result<()> {
+        let found = text.rsplit_once(['=', ':']).and_then(|(n, s)| Some((n, s.parse::<usize>().ok()?)));
+        let (name, size) =
+            found.ok_or_else(|| Error::usage(format!("--dim {text}: NAME=SIZE is wanted, for example batch=8")))?;
+        self.dims.push((name.to_owned(), size));
+        Ok(())
+    }
+
+    /// Shapes of the main graph's inputs.
+    ///
+    /// # Errors
+    /// When a name is not in the model, a rank differs, or a size contradicts the model or another size.
+    pub fn bind(&self, model: &Model) -> Result<Bound> {
+        let params = &model.graph().params;
+        let names = || params.iter().map(|&p| model.values[p].name.as_str()).collect::<Vec<_>>().join(", ");
+        for (name, _) in &self.shapes {
+            if !params.iter().any(|&p| model.values[p].name == *name) {
+                return Err(Error::usage(format!("--shape {name}: the model has no such input; it has {}", names())));
+            }
+        }
+        let known = params.iter().flat_map(|&p| symbols_of(model, p)).collect::<std::collections::BTreeSet<_>>();
+        let known = known.into_iter().collect::<Vec<_>>();
+        let mut symbols = BTreeMap::new();
+        for (name, size) in &self.dims {
+            if !known.contains(name) {
+                let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+                return Err(Error::usage(format!(
+                    "--dim {name}: no input has a dimension of that name (free: {known})"
+                )));
+            }
+            symbols.insert(name.clone(), *size);
+        }
+        self.solve_given(model, &mut symbols)?;
+        let mut bound = Bound { symbols, ..Bound::default() };
+        for &p in params {
+            let shape = self.shape_of(model, p, &mut bound)?;
+            bound.shapes.push(shape);
+        }
+        bound.assumed.dedup();
+        Ok(bound)
+    }
+
+    /// Symbols that follow from whole shapes.
+    fn solve_given(&self, model: &Model, symbols: &mut BTreeMap<String, usize>) -> Result<()> {
+        for (name, sizes) in &self.shapes {
+            let param = model.graph().params.iter().find(|&&p| model.values[p].name == *name);
+            let Some(dims) = param.and_then(|&p| model.ty(p).as_tensor()?.shape.as_ref()) else { continue };
+            if dims.len() != sizes.len() {
+                return Err(Error::usage(format!(
+                    "--shape {name}: {} sizes given, the input has rank {}",
+                    sizes.len(),
+                    dims.len()
+                )));
+            }
+            for (axis, (dim, size)) in dims.iter().zip(sizes).enumerate() {
+                let (Some(symbol), Some(size)) = (dim.as_symbol(), size) else { continue };
+                let old = *symbols.entry(symbol.to_owned()).or_insert(*size);
+                if old != *size {
+                    return Err(Error::usage(format!(
+                        "--shape {name}: axis {axis} ({symbol}) is {size}, but {symbol} is {old} elsewhere"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn shape_of(&self, model: &Model, param: ValueId, bound: &mut Bound) -> Result<Option<Vec<usize>>> {
+        let v = &model.values[param];
+        let given = self.shapes.iter().rev().find(|(n, _)| *n == v.name).map(|(_, s)| s);
+        let ty = match &v.ty {
+            Type::Tensor(t) => t,
+            Type::Optional(inner) if inner.as_tensor().is_some() => inner.as_tensor().unwrap_or(&EMPTY),
+            _ => return Ok(None),
+        };
+        let Some(dims) = &ty.shape else {
+            return match given {
+                Some(s) => Ok(Some(s.iter().map(|d| d.unwrap_or(1)).collect())),
+                None => {
+                    bound.assumed.push(format!("input {}: rank unknown, taken as a scalar", v.name));
+                    Ok(Some(vec![]))
+                }
+            };
+        };
+        let mut out = Vec::with_capacity(dims.len());
+        for (axis, dim) in dims.iter().enumerate() {
+            let given = given.and_then(|g| g.get(axis).copied().flatten());
+            out.push(size_of(&v.name, axis, dim, given, bound)?);
+        }
+        Ok(Some(out))
+    }
+}
+
+static EMPTY: modelsmith_ir::TensorType = modelsmith_ir::TensorType { dtype: None, shape: None };
+
+fn symbols_of(model: &Model, param: ValueId) -> Vec<String> {
+    let dims = model.ty(param).as_tensor().and_then(|t| t.shape.clone()).unwrap_or_default();
+    dims.iter().flat_map(|d| d.symbols()).map(|s| s.to_string()).collect()
+}
+
+fn size_of(name: &str, axis: usize, dim: &Dim, given: Option<usize>, bound: &mut Bound) -> Result<usize> {
+    let assume = |bound: &mut Bound, what: String| {
+        if !bound.assumed.contains(&what) {
+            bound.assumed.push(what);
+        }
+    };
+    if let Some(n) = dim.size() {
+        return match given {
+            Some(g) if g != n => Err(Error::usage(format!("--shape {name}: axis {axis} must be {n}, {g} is given"))),
+            _ => Ok(n),
+        };
+    }
+    if let (Some(g), None) = (given, dim.as_symbol()) {
+        return Ok(g);
+    }
+    for symbol in dim.symbols() {
+        if !bound.symbols.contains_key(&*symbol) {
+            bound.symbols.insert(symbol.to_string(), 1);
+            assume(bound, format!("dimension {symbol}"));
+        }
+    }
+    let size = dim.eval(&|s| bound.symbols.get(s).and_then(|&n| i64::try_from(n).ok()));
+    match size.and_then(|n| usize::try_from(n).ok()) {
+        Some(n) => Ok(n),
+        None => {
+            assume(bound, format!("input {name} axis {axis}"));
+            Ok(1)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use modelsmith_base::DType;
+
+    fn model() -> Model {
+        let mut m = Model::new();
+        let n = Dim::symbol("n");
+        m.add_param(m.main, "a:0", Type::tensor(DType::F32, &[n.clone(), Dim::Known(3)]));
+        m.add_param(m.main, "b", Type::tensor(DType::F32, &[n, Dim::Unknown]));
+        m
+    }
+
+    #[test]
+    fn symbols_follow_and_the_rest_is_one() {
+        let mut s = Sizes::default();
+        s.shape("a:0:5x3").unwrap();
+        let b = s.bind(&model()).unwrap();
+        assert_eq!(b.shapes, [Some(vec![5, 3]), Some(vec![5, 1])]);
+        assert_eq!(b.assumed, ["input b axis 1"]);
+    }
+
+    #[test]
+    fn contradictions_are_named() {
+        let text = |s: &[&str], d: &[&str]| {
+            let mut z = Sizes::default();
+            s.iter().for_each(|s| z.shape(s).unwrap());
+            d.iter().for_each(|d| z.dim(d).unwrap());
+            z.bind(&model()).unwrap_err().to_string()
+        };
+        assert_eq!(text(&["a:0=5x4"], &[]), "--shape a:0: axis 1 must be 3, 4 is given");
+        assert_eq!(text(&["a:0=5x3"], &["n=2"]), "--shape a:0: axis 0 (n) is 5, but n is 2 elsewhere");
+        assert_eq!(text(&["c=1"], &[]), "--shape c: the model has no such input; it has a:0, b");
+        assert_eq!(text(&[], &["m=2"]), "--dim m: no input has a dimension of that name (free: n)");
+    }
+}

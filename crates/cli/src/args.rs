@@ -1,0 +1,459 @@
+//! The one ordered table of commands and options.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Opens AI models, proves what it converts, and compiles them into fast engines.
+#[derive(Parser, Debug)]
+#[command(name = "modelsmith", disable_version_flag = true, arg_required_else_help = false)]
+#[command(
+    after_help = "Exit codes: 0 done, and what was checked holds; 1 the check says no; 2 wrong usage; 3 damaged or \
+unreadable input; 4 a fault of this program; 5 valid, but not supported; 6 input/output error, disk full, budget reached."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Options of all commands.
+#[derive(Args, Debug, Clone)]
+pub struct Global {
+    /// Print one JSON document on standard output, or write it to FILE
+    #[arg(long, global = true, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
+    pub json: Option<String>,
+    /// Print results and errors only
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Print every diagnostic
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
+    /// Threads; by default the lesser of affinity, cgroup quota and cores
+    #[arg(long, global = true, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub threads: usize,
+    /// Instruction set to stay within
+    #[arg(long, global = true, value_enum, value_name = "ISA")]
+    pub isa: Option<IsaCap>,
+    /// Colour of the output
+    #[arg(long, global = true, value_enum, default_value_t = When::Auto)]
+    pub color: When,
+    /// How progress is shown on standard error
+    #[arg(long, global = true, value_enum, default_value_t = ProgressMode::Auto)]
+    pub progress: ProgressMode,
+    /// Options from a TOML file: keys are option names, tables are commands
+    #[arg(long, global = true, value_name = "FILE.toml")]
+    pub config: Option<PathBuf>,
+    /// Print the version
+    #[arg(long, short = 'V')]
+    pub version: bool,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IsaCap {
+    Portable,
+    Avx2,
+    Avx512,
+    Amx,
+}
+
+impl IsaCap {
+    pub fn name(self) -> &'static str {
+        match self {
+            IsaCap::Portable => "portable",
+            IsaCap::Avx2 => "avx2",
+            IsaCap::Avx512 => "avx512",
+            IsaCap::Amx => "amx",
+        }
+    }
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProgressMode {
+    Auto,
+    Plain,
+    Json,
+    None,
+}
+
+/// Commands, in the order in which help lists them.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Say what a model file holds
+    Inspect(Inspect),
+    /// Run a model once, or check it against recorded test data
+    Run(Run),
+    /// Run two models on the same inputs and say how they differ
+    Compare(Compare),
+    /// Say whether a model is valid and will load in a runtime
+    Check(Check),
+    /// Convert a model and report what could not be said
+    Convert(Convert),
+    /// Simplify a model and verify the result
+    #[command(visible_alias = "simplify")]
+    Optimize(Optimize),
+    /// Compile a model into an engine for this machine
+    Build(Build),
+    /// Measure latency, throughput and memory
+    Bench(Bench),
+    /// The whole way: inspect, optimize, build, verify, bench, report
+    Deploy(Deploy),
+    /// List the formats that can be read and written
+    Formats,
+    /// List the operators and their versions
+    Ops(Ops),
+    /// List the passes in the order in which they run
+    Passes,
+    /// List the kernels, or explain why an engine uses those it does
+    Kernels(Kernels),
+    /// Say what this machine offers
+    Doctor,
+    /// Print a completion script
+    Completions(Completions),
+    /// Names, shapes, values and graph of two models (not built yet)
+    #[command(hide = true)]
+    Diff(NotBuilt),
+    /// Quantize a model (not built yet)
+    #[command(hide = true)]
+    Quantize(NotBuilt),
+    /// Prune a model (not built yet)
+    #[command(hide = true)]
+    Prune(NotBuilt),
+    /// Look for security problems (not built yet)
+    #[command(hide = true)]
+    Scan(NotBuilt),
+    /// Show a model in the browser (not built yet)
+    #[command(hide = true)]
+    View(NotBuilt),
+    /// Serve models (not built yet)
+    #[command(hide = true)]
+    Serve(NotBuilt),
+    /// Keep models (not built yet)
+    #[command(hide = true)]
+    Registry(NotBuilt),
+}
+
+/// A command of the contract that this version does not have: whatever follows is taken.
+#[derive(Args, Debug)]
+#[command(disable_help_flag = true)]
+pub struct NotBuilt {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    pub rest: Vec<String>,
+}
+
+/// Where inputs come from.
+#[derive(Args, Debug, Clone, Default)]
+pub struct InputArgs {
+    /// One input: FILE.npy, FILE.pb, image:FILE,.., randint:LO:HI, normal, uniform, zeros, ones
+    #[arg(long = "input", value_name = "NAME=SPEC")]
+    pub input: Vec<String>,
+    /// Inputs from a folder or an .npz file
+    #[arg(long, value_name = "DIR|FILE.npz")]
+    pub inputs: Option<PathBuf>,
+    /// Seed of the inputs that are drawn
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Keep the inputs as NAME.npy files
+    #[arg(long, value_name = "DIR")]
+    pub save_inputs: Option<PathBuf>,
+    #[command(flatten)]
+    pub sizes: SizeArgs,
+}
+
+/// Sizes of free dimensions.
+#[derive(Args, Debug, Clone, Default)]
+pub struct SizeArgs {
+    /// Shape of one input, for example image=1x3x224x224
+    #[arg(long, value_name = "NAME=AxBxC")]
+    pub shape: Vec<String>,
+    /// Size of a named dimension, for example batch=8
+    #[arg(long, value_name = "NAME=N")]
+    pub dim: Vec<String>,
+}
+
+/// What counts as agreement.
+#[derive(Args, Debug, Clone, Default)]
+pub struct AgreementArgs {
+    /// Relative tolerance
+    #[arg(long)]
+    pub rtol: Option<f64>,
+    /// Absolute tolerance, of one output or of all
+    #[arg(long, value_name = "[OUTPUT=]X")]
+    pub atol: Vec<String>,
+    /// elements, cosine[=LEAST] or top1[=LEAST]
+    #[arg(long)]
+    pub metric: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct Inspect {
+    /// Models or engines
+    #[arg(required = true)]
+    pub paths: Vec<PathBuf>,
+    /// Print the graph as text
+    #[arg(long)]
+    pub dump: bool,
+    /// List the weights
+    #[arg(long)]
+    pub weights: bool,
+    /// List the operators with their versions
+    #[arg(long)]
+    pub ops: bool,
+    /// Check payload checksums
+    #[arg(long)]
+    pub verify: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Run {
+    /// Model or engine
+    pub model: PathBuf,
+    #[command(flatten)]
+    pub inputs: InputArgs,
+    /// Keep the outputs as NAME.npy files
+    #[arg(long, value_name = "DIR")]
+    pub output_dir: Option<PathBuf>,
+    /// cpu or reference
+    #[arg(long, default_value = "cpu")]
+    pub backend: String,
+    /// Refuse steps that use the reference
+    #[arg(long)]
+    pub no_fallback: bool,
+    /// Folder of input_K.pb and output_K.pb to check against
+    #[arg(long, value_name = "DIR")]
+    pub test_data: Option<PathBuf>,
+    #[command(flatten)]
+    pub agreement: AgreementArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct Compare {
+    /// The original
+    pub a: PathBuf,
+    /// What is compared with it; may be left out with --golden or two runners
+    pub b: Option<PathBuf>,
+    #[command(flatten)]
+    pub inputs: InputArgs,
+    /// Samples that are drawn
+    #[arg(long, default_value_t = 10)]
+    pub samples: usize,
+    /// Compare values on the way: those around the first that differs, or all
+    #[arg(long, value_name = "all", num_args = 0..=1, require_equals = true, default_missing_value = "first")]
+    pub layers: Option<String>,
+    /// Write the smallest sub-model that still differs
+    #[arg(long, value_name = "OUT.onnx")]
+    pub reduce: Option<PathBuf>,
+    /// Say what makes the first differing value differ
+    #[arg(long)]
+    pub explain: bool,
+    /// An output of A and its counterpart in B
+    #[arg(long, value_name = "A=B")]
+    pub map_output: Vec<String>,
+    /// cpu, reference or exec:COMMAND
+    #[arg(long, default_value = "cpu")]
+    pub a_runner: String,
+    /// cpu, reference or exec:COMMAND
+    #[arg(long, default_value = "cpu")]
+    pub b_runner: String,
+    /// Recorded outputs in the place of B
+    #[arg(long, value_name = "DIR|NPZ")]
+    pub golden: Option<PathBuf>,
+    #[command(flatten)]
+    pub agreement: AgreementArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct Check {
+    /// Model
+    pub model: PathBuf,
+    /// Runtime to load in, for example onnxruntime-1.31 (not built yet)
+    #[arg(long, value_name = "PROFILE")]
+    pub target: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct Convert {
+    /// Model
+    pub input: PathBuf,
+    /// File to write
+    pub output: PathBuf,
+    /// Format to write; by default from the name of OUT
+    #[arg(long, value_name = "FORMAT")]
+    pub to: Option<String>,
+    /// Opset to write; by default that of the input
+    #[arg(long)]
+    pub opset: Option<u32>,
+    #[command(flatten)]
+    pub inputs: InputArgs,
+    /// Fix every free dimension
+    #[arg(long = "static")]
+    pub fixed: bool,
+    /// no, yes or full
+    #[arg(long, default_value = "yes")]
+    pub verify: String,
+    /// Refuse to replace OUT
+    #[arg(long)]
+    pub no_clobber: bool,
+    #[command(flatten)]
+    pub agreement: AgreementArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct Optimize {
+    /// Model
+    pub input: PathBuf,
+    /// File to write; may be the input
+    pub output: PathBuf,
+    /// Opset to write; by default that of the input
+    #[arg(long)]
+    pub opset: Option<u32>,
+    /// Run only these passes
+    #[arg(long, value_delimiter = ',', value_name = "A,B")]
+    pub passes: Vec<String>,
+    /// Leave out these passes
+    #[arg(long, value_delimiter = ',', value_name = "A,B")]
+    pub skip: Vec<String>,
+    /// Print the graph after this pass
+    #[arg(long, value_name = "PASS")]
+    pub dump_after: Option<String>,
+    /// Write without running the original and the result
+    #[arg(long)]
+    pub no_verify: bool,
+    /// Refuse to replace OUT
+    #[arg(long)]
+    pub no_clobber: bool,
+    #[command(flatten)]
+    pub inputs: InputArgs,
+    #[command(flatten)]
+    pub agreement: AgreementArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct Build {
+    /// Model
+    pub model: PathBuf,
+    /// Engine to write
+    #[arg(long, short, value_name = "OUT.engine")]
+    pub output: PathBuf,
+    /// Half precision (not built yet)
+    #[arg(long)]
+    pub fp16: bool,
+    /// Brain floats (not built yet)
+    #[arg(long)]
+    pub bf16: bool,
+    /// 8-bit integers (not built yet)
+    #[arg(long)]
+    pub int8: bool,
+    /// Best precision for each layer (not built yet)
+    #[arg(long)]
+    pub best: bool,
+    /// Do not verify the engine against the model
+    #[arg(long)]
+    pub no_verify: bool,
+    /// Refuse to replace OUT
+    #[arg(long)]
+    pub no_clobber: bool,
+    #[command(flatten)]
+    pub inputs: InputArgs,
+    #[command(flatten)]
+    pub agreement: AgreementArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct Bench {
+    /// Model or engine
+    pub model: PathBuf,
+    /// Runs before measuring
+    #[arg(long, default_value_t = 10)]
+    pub warmup: usize,
+    /// Runs to measure
+    #[arg(long, conflicts_with = "duration")]
+    pub iters: Option<usize>,
+    /// Time to measure for, for example 3s or 500ms
+    #[arg(long)]
+    pub duration: Option<String>,
+    /// Concurrent streams (only 1 is built)
+    #[arg(long, default_value_t = 1)]
+    pub streams: usize,
+    /// Time of each layer, with its kernel
+    #[arg(long)]
+    pub profile: bool,
+    /// A model or engine to measure in turns with this one
+    #[arg(long, value_name = "MODEL")]
+    pub baseline: Option<PathBuf>,
+    /// Serve timed runs over standard input and output
+    #[arg(long, requires = "test_data")]
+    pub interactive: bool,
+    /// Folder of input_K.pb and output_K.pb
+    #[arg(long, value_name = "DIR")]
+    pub test_data: Option<PathBuf>,
+    /// cpu or reference
+    #[arg(long, default_value = "cpu")]
+    pub backend: String,
+    #[command(flatten)]
+    pub inputs: InputArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct Deploy {
+    /// Model
+    pub model: PathBuf,
+    /// Folder for the engine, the simplified model and the report
+    #[arg(long, short, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Inputs with known labels: an .npy file whose first axis is the sample, or an .npz file with one per input
+    #[arg(long, requires = "labels")]
+    pub eval: Option<PathBuf>,
+    /// Labels of --eval: an .npy file of integers
+    #[arg(long, requires = "eval")]
+    pub labels: Option<PathBuf>,
+    /// Calibration data (used by 8-bit precisions, which are not built yet)
+    #[arg(long)]
+    pub calib: Option<PathBuf>,
+    /// Largest loss of accuracy that an engine may have
+    #[arg(long, default_value_t = 0.01)]
+    pub max_drop: f64,
+    /// Largest engine file, for example 50MiB
+    #[arg(long)]
+    pub max_size: Option<String>,
+    /// Largest planned memory of a run
+    #[arg(long)]
+    pub max_memory: Option<String>,
+    /// Largest median latency, for example 5ms
+    #[arg(long)]
+    pub max_latency: Option<String>,
+    /// Runs to measure
+    #[arg(long, default_value_t = 100)]
+    pub iters: usize,
+    #[command(flatten)]
+    pub inputs: InputArgs,
+    #[command(flatten)]
+    pub agreement: AgreementArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct Ops {
+    /// Only operators whose name holds this
+    pub name: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct Kernels {
+    /// Say for each step of this engine or model which kernel was chosen, and why not others
+    #[arg(long, value_name = "ENGINE")]
+    pub explain: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct Completions {
+    /// Shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}

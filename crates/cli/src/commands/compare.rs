@@ -1,0 +1,124 @@
+use super::{Context, options};
+use crate::args::Compare;
+use crate::table::{number, table};
+use modelsmith::compare::{CompareOptions, Comparison, OutputReport, Verdict, compare};
+use modelsmith::judge::{Judge, golden};
+use modelsmith::layers::LayerReport;
+use modelsmith::run::Opts;
+use modelsmith::{Error, Model, Result};
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Report<'a> {
+    a: String,
+    b: String,
+    #[serde(flatten)]
+    comparison: &'a Comparison,
+}
+
+pub fn run(cx: &Context, a: &Compare) -> Result<u8> {
+    let left = Model::open(&a.a)?;
+    let b_path = a.b.as_ref().unwrap_or(&a.a);
+    let (a_judge, b_judge) = (Judge::parse(&a.a_runner)?, Judge::parse(&a.b_runner)?);
+    if a.b.is_none() && a.golden.is_none() && a_judge == b_judge {
+        return Err(Error::usage("one model, one runner: there is nothing to compare")
+            .help("name a second model, --golden DIR, or two runners with --a-runner and --b-runner"));
+    }
+    let right = if a.b.is_some() { Model::open(b_path)? } else { left.clone() };
+    options::show_findings(cx, &left);
+    let mut options = CompareOptions {
+        inputs: options::inputs(&a.inputs)?,
+        samples: a.samples,
+        agreement: options::agreement(&a.agreement)?,
+        a: a_judge,
+        b: b_judge,
+        golden: None,
+        map_outputs: a.map_output.iter().map(|t| pair(t)).collect::<Result<_>>()?,
+        opts: Opts { threads: cx.threads, isa: cx.isa.clone(), ..Opts::default() },
+        layers: a.layers.is_some(),
+    };
+    if let Some(path) = &a.golden {
+        options.golden = Some(golden(path, &left)?);
+    }
+    cx.progress.step("comparing");
+    let found = compare(&left, &right, &options)?;
+    cx.progress.end();
+    show(cx, a, &found);
+    let (a, b) = (a.a.display().to_string(), b_path.display().to_string());
+    cx.screen.document("compare", &Report { a, b, comparison: &found })?;
+    Ok(u8::from(found.verdict != Verdict::Agree))
+}
+
+fn pair(text: &str) -> Result<(String, String)> {
+    let found = text.split_once('=').map(|(a, b)| (a.to_owned(), b.to_owned()));
+    found.ok_or_else(|| Error::usage(format!("--map-output {text}: A=B is wanted")))
+}
+
+/// The result as a table, for `compare` and for what verifies.
+pub fn show_outputs(cx: &Context, outputs: &[OutputReport]) {
+    let row = |o: &OutputReport| {
+        let verdict = match (&o.mismatch, o.agrees) {
+            (Some(why), _) => why.clone(),
+            (None, true) => "agrees".into(),
+            (None, false) => format!("{} of {} outside", o.outside, o.count),
+        };
+        vec![
+            o.name.clone(),
+            o.ty.clone(),
+            number(o.max_abs),
+            number(o.mean_abs),
+            number(o.max_ulp),
+            format!("{:.7}", o.cosine),
+            number(o.largest),
+            verdict,
+        ]
+    };
+    let head = ["output", "type", "max diff", "mean diff", "ULP", "cosine", "largest", "verdict"];
+    cx.screen.say(&table(&head, &[2, 3, 4, 5, 6], &outputs.iter().map(row).collect::<Vec<_>>()));
+}
+
+fn show(cx: &Context, a: &Compare, found: &Comparison) {
+    let s = cx.screen;
+    options::show_inputs(cx, &found.inputs, &found.assumed);
+    let redrawn = found.samples.iter().map(|s| s.redrawn).sum::<usize>();
+    if redrawn > 0 {
+        s.note(&format!("{redrawn} draws were made again because the original fails on them"));
+    }
+    show_outputs(cx, &found.outputs);
+    if let Some(layers) = &found.layers {
+        show_layers(cx, layers, a.layers.as_deref() == Some("all"));
+    }
+    s.say(&format!("{} sample(s), {}, judge: {}", found.samples.len(), found.tolerance, found.judge));
+    let word = match found.verdict {
+        Verdict::Agree => "agree",
+        Verdict::Differ => "differ",
+        Verdict::Inconclusive => "inconclusive",
+    };
+    s.say(&format!("{}: {}", s.verdict(found.verdict == Verdict::Agree, word), found.reason));
+}
+
+fn show_layers(cx: &Context, layers: &[LayerReport], all: bool) {
+    let at = layers.iter().position(|l| !l.agrees);
+    let shown = match (all, at) {
+        (true, _) => layers,
+        (false, Some(i)) => &layers[i.saturating_sub(2)..(i + 3).min(layers.len())],
+        (false, None) => &[],
+    };
+    let row = |l: &LayerReport| {
+        let verdict = if l.agrees { "agrees" } else { "differs" };
+        vec![
+            l.name.clone(),
+            l.ty.clone(),
+            number(l.max_abs),
+            number(l.largest),
+            format!("{:.7}", l.cosine),
+            verdict.into(),
+        ]
+    };
+    let rows = shown.iter().map(row).collect::<Vec<_>>();
+    cx.screen.say(&table(&["value", "type", "max diff", "largest", "cosine", "verdict"], &[2, 3, 4], &rows));
+    match at {
+        Some(i) => cx.screen.say(&format!("first diverging value: {}", layers[i].name)),
+        None => cx.screen.say(&format!("{} values on the way agree", layers.len())),
+    }
+}

@@ -1,0 +1,74 @@
+//! Commands that only list something.
+
+use crate::args::{Cli, Completions, Ops};
+use crate::screen::Screen;
+use crate::table::{bytes, fields, table};
+use clap::CommandFactory;
+use modelsmith::{Result, machine};
+use serde::Serialize;
+
+pub fn version(screen: &Screen) -> Result<u8> {
+    #[derive(Serialize)]
+    struct Version {
+        name: &'static str,
+        version: &'static str,
+        hub_opset: u32,
+    }
+    let v = Version { name: "modelsmith", version: env!("CARGO_PKG_VERSION"), hub_opset: modelsmith::lists::HUB_OPSET };
+    screen.say(&format!("{} {}", v.name, v.version));
+    screen.document("version", &v)?;
+    Ok(0)
+}
+
+pub fn formats(screen: &Screen) -> Result<u8> {
+    let all = modelsmith::lists::formats();
+    let yes = |b: bool| if b { "yes" } else { "no" }.to_owned();
+    let rows = all
+        .iter()
+        .map(|f| vec![f.name.clone(), f.title.clone(), f.extensions.join(", "), yes(f.reads), yes(f.writes)])
+        .collect::<Vec<_>>();
+    screen.say(&table(&["name", "format", "extensions", "read", "written"], &[], &rows));
+    screen.document("formats", &serde_json::json!({ "formats": all }))?;
+    Ok(0)
+}
+
+pub fn ops(screen: &Screen, a: &Ops) -> Result<u8> {
+    let wanted = a.name.as_deref().unwrap_or_default().to_lowercase();
+    let mut all = modelsmith::lists::ops();
+    all.retain(|o| o.name.to_lowercase().contains(&wanted));
+    let versions = |v: &[u32]| v.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
+    let rows = all
+        .iter()
+        .map(|o| {
+            vec![o.name.clone(), o.domain.clone(), versions(&o.versions), if o.decomposes { "yes" } else { "" }.into()]
+        })
+        .collect::<Vec<_>>();
+    screen.say(&table(&["operator", "domain", "versions", "decomposes"], &[], &rows));
+    screen.say(&format!("{} operators", all.len()));
+    screen.document("ops", &serde_json::json!({ "ops": all }))?;
+    Ok(0)
+}
+
+pub fn doctor(screen: &Screen) -> Result<u8> {
+    let m = machine::Machine::here();
+    screen.say(&fields(&[
+        ("processor", m.processor.clone()),
+        ("cores", format!("{} usable, {} in the machine", m.usable_cores, m.cores)),
+        ("instruction sets", m.isa.join(", ")),
+        ("memory", format!("{} free of {}", bytes(m.memory_free), bytes(m.memory_total))),
+        ("load", format!("{:.2} (one minute)", m.load)),
+        ("governor", m.governor.clone().unwrap_or_else(|| "not shown".into())),
+        ("frequency", m.mhz.map_or("not shown".into(), |f| format!("{f:.0} MHz now"))),
+        ("kernel", m.kernel.clone()),
+    ]));
+    m.remarks().iter().for_each(|r| screen.note(&format!("note: {r}")));
+    screen.document("doctor", &m)?;
+    Ok(0)
+}
+
+pub fn completions(a: &Completions) -> Result<u8> {
+    let mut text = Vec::new();
+    clap_complete::generate(a.shell, &mut Cli::command(), "modelsmith", &mut text);
+    crate::screen::print(&String::from_utf8_lossy(&text));
+    Ok(0)
+}

@@ -1,0 +1,46 @@
+//! Options that several commands share, as the library wants them.
+
+use super::Context;
+use crate::args::{AgreementArgs, InputArgs, SizeArgs};
+use crate::table::table;
+use modelsmith::agreement::Agreement;
+use modelsmith::inputs::{InputInfo, InputSpec, Inputs};
+use modelsmith::shapes::Sizes;
+use modelsmith::{Model, Result};
+
+pub fn sizes(a: &SizeArgs) -> Result<Sizes> {
+    let mut out = Sizes::default();
+    a.shape.iter().try_for_each(|s| out.shape(s))?;
+    a.dim.iter().try_for_each(|d| out.dim(d))?;
+    Ok(out)
+}
+
+pub fn inputs(a: &InputArgs) -> Result<Inputs> {
+    let specs = a.input.iter().map(|t| InputSpec::named(t)).collect::<Result<Vec<_>>>()?;
+    Ok(Inputs { specs, from: a.inputs.clone(), seed: a.seed, sizes: sizes(&a.sizes)? })
+}
+
+pub fn agreement(a: &AgreementArgs) -> Result<Agreement> {
+    Agreement::parse(a.rtol, &a.atol, a.metric.as_deref())
+}
+
+/// Prints what was given and drawn, and which dimensions were taken as 1.
+pub fn show_inputs(cx: &Context, inputs: &[InputInfo], assumed: &[String]) {
+    if !inputs.is_empty() {
+        let row = |i: &InputInfo| vec![i.name.clone(), i.ty.clone(), i.source.clone(), i.range.clone()];
+        cx.screen.note(&table(&["input", "type", "source", "range"], &[], &inputs.iter().map(row).collect::<Vec<_>>()));
+    }
+    if !assumed.is_empty() {
+        cx.screen.note(&format!("taken as 1: {}; give sizes with --shape or --dim", assumed.join(", ")));
+    }
+}
+
+/// Prints the findings of a reader: all when verbose, else how many.
+pub fn show_findings(cx: &Context, model: &Model) {
+    let found = model.findings();
+    if cx.screen.verbose {
+        found.iter().for_each(|d| cx.screen.note(&d.to_string()));
+    } else if !found.is_empty() {
+        cx.screen.note(&format!("{} findings; --verbose shows them", found.len()));
+    }
+}

@@ -1,0 +1,54 @@
+use modelsmith_base::{Budget, Diagnostic};
+use modelsmith_format::{Artifact, Error, FormatDef, Output, SideData, WriteOptions, Written};
+use modelsmith_ir::{Model, OpSetImport};
+use modelsmith_ops::interp::Operators;
+use modelsmith_ops::opset::downgrade;
+use std::path::Path;
+
+/// How a model is written.
+pub struct Export<'a> {
+    /// Format.
+    pub format: &'static FormatDef,
+    /// Operator sets that the file imports.
+    pub opsets: Vec<OpSetImport>,
+    /// Replace a file that exists.
+    pub clobber: bool,
+    /// Path.
+    pub path: &'a Path,
+}
+
+/// The operator sets to write: those that the model came with, the default domain at `opset` where one is given.
+pub fn target_opsets(model: &Model, opset: Option<u32>) -> Vec<OpSetImport> {
+    let mut out = model.meta.opsets.clone();
+    let plain = |o: &OpSetImport| o.domain.is_empty() || o.domain == "ai.onnx";
+    if let Some(version) = opset {
+        match out.iter_mut().find(|o| plain(o)) {
+            Some(o) => o.version = version,
+            None => out.push(OpSetImport { domain: String::new(), version }),
+        }
+    }
+    out
+}
+
+/// Takes a hub model down to the operator sets of `export` and writes it. Files appear when all are complete.
+///
+/// # Errors
+/// One diagnostic for each node that the target cannot say; when the file cannot be written.
+pub fn write(hub: &Model, export: &Export<'_>) -> std::result::Result<Written, (Error, Vec<Diagnostic>)> {
+    let alone = |e: Error| (e, vec![]);
+    let path = export.path.display().to_string();
+    let mut model = hub.clone();
+    downgrade(&mut model, &export.opsets).map_err(|found| {
+        let what = format!("{} nodes cannot be said at the opset wanted", found.len());
+        (Error::unsupported(what).in_file(&path), found)
+    })?;
+    model.meta.opsets.clone_from(&export.opsets);
+    let writer = export.format.write.ok_or_else(|| {
+        alone(Error::unsupported(format!("{} is read, not written", export.format.title)).in_file(&path))
+    })?;
+    let options = WriteOptions { budget: Budget::unlimited(), side_data: SideData::Auto, evaluator: &Operators };
+    let mut output = Output::file(export.path, export.clobber);
+    let written = writer(&Artifact::Model(Box::new(model)), &mut output, &options).map_err(alone)?;
+    output.commit().map_err(alone)?;
+    Ok(written)
+}

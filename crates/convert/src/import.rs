@@ -1,0 +1,43 @@
+use modelsmith_base::Diagnostic;
+use modelsmith_format::{Artifact, Error, FormatDef, Input, ReadOptions, Result, detect};
+use modelsmith_ir::Model;
+
+/// Every format, in the order in which equal claims are settled.
+pub static FORMATS: &[&FormatDef] = &[&modelsmith_format_onnx::ONNX];
+
+/// A file that was read.
+pub struct Imported {
+    /// Its format.
+    pub format: &'static FormatDef,
+    /// The model as the file has it: nodes are foreign.
+    pub model: Model,
+    /// Findings of the reader.
+    pub findings: Vec<Diagnostic>,
+}
+
+/// Reads the model in `input`, whatever its format.
+///
+/// # Errors
+/// When no format claims the file, it is damaged, or it holds no model.
+pub fn open(input: &Input, options: &ReadOptions) -> Result<Imported> {
+    let format = detect(FORMATS, input).ok_or_else(|| {
+        let known = FORMATS.iter().map(|f| f.title).collect::<Vec<_>>().join(", ");
+        let what = if input.source().is_empty() { "the file is empty" } else { "no known format claims this file" };
+        Error::damaged(what).in_file(input.name()).help(format!("formats that are read: {known}"))
+    })?;
+    let read = (format.read)(input, options).map_err(|e| e.in_file(input.name()))?;
+    match read.artifact {
+        Artifact::Model(model) => Ok(Imported { format, model: *model, findings: read.findings }),
+        other => {
+            let message = format!("this is a {} without a graph, a model is wanted", other.kind());
+            Err(Error::unsupported(message).in_file(input.name()))
+        }
+    }
+}
+
+/// The same model at the hub's opset. Nodes that the hub does not know stay as they are and are reported.
+pub fn to_hub(model: &Model) -> (Model, Vec<Diagnostic>) {
+    let mut hub = model.clone();
+    let findings = modelsmith_ops::opset::upgrade(&mut hub);
+    (hub, findings)
+}
