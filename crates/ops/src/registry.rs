@@ -7,6 +7,8 @@ pub mod control;
 pub mod math;
 #[path = "nn/mod.rs"]
 pub mod nn;
+#[path = "sequence/mod.rs"]
+pub mod sequence;
 #[path = "shape/mod.rs"]
 pub mod shape;
 
@@ -122,6 +124,18 @@ pub static ALL: &[&modelsmith_ir::OpDef] = &[
     &nn::swish::SWISH,
     &nn::thresholded_relu::THRESHOLDED_RELU,
     &nn::upsample::UPSAMPLE,
+    &sequence::concat_from_sequence::CONCAT_FROM_SEQUENCE,
+    &sequence::optional::OPTIONAL,
+    &sequence::optional_get_element::OPTIONAL_GET_ELEMENT,
+    &sequence::optional_has_element::OPTIONAL_HAS_ELEMENT,
+    &sequence::sequence_at::SEQUENCE_AT,
+    &sequence::sequence_construct::SEQUENCE_CONSTRUCT,
+    &sequence::sequence_empty::SEQUENCE_EMPTY,
+    &sequence::sequence_erase::SEQUENCE_ERASE,
+    &sequence::sequence_insert::SEQUENCE_INSERT,
+    &sequence::sequence_length::SEQUENCE_LENGTH,
+    &sequence::sequence_map::SEQUENCE_MAP,
+    &sequence::split_to_sequence::SPLIT_TO_SEQUENCE,
     &shape::bit_cast::BIT_CAST,
     &shape::cast::CAST,
     &shape::cast_like::CAST_LIKE,
