@@ -7,6 +7,8 @@ pub mod control;
 pub mod math;
 #[path = "nn/mod.rs"]
 pub mod nn;
+#[path = "rnn/mod.rs"]
+pub mod rnn;
 #[path = "sequence/mod.rs"]
 pub mod sequence;
 #[path = "shape/mod.rs"]
@@ -124,6 +126,9 @@ pub static ALL: &[&modelsmith_ir::OpDef] = &[
     &nn::swish::SWISH,
     &nn::thresholded_relu::THRESHOLDED_RELU,
     &nn::upsample::UPSAMPLE,
+    &rnn::gru::GRU,
+    &rnn::lstm::LSTM,
+    &rnn::rnn::RNN,
     &sequence::concat_from_sequence::CONCAT_FROM_SEQUENCE,
     &sequence::optional::OPTIONAL,
     &sequence::optional_get_element::OPTIONAL_GET_ELEMENT,
