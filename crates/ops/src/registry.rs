@@ -7,6 +7,8 @@ pub mod control;
 pub mod math;
 #[path = "nn/mod.rs"]
 pub mod nn;
+#[path = "quant/mod.rs"]
+pub mod quant;
 #[path = "rnn/mod.rs"]
 pub mod rnn;
 #[path = "sequence/mod.rs"]
@@ -126,6 +128,13 @@ pub static ALL: &[&modelsmith_ir::OpDef] = &[
     &nn::swish::SWISH,
     &nn::thresholded_relu::THRESHOLDED_RELU,
     &nn::upsample::UPSAMPLE,
+    &quant::conv_integer::CONV_INTEGER,
+    &quant::dequantize_linear::DEQUANTIZE_LINEAR,
+    &quant::dynamic_quantize_linear::DYNAMIC_QUANTIZE_LINEAR,
+    &quant::matmul_integer::MATMUL_INTEGER,
+    &quant::qlinear_conv::QLINEAR_CONV,
+    &quant::qlinear_matmul::QLINEAR_MATMUL,
+    &quant::quantize_linear::QUANTIZE_LINEAR,
     &rnn::gru::GRU,
     &rnn::lstm::LSTM,
     &rnn::rnn::RNN,
