@@ -1,1 +1,20 @@
-//! From the hub graph to a Plan: lowering, fusion, kernel assignment, memory planning.
+//! From the hub graph to a [`Plan`]: lowering, fusion, layout and kernel assignment, memory planning.
+//!
+//! [`lower`] turns a hub model into blocks of steps. Sizes stay expressions; [`instantiate`] makes kernel problems of a
+//! step for the sizes of a run. The kernels themselves are asked for through [`Backend`].
+#![forbid(unsafe_code)]
+
+mod backend;
+mod error;
+mod infer;
+mod instantiate;
+mod lower;
+pub mod memory;
+mod plan;
+pub mod recipe;
+
+pub use backend::{Backend, Candidate, Refusal, WeightDims};
+pub use error::{Error, Result};
+pub use instantiate::{Call, Operand, Sizes, instantiate};
+pub use lower::{Blobs, LowerOptions, lower};
+pub use plan::{Block, Body, Buffer, BufferId, EvalOp, Form, Home, Plan, Step, StepOp, Weight, WeightId};

@@ -1,0 +1,112 @@
+//! Convolution, pooling and resizing.
+
+use super::contract::post;
+use super::{Call, Cx, Made, Operand};
+use crate::recipe::{Conv, Padding, Pool};
+use modelsmith_kop::{ConvProblem, CoordMode, Epilogue, KOp, PoolProblem, ResizeMode, ResizeProblem};
+use modelsmith_tensor::DType;
+
+/// Images, channels, height, width; one spatial axis is the width.
+fn nchw(o: &Operand, what: &str) -> Made<[usize; 4]> {
+    o.want(DType::F32, what)?;
+    match o.shape[..] {
+        [n, c, h, w] => Ok([n, c, h, w]),
+        [n, c, w] => Ok([n, c, 1, w]),
+        _ => Err(format!("{what} of rank {} is no image", o.shape.len())),
+    }
+}
+
+struct Axis {
+    len: usize,
+    out: usize,
+    kernel: usize,
+    stride: usize,
+    dilation: usize,
+}
+
+/// Padding before and after on one axis.
+fn same(a: &Axis, upper: bool) -> Made<(usize, usize)> {
+    let span = a.kernel.saturating_sub(1).checked_mul(a.dilation).and_then(|s| s.checked_add(1));
+    let reach = a.out.saturating_sub(1).checked_mul(a.stride).zip(span).and_then(|(o, s)| o.checked_add(s));
+    let total = reach.ok_or("sizes overflow")?.saturating_sub(a.len);
+    let small = total / 2;
+    Ok(if upper { (small, total - small) } else { (total - small, small) })
+}
+
+fn padding(pad: Padding, h: &Axis, w: &Axis) -> Made<[usize; 4]> {
+    let upper = match pad {
+        Padding::Fixed(p) => return Ok(p),
+        Padding::SameUpper => true,
+        Padding::SameLower => false,
+    };
+    let ((top, bottom), (left, right)) = (same(h, upper)?, same(w, upper)?);
+    Ok([top, left, bottom, right])
+}
+
+pub(super) fn conv(cx: &Cx, c: &Conv) -> Made<Vec<Call>> {
+    let (x, y) = (cx.input(0)?, cx.output(0)?);
+    let ([n, channels, h, w], [yn, oc, oh, ow]) = (nchw(x, "x")?, nchw(y, "y")?);
+    if n != yn {
+        return Err("batch sizes differ".into());
+    }
+    let axis = |i: usize, len, out| Axis { len, out, kernel: c.kernel[i], stride: c.stride[i], dilation: c.dilation[i] };
+    let pad = match c.transposed {
+        // Padding of a transposed convolution is that of the convolution from y to x.
+        true => padding(c.pad, &axis(0, oh, h), &axis(1, ow, w))?,
+        false => padding(c.pad, &axis(0, h, oh), &axis(1, w, ow))?,
+    };
+    let steps = post(cx, &c.post, 2 + usize::from(c.bias), &y.shape, oc, true)?;
+    cx.one(KOp::Conv(ConvProblem {
+        n,
+        c: channels,
+        h,
+        w,
+        oc,
+        kernel: c.kernel,
+        stride: c.stride,
+        dilation: c.dilation,
+        pad,
+        groups: c.groups,
+        oh,
+        ow,
+        transposed: c.transposed,
+        x_layout: x.layout,
+        y_layout: y.layout,
+        x_stride: channels,
+        y_stride: oc,
+        epilogue: Epilogue { bias: c.bias, steps },
+    }))
+}
+
+pub(super) fn pool(cx: &Cx, p: &Pool) -> Made<Vec<Call>> {
+    let (x, y) = (cx.input(0)?, cx.output(0)?);
+    let ([n, c, h, w], [yn, yc, oh, ow]) = (nchw(x, "x")?, nchw(y, "y")?);
+    if n != yn || c != yc || (x.layout != y.layout && !y.flat()) {
+        return Err("input and output do not fit".into());
+    }
+    let (kernel, stride, dilation, pad) = match &p.window {
+        None => ([h, w], [1, 1], [1, 1], [0; 4]),
+        Some(win) => {
+            let axis = |i: usize, len, out| Axis {
+                len,
+                out,
+                kernel: win.kernel[i],
+                stride: win.stride[i],
+                dilation: win.dilation[i],
+            };
+            (win.kernel, win.stride, win.dilation, padding(win.pad, &axis(0, h, oh), &axis(1, w, ow))?)
+        }
+    };
+    cx.one(KOp::Pool(PoolProblem { kind: p.kind, n, c, h, w, kernel, stride, dilation, pad, oh, ow, layout: x.layout }))
+}
+
+pub(super) fn resize(cx: &Cx, scale: Option<[f32; 2]>, mode: ResizeMode, coord: CoordMode) -> Made<Vec<Call>> {
+    let (x, y) = (cx.input(0)?, cx.output(0)?);
+    let ([n, c, h, w], [yn, yc, oh, ow]) = (nchw(x, "x")?, nchw(y, "y")?);
+    if n != yn || c != yc || x.layout != y.layout {
+        return Err("input and output do not fit".into());
+    }
+    let ratio = |out: usize, len: usize| out as f32 / len.max(1) as f32;
+    let scale = scale.unwrap_or([ratio(oh, h), ratio(ow, w)]);
+    cx.one(KOp::Resize(ResizeProblem { n, c, h, w, oh, ow, scale, mode, coord, layout: x.layout }))
+}

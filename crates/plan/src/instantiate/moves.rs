@@ -1,0 +1,162 @@
+//! Copies between strided views.
+
+use super::contract::check_perm;
+use super::pointwise::broadcast_strides;
+use super::{Call, Cx, Made, Operand};
+use crate::recipe::Move;
+use modelsmith_kop::{CopyProblem, KOp};
+
+/// A copy of the view of `src` to that of `dst`, over `dims`; all three in the order of the result's axes.
+struct View {
+    dims: Vec<usize>,
+    src_offset: i128,
+    src: Vec<i128>,
+    dst_offset: usize,
+    dst: Vec<usize>,
+}
+
+fn call(cx: &Cx, v: View, dst: &Operand, input: usize, output: usize) -> Made<Call> {
+    let bits = cx.input(input)?.dtype.bits();
+    if bits % 8 != 0 || bits == 0 || cx.input(input)?.dtype != dst.dtype {
+        return Err("element types do not fit a copy".into());
+    }
+    let order = dst.memory_order();
+    let stride = |s: i128| isize::try_from(s).map_err(|_| "strides overflow".to_string());
+    let empty = v.dims.contains(&0);
+    let op = KOp::Copy(CopyProblem {
+        elem_bytes: bits / 8,
+        dims: order.iter().map(|&a| v.dims[a]).collect(),
+        src_offset: if empty { 0 } else { usize::try_from(v.src_offset).map_err(|_| "a view starts before its source")? },
+        src_strides: order.iter().map(|&a| stride(v.src[a])).collect::<Made<_>>()?,
+        dst_offset: v.dst_offset,
+        dst_strides: order.iter().map(|&a| v.dst[a]).collect(),
+    });
+    Ok(Call { op, inputs: vec![input], outputs: vec![output] })
+}
+
+fn signed(strides: &[usize]) -> Vec<i128> {
+    strides.iter().map(|&s| s as i128).collect()
+}
+
+/// A copy of the whole of the source to the part of `dst` that starts at `at` on `axis`.
+fn into_part(cx: &Cx, input: usize, axis: usize, at: usize) -> Made<Call> {
+    let (src, dst) = (cx.input(input)?, cx.output(0)?);
+    let (s, d) = (src.strides(), dst.strides());
+    if src.shape.len() != dst.shape.len() || axis >= d.len() {
+        return Err("ranks differ".into());
+    }
+    let dst_offset = at.checked_mul(d[axis]).ok_or("sizes overflow")?;
+    let v = View { dims: src.shape.clone(), src_offset: 0, src: signed(&s), dst_offset, dst: d };
+    call(cx, v, dst, input, 0)
+}
+
+pub(super) fn copies(cx: &Cx, m: &Move) -> Made<Vec<Call>> {
+    match m {
+        Move::Concat(axis) => concat(cx, *axis),
+        Move::Split(axis) => split(cx, *axis),
+        Move::Pad { before } => pad(cx, before),
+        Move::Reorder | Move::Transpose(_) | Move::Expand | Move::Slice { .. } => {
+            let (x, y) = (cx.input(0)?, cx.output(0)?);
+            let (src_offset, src) = source(cx, m, x, y)?;
+            let v = View { dims: y.shape.clone(), src_offset, src, dst_offset: 0, dst: y.strides() };
+            Ok(vec![call(cx, v, y, 0, 0)?])
+        }
+    }
+}
+
+/// Offset and strides in `x` of the view that becomes `y`.
+fn source(cx: &Cx, m: &Move, x: &Operand, y: &Operand) -> Made<(i128, Vec<i128>)> {
+    let own = x.strides();
+    match m {
+        Move::Transpose(perm) => {
+            check_perm(perm, x.shape.len())?;
+            if y.shape.len() != perm.len() || perm.iter().zip(&y.shape).any(|(&p, &d)| x.shape[p] != d) {
+                return Err("the result has another shape".into());
+            }
+            Ok((0, perm.iter().map(|&p| own[p] as i128).collect()))
+        }
+        Move::Expand => Ok((0, signed(&broadcast_strides(x, &y.shape)?))),
+        Move::Slice { start, step } => {
+            let rank = x.shape.len();
+            if start.len() != rank || step.len() != rank || y.shape.len() != rank {
+                return Err("ranks differ".into());
+            }
+            let mut offset = 0i128;
+            for (i, d) in start.iter().enumerate() {
+                let at = d.eval(cx.sizes).ok_or("the start of a slice is not known")?;
+                offset += i128::from(at).saturating_mul(own[i] as i128);
+                let last = i128::from(at) + (y.shape[i] as i128 - 1).saturating_mul(i128::from(step[i]));
+                let inside = 0..x.shape[i] as i128;
+                if !y.shape.contains(&0) && (!inside.contains(&i128::from(at)) || !inside.contains(&last)) {
+                    return Err(format!("a slice of axis {i} reaches outside"));
+                }
+            }
+            Ok((offset, own.iter().zip(step).map(|(&s, &t)| s as i128 * i128::from(t)).collect()))
+        }
+        _ if x.shape == y.shape => Ok((0, signed(&own))),
+        _ => Err("input and output differ in shape".into()),
+    }
+}
+
+fn concat(cx: &Cx, axis: usize) -> Made<Vec<Call>> {
+    let dst = cx.output(0)?;
+    let mut at = 0usize;
+    let mut out = Vec::new();
+    for i in 0..cx.inputs.len() {
+        let src = cx.input(i)?;
+        let fits = src.shape.len() == dst.shape.len()
+            && (0..dst.shape.len()).all(|a| a == axis || src.shape[a] == dst.shape[a]);
+        if !fits || axis >= dst.shape.len() {
+            return Err(format!("input {i} does not fit the result"));
+        }
+        out.push(into_part(cx, i, axis, at)?);
+        at = at.checked_add(src.shape[axis]).ok_or("sizes overflow")?;
+    }
+    match dst.shape.get(axis) == Some(&at) {
+        true => Ok(out),
+        false => Err("the parts do not fill the result".into()),
+    }
+}
+
+fn split(cx: &Cx, axis: usize) -> Made<Vec<Call>> {
+    let src = cx.input(0)?;
+    let own = src.strides();
+    let mut at = 0usize;
+    let mut out = Vec::new();
+    for i in 0..cx.outputs.len() {
+        let dst = cx.output(i)?;
+        let fits = src.shape.len() == dst.shape.len()
+            && (0..src.shape.len()).all(|a| a == axis || src.shape[a] == dst.shape[a]);
+        if !fits || axis >= own.len() {
+            return Err(format!("output {i} does not fit the input"));
+        }
+        let src_offset = at as i128 * own[axis] as i128;
+        let v = View { dims: dst.shape.clone(), src_offset, src: signed(&own), dst_offset: 0, dst: dst.strides() };
+        out.push(call(cx, v, dst, 0, i)?);
+        at = at.checked_add(dst.shape[axis]).ok_or("sizes overflow")?;
+    }
+    match src.shape.get(axis) == Some(&at) {
+        true => Ok(out),
+        false => Err("the parts do not fill the input".into()),
+    }
+}
+
+fn pad(cx: &Cx, before: &[i64]) -> Made<Vec<Call>> {
+    let (x, y) = (cx.input(0)?, cx.output(0)?);
+    let rank = x.shape.len();
+    if before.len() != rank || y.shape.len() != rank || cx.input(1)?.len()? != 1 {
+        return Err("operands do not fit".into());
+    }
+    let fill = View { dims: y.shape.clone(), src_offset: 0, src: vec![0; rank], dst_offset: 0, dst: y.strides() };
+    let (own, to) = (x.strides(), y.strides());
+    let (mut dims, mut src_offset, mut dst_offset) = (vec![], 0i128, 0usize);
+    for (i, &b) in before.iter().enumerate() {
+        let (cut, lead) = (b.min(0).unsigned_abs() as usize, b.max(0) as usize);
+        let len = x.shape[i].saturating_sub(cut).min(y.shape[i].saturating_sub(lead));
+        src_offset += cut as i128 * own[i] as i128;
+        dst_offset = lead.checked_mul(to[i]).and_then(|o| o.checked_add(dst_offset)).ok_or("sizes overflow")?;
+        dims.push(len);
+    }
+    let copy = View { dims, src_offset, src: signed(&own), dst_offset, dst: to };
+    Ok(vec![call(cx, fill, y, 1, 0)?, call(cx, copy, y, 0, 0)?])
+}

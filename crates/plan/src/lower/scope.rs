@@ -1,0 +1,75 @@
+//! Which buffer stands for a value, inside nested regions.
+
+use super::Lowering;
+use crate::error::{Error, Result};
+use crate::infer::Facts;
+use crate::plan::{Buffer, BufferId, Home};
+use modelsmith_ir::{Attrs, Def, ValueId};
+use modelsmith_kop::Layout;
+use std::collections::HashMap;
+
+/// What is known inside one block while it is lowered.
+pub(super) struct Scope {
+    /// Index of the block.
+    pub block: usize,
+    /// Facts of all values in reach.
+    pub facts: Facts,
+    /// Buffers of the block by value.
+    pub buffers: HashMap<ValueId, BufferId>,
+    /// Outer buffers that the block takes after its parameters.
+    pub captures: Vec<BufferId>,
+    /// Attributes of the function call that the block belongs to, and their defaults.
+    pub call: Option<(Attrs, Attrs)>,
+}
+
+impl Scope {
+    pub fn new(block: usize, facts: Facts, call: Option<(Attrs, Attrs)>) -> Scope {
+        Scope { block, facts, buffers: HashMap::new(), captures: vec![], call }
+    }
+}
+
+impl Lowering<'_> {
+    /// The buffer of a value in the current block: its own, a weight, or a capture made now.
+    pub(super) fn buffer(&mut self, v: ValueId) -> Result<BufferId> {
+        self.buffer_at(self.scopes.len() - 1, v)
+    }
+
+    fn buffer_at(&mut self, level: usize, v: ValueId) -> Result<BufferId> {
+        if let Some(&id) = self.scopes[level].buffers.get(&v) {
+            return Ok(id);
+        }
+        let name = self.model.values[v].name.clone();
+        if let Def::Weight(_, expr) = &self.model.values[v].def {
+            let weight = self.weights.expr(name.clone(), expr);
+            let ty = modelsmith_ir::Type::fixed(expr.dtype(), &expr.shape());
+            let id = self.add_at(level, Buffer { name, ty, home: Home::Weight(weight), layout: Layout::Plain, value: None });
+            self.scopes[level].buffers.insert(v, id);
+            return Ok(id);
+        }
+        if level == 0 {
+            return Err(Error::Model(format!("value {name:?} is used before it is made")));
+        }
+        let outer = self.buffer_at(level - 1, v)?;
+        let outer_block = self.scopes[level - 1].block;
+        let (outer_home, outer_ty) = {
+            let b = &self.blocks[outer_block].buffers[outer];
+            (b.home, b.ty.clone())
+        };
+        let ty = self.scopes[level].facts.get(&v).map_or(outer_ty, |f| f.ty.clone());
+        let home = if let Home::Weight(w) = outer_home { Home::Weight(w) } else { Home::Input };
+        let id = self.add_at(level, Buffer { name, ty, home, layout: Layout::Plain, value: None });
+        self.scopes[level].buffers.insert(v, id);
+        if home == Home::Input {
+            let block = self.scopes[level].block;
+            self.blocks[block].inputs.push(id);
+            self.scopes[level].captures.push(outer);
+        }
+        Ok(id)
+    }
+
+    fn add_at(&mut self, level: usize, buffer: Buffer) -> BufferId {
+        let block = &mut self.blocks[self.scopes[level].block];
+        block.buffers.push(buffer);
+        block.buffers.len() - 1
+    }
+}

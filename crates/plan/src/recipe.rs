@@ -1,0 +1,215 @@
+//! Kernel operations before sizes are known.
+//!
+//! A recipe says all about a step but sizes and layouts, which its buffers know. [`crate::instantiate`] makes kernel
+//! problems of it for the sizes of a run.
+
+use modelsmith_ir::Dim;
+use modelsmith_kop::{Activation, CoordMode, Inst, Lane, PoolKind, ReduceOp, ResizeMode};
+
+/// A step for kernels. The order of inputs is that of the variant's comment.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Recipe {
+    /// A matrix product over broadcast batch dimensions. Inputs: A, B, the bias if any, operands of `post`.
+    Gemm(Gemm),
+    /// A convolution over one or two spatial axes. Inputs: x, weights, the bias if any, operands of `post`.
+    Conv(Conv),
+    /// Pooling. Input: x.
+    Pool(Pool),
+    /// An element-wise program. Inputs and outputs as the program numbers them.
+    Eltwise(Eltwise),
+    /// A reduction over neighbouring axes. Input: x.
+    Reduce {
+        /// What is computed.
+        op: ReduceOp,
+        /// Axes, ascending, neighbours in memory.
+        axes: Vec<usize>,
+    },
+    /// Softmax along an axis. Input: x.
+    Softmax {
+        /// Axis.
+        axis: usize,
+        /// Logarithm of it.
+        log: bool,
+    },
+    /// A normalisation. Inputs: x, scale if any, bias if any, residual if any.
+    Norm(Norm),
+    /// Copies that move elements.
+    Move(Move),
+    /// `data`, `indices` along an axis.
+    Gather {
+        /// Axis.
+        axis: usize,
+    },
+    /// Resizing of height and width. Input: x.
+    Resize {
+        /// Scales as the operator was given them; `None` where only sizes were.
+        scale: Option<[f32; 2]>,
+        /// How values are found.
+        mode: ResizeMode,
+        /// Where they are looked up.
+        coord: CoordMode,
+    },
+    /// A forward, reverse or two-way LSTM. Inputs: gates `[seq, batch, directions * 4 * hidden]`, then for each direction
+    /// the recurrent weights, then the initial h and c (`[directions, batch, hidden]`) if any.
+    /// Outputs: Y, the last h, the last c.
+    Lstm {
+        /// Directions run from the last time step to the first.
+        reverse: Vec<bool>,
+        /// Hidden units.
+        hidden: usize,
+        /// Initial states are given.
+        initial: bool,
+    },
+}
+
+/// What follows the sum of a product or convolution.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Post {
+    /// A function.
+    Act(Activation),
+    /// Add a constant.
+    AddScalar(f32),
+    /// Multiply by a constant.
+    MulScalar(f32),
+    /// Add the next operand: of the result's shape, or one value per column.
+    Add,
+    /// Multiply by the next operand: likewise.
+    Mul,
+}
+
+/// A matrix product.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gemm {
+    /// Axes of A's buffer in the order of the operand; empty for the buffer's own.
+    pub a_perm: Vec<usize>,
+    /// The same of B, where it is not packed.
+    pub b_perm: Vec<usize>,
+    /// Axes of the product in the order of the output buffer; empty for its own. The last axis stays last.
+    pub c_perm: Vec<usize>,
+    /// B is a packed weight of these sizes.
+    pub packed: Option<[usize; 2]>,
+    /// A bias of one value per column follows B.
+    pub bias: bool,
+    /// Steps after the sum.
+    pub post: Vec<Post>,
+}
+
+/// A convolution.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conv {
+    /// Kernel height and width.
+    pub kernel: [usize; 2],
+    /// Step.
+    pub stride: [usize; 2],
+    /// Spacing of taps.
+    pub dilation: [usize; 2],
+    /// Padding at the start and end of an axis.
+    pub pad: Padding,
+    /// Groups.
+    pub groups: usize,
+    /// Transposed convolution.
+    pub transposed: bool,
+    /// A bias of one value per channel follows the weights.
+    pub bias: bool,
+    /// Steps after the sum.
+    pub post: Vec<Post>,
+}
+
+/// Padding of a window operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Padding {
+    /// Top, left, bottom, right.
+    Fixed([usize; 4]),
+    /// As much as makes the output `ceil(in / stride)`, the odd one at the end.
+    SameUpper,
+    /// The odd one at the start.
+    SameLower,
+}
+
+/// Pooling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// What is computed.
+    pub kind: PoolKind,
+    /// Window; `None` for the whole image.
+    pub window: Option<Window>,
+}
+
+/// A pooling window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Height and width.
+    pub kernel: [usize; 2],
+    /// Step.
+    pub stride: [usize; 2],
+    /// Spacing of taps.
+    pub dilation: [usize; 2],
+    /// Padding.
+    pub pad: Padding,
+}
+
+/// An element-wise program without its strides.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Eltwise {
+    /// Lane types of the inputs.
+    pub inputs: Vec<Lane>,
+    /// Lane types of the outputs, all of one shape.
+    pub outputs: Vec<Lane>,
+    /// Registers.
+    pub registers: u8,
+    /// Instructions.
+    pub code: Vec<Inst>,
+}
+
+/// A normalisation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Norm {
+    /// Over what it runs.
+    pub over: NormOver,
+    /// Added to the variance.
+    pub eps: f32,
+    /// A scale is given.
+    pub scale: bool,
+    /// A bias is given.
+    pub bias: bool,
+    /// A residual is given.
+    pub residual: bool,
+}
+
+/// What a normalisation runs over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormOver {
+    /// The axes from this one on, with their mean.
+    Layer(usize),
+    /// The axes from this one on, without mean.
+    Rms(usize),
+    /// Groups of channels.
+    Group(usize),
+}
+
+/// A copy.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Move {
+    /// The same elements in the output's layout.
+    Reorder,
+    /// `out.shape[i] = in.shape[perm[i]]`.
+    Transpose(Vec<usize>),
+    /// Broadcast to the output's shape.
+    Expand,
+    /// Element `i` of each axis is element `start + i * step` of the input.
+    Slice {
+        /// First element of each axis.
+        start: Vec<Dim>,
+        /// Step of each axis, not 0.
+        step: Vec<i64>,
+    },
+    /// All inputs, one after the other.
+    Concat(usize),
+    /// Parts of the input, one to each output.
+    Split(usize),
+    /// The input at an offset in an output filled with input 1 (a scalar).
+    Pad {
+        /// Elements before the input on each axis; negative cuts.
+        before: Vec<i64>,
+    },
+}
