@@ -1,1 +1,20 @@
-//! Sessions over plans, engine files, fingerprints and profiles.
+//! Engines: built from hub models, saved to and mapped from `.engine` files, run by sessions.
+//!
+//! [`build`] lowers a model for this machine. [`Engine::session`] opens it: a [`Session`] solves the sizes of its inputs,
+//! places activations in one arena, and keeps both for the next run of the same sizes. [`CpuRunner`] is the `cpu` backend
+//! behind the interface that the interpreter shares.
+
+mod arena;
+mod bind;
+mod build;
+mod engine;
+mod error;
+mod exec;
+mod session;
+mod weights;
+
+pub use build::{BuildOptions, BuildReport, Built, CpuRunner, StepReport, build, open};
+pub use engine::{Engine, Info};
+pub use error::{Error, Result};
+pub use exec::StepTime;
+pub use session::{MemoryUse, Port, Session, SessionOptions, allowed_isa};

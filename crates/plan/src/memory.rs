@@ -35,7 +35,8 @@ impl Placement {
 /// Places `blocks` over `steps` steps: the largest first, each at the lowest gap that holds it among those alive with it.
 /// `None` when sizes overflow.
 pub fn place(blocks: &[Block], steps: usize) -> Option<Placement> {
-    let by_size = |order: &mut Vec<usize>| order.sort_by_key(|&i| (std::cmp::Reverse(blocks[i].bytes), blocks[i].first));
+    let by_size =
+        |order: &mut Vec<usize>| order.sort_by_key(|&i| (std::cmp::Reverse(blocks[i].bytes), blocks[i].first));
     // Two orders, for each is beaten by the other on some models: by size, and by the fullest step first.
     let mut order = (0..blocks.len()).collect::<Vec<_>>();
     by_size(&mut order);

@@ -239,3 +239,11 @@ impl Block {
         used
     }
 }
+
+impl Plan {
+    /// Steps that only change the order of axes in memory.
+    pub fn reorders(&self) -> usize {
+        let steps = self.blocks.iter().flat_map(|b| &b.steps);
+        steps.filter(|s| matches!(s.op, StepOp::Native(Recipe::Move(crate::recipe::Move::Reorder)))).count()
+    }
+}

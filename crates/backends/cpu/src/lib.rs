@@ -1,1 +1,8 @@
-//! The CPU backend: answers the planner from the kernel lists and runs plans.
+//! The CPU backend: answers the planner from the kernel lists, and makes kernel calls of problems.
+#![forbid(unsafe_code)]
+
+mod call;
+mod offer;
+
+pub use call::{KernelCall, Refused, is_kernel, prepare};
+pub use offer::{Cpu, packed_bytes};

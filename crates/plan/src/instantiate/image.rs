@@ -49,7 +49,8 @@ pub(super) fn conv(cx: &Cx, c: &Conv) -> Made<Vec<Call>> {
     if n != yn {
         return Err("batch sizes differ".into());
     }
-    let axis = |i: usize, len, out| Axis { len, out, kernel: c.kernel[i], stride: c.stride[i], dilation: c.dilation[i] };
+    let axis =
+        |i: usize, len, out| Axis { len, out, kernel: c.kernel[i], stride: c.stride[i], dilation: c.dilation[i] };
     let pad = match c.transposed {
         // Padding of a transposed convolution is that of the convolution from y to x.
         true => padding(c.pad, &axis(0, oh, h), &axis(1, ow, w))?,

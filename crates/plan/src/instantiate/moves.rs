@@ -26,7 +26,11 @@ fn call(cx: &Cx, v: View, dst: &Operand, input: usize, output: usize) -> Made<Ca
     let op = KOp::Copy(CopyProblem {
         elem_bytes: bits / 8,
         dims: order.iter().map(|&a| v.dims[a]).collect(),
-        src_offset: if empty { 0 } else { usize::try_from(v.src_offset).map_err(|_| "a view starts before its source")? },
+        src_offset: if empty {
+            0
+        } else {
+            usize::try_from(v.src_offset).map_err(|_| "a view starts before its source")?
+        },
         src_strides: order.iter().map(|&a| stride(v.src[a])).collect::<Made<_>>()?,
         dst_offset: v.dst_offset,
         dst_strides: order.iter().map(|&a| v.dst[a]).collect(),

@@ -42,7 +42,8 @@ impl Lowering<'_> {
         if let Def::Weight(_, expr) = &self.model.values[v].def {
             let weight = self.weights.expr(name.clone(), expr);
             let ty = modelsmith_ir::Type::fixed(expr.dtype(), &expr.shape());
-            let id = self.add_at(level, Buffer { name, ty, home: Home::Weight(weight), layout: Layout::Plain, value: None });
+            let id =
+                self.add_at(level, Buffer { name, ty, home: Home::Weight(weight), layout: Layout::Plain, value: None });
             self.scopes[level].buffers.insert(v, id);
             return Ok(id);
         }

@@ -126,7 +126,9 @@ impl Blobs {
     fn same(&self, tensor: &Tensor, origin: &str) -> Option<usize> {
         let small = tensor.dtype() != DType::String && tensor.bytes().len() <= 4096;
         (0..self.tensors.len()).find(|&i| {
-            (small || self.origins[i] == origin) && self.tensors[i].len() == tensor.len() && self.tensors[i].same_bits(tensor)
+            (small || self.origins[i] == origin)
+                && self.tensors[i].len() == tensor.len()
+                && self.tensors[i].same_bits(tensor)
         })
     }
 }

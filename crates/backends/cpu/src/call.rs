@@ -1,0 +1,170 @@
+//! A kernel with its problem, ready to run.
+
+use modelsmith_kernels as k;
+use modelsmith_kernels::{Args, Dst, KernelDef, KernelError, Src};
+use modelsmith_kop as kop;
+use modelsmith_kop::{Isa, KOp};
+use modelsmith_pool::Pool;
+
+/// A kernel with a problem that it accepts.
+pub enum KernelCall {
+    /// Matrix product.
+    Gemm(&'static KernelDef<kop::GemmProblem>, kop::GemmProblem),
+    /// Convolution.
+    Conv(&'static KernelDef<kop::ConvProblem>, kop::ConvProblem),
+    /// Pooling.
+    Pool(&'static KernelDef<kop::PoolProblem>, kop::PoolProblem),
+    /// Element-wise program.
+    Eltwise(&'static KernelDef<kop::EltwiseProblem>, kop::EltwiseProblem),
+    /// Reduction.
+    Reduce(&'static KernelDef<kop::ReduceProblem>, kop::ReduceProblem),
+    /// Softmax.
+    Softmax(&'static KernelDef<kop::SoftmaxProblem>, kop::SoftmaxProblem),
+    /// Normalisation.
+    Norm(&'static KernelDef<kop::NormProblem>, kop::NormProblem),
+    /// Copy.
+    Copy(&'static KernelDef<kop::CopyProblem>, kop::CopyProblem),
+    /// Gather.
+    Gather(&'static KernelDef<kop::GatherProblem>, kop::GatherProblem),
+    /// Resizing.
+    Resize(&'static KernelDef<kop::ResizeProblem>, kop::ResizeProblem),
+    /// LSTM.
+    Lstm(&'static KernelDef<kop::LstmProblem>, kop::LstmProblem),
+}
+
+/// No kernel takes a problem: each with its reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused(pub Vec<(&'static str, String)>);
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let all = self.0.iter().map(|(k, why)| format!("{k}: {why}")).collect::<Vec<_>>();
+        write!(f, "no kernel takes it ({})", all.join("; "))
+    }
+}
+
+/// Runs `$body` with the kernel list of the operation's family, its problem and the constructor of its call.
+macro_rules! by_family {
+    ($op:expr, $list:ident, $problem:ident, $make:ident => $body:expr) => {
+        match $op {
+            KOp::Gemm($problem) => by_family!(@ k::gemm::KERNELS, $list, Gemm, $make, $body),
+            KOp::Conv($problem) => by_family!(@ k::conv::KERNELS, $list, Conv, $make, $body),
+            KOp::Pool($problem) => by_family!(@ k::pooling::KERNELS, $list, Pool, $make, $body),
+            KOp::Eltwise($problem) => by_family!(@ k::eltwise::KERNELS, $list, Eltwise, $make, $body),
+            KOp::Reduce($problem) => by_family!(@ k::reduce::KERNELS, $list, Reduce, $make, $body),
+            KOp::Softmax($problem) => by_family!(@ k::softmax::KERNELS, $list, Softmax, $make, $body),
+            KOp::Norm($problem) => by_family!(@ k::norm::KERNELS, $list, Norm, $make, $body),
+            KOp::Copy($problem) => by_family!(@ k::movement::COPY, $list, Copy, $make, $body),
+            KOp::Gather($problem) => by_family!(@ k::movement::GATHER, $list, Gather, $make, $body),
+            KOp::Resize($problem) => by_family!(@ k::movement::RESIZE, $list, Resize, $make, $body),
+            KOp::Lstm($problem) => by_family!(@ k::recurrent::KERNELS, $list, Lstm, $make, $body),
+        }
+    };
+    (@ $found:expr, $list:ident, $variant:ident, $make:ident, $body:expr) => {{
+        let $list = $found;
+        #[allow(unused_variables)]
+        let $make = KernelCall::$variant;
+        $body
+    }};
+}
+pub(crate) use by_family;
+
+/// Runs `$body` with the kernel and the problem of a call.
+macro_rules! of_call {
+    ($call:expr, $kernel:ident, $problem:ident => $body:expr) => {
+        match $call {
+            KernelCall::Gemm($kernel, $problem) => $body,
+            KernelCall::Conv($kernel, $problem) => $body,
+            KernelCall::Pool($kernel, $problem) => $body,
+            KernelCall::Eltwise($kernel, $problem) => $body,
+            KernelCall::Reduce($kernel, $problem) => $body,
+            KernelCall::Softmax($kernel, $problem) => $body,
+            KernelCall::Norm($kernel, $problem) => $body,
+            KernelCall::Copy($kernel, $problem) => $body,
+            KernelCall::Gather($kernel, $problem) => $body,
+            KernelCall::Resize($kernel, $problem) => $body,
+            KernelCall::Lstm($kernel, $problem) => $body,
+        }
+    };
+}
+
+/// The kernel called `prefer` where `isa` allows it and it takes the problem; else the first of the family that does.
+///
+/// # Errors
+/// Every kernel's reason.
+pub fn prepare(op: KOp, prefer: &str, isa: Isa) -> Result<KernelCall, Refused> {
+    by_family!(op, list, problem, make => {
+        let fits = |d: &&KernelDef<_>| isa.contains(d.isa) && d.accepts(&problem).is_ok();
+        let named = list.iter().find(|d| d.name == prefer).filter(fits);
+        match named.or_else(|| list.iter().find(fits)) {
+            Some(def) => Ok(make(def, problem)),
+            None => Err(Refused(list.iter().filter_map(|d| Some((d.name, refusal(d, &problem, isa)?))).collect())),
+        }
+    })
+}
+
+pub(crate) fn refusal<P>(def: &KernelDef<P>, problem: &P, isa: Isa) -> Option<String> {
+    match def.accepts(problem) {
+        _ if !isa.contains(def.isa) => Some(format!("needs {}", def.isa)),
+        Err(reason) => Some(reason.to_string()),
+        Ok(()) => None,
+    }
+}
+
+/// True when some family has a kernel of this name.
+pub fn is_kernel(name: &str) -> bool {
+    fn has<P>(list: &[KernelDef<P>], name: &str) -> bool {
+        list.iter().any(|d| d.name == name)
+    }
+    has(k::gemm::KERNELS, name)
+        || has(k::conv::KERNELS, name)
+        || has(k::pooling::KERNELS, name)
+        || has(k::eltwise::KERNELS, name)
+        || has(k::reduce::KERNELS, name)
+        || has(k::softmax::KERNELS, name)
+        || has(k::norm::KERNELS, name)
+        || has(k::movement::COPY, name)
+        || has(k::movement::GATHER, name)
+        || has(k::movement::RESIZE, name)
+        || has(k::recurrent::KERNELS, name)
+}
+
+impl KernelCall {
+    /// Name of the kernel.
+    pub fn kernel(&self) -> &'static str {
+        of_call!(self, kernel, _p => kernel.name)
+    }
+
+    /// Bytes of scratch memory on a pool of `threads`.
+    pub fn workspace(&self, threads: usize) -> usize {
+        of_call!(self, kernel, problem => kernel.workspace(problem, threads))
+    }
+
+    /// Runs it. Nothing outside the given buffers is touched, whatever the problem says.
+    ///
+    /// # Errors
+    /// When a buffer does not fit the problem or an index is out of range.
+    pub fn run<'a>(
+        &self,
+        inputs: &'a [Src<'a>],
+        outputs: &'a mut [Dst<'a>],
+        workspace: &'a mut [u8],
+        pool: &Pool,
+    ) -> Result<(), KernelError> {
+        let args = Args { inputs, outputs, workspace };
+        of_call!(self, kernel, problem => kernel.run(problem, args, pool))
+    }
+
+    /// Multiplications and additions, where they are the work.
+    pub fn flops(&self) -> f64 {
+        match self {
+            KernelCall::Gemm(_, p) => p.flops(),
+            KernelCall::Conv(_, p) => p.flops(),
+            KernelCall::Lstm(_, p) => 8.0 * (p.seq * p.batch * p.hidden) as f64 * p.hidden as f64,
+            KernelCall::Eltwise(_, p) => p.len() as f64 * p.code.len().saturating_sub(p.inputs.len() + 1) as f64,
+            KernelCall::Reduce(_, p) => p.outer as f64 * p.reduced as f64 * p.inner as f64,
+            KernelCall::Pool(_, p) => (p.n * p.c * p.oh * p.ow) as f64 * (p.kernel[0] * p.kernel[1]) as f64,
+            _ => 0.0,
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What the kernel lists offer for a problem.
+
+use crate::call::{KernelCall, by_family, refusal};
+use modelsmith_kernels as k;
+use modelsmith_kernels::{Facts, PackFormat, WeightShape};
+use modelsmith_kop::{Isa, KOp};
+use modelsmith_plan::{Backend, Candidate, Refusal, WeightDims};
+
+/// The kernels of one instruction set level.
+pub struct Cpu {
+    level: &'static str,
+    isa: Isa,
+    facts: Facts,
+}
+
+impl Cpu {
+    /// Kernels for `isa`, chosen for `threads`.
+    pub fn new(isa: Isa, threads: usize) -> Cpu {
+        Cpu { level: isa.level_name(), isa, facts: Facts::guess(isa, threads) }
+    }
+}
+
+impl Backend for Cpu {
+    fn level(&self) -> &str {
+        self.level
+    }
+
+    fn candidates(&self, op: &KOp) -> Vec<Result<Candidate, Refusal>> {
+        let mut out = by_family!(op, list, problem, make => list.iter().map(|d| match refusal(d, problem, self.isa) {
+            Some(reason) => Err(Refusal { kernel: d.name, reason }),
+            None => Ok(Candidate {
+                kernel: d.name,
+                pack_format: d.pack_format(problem).map(PackFormat::name),
+                workspace: d.workspace(problem, self.facts.threads),
+                cost: d.cost(problem, &self.facts),
+            }),
+        }).collect::<Vec<_>>());
+        // Best first: lists are ordered by preference, which decides between equal estimates.
+        out.sort_by(|a, b| match (a, b) {
+            (Ok(a), Ok(b)) => a.cost.total_cmp(&b.cost),
+            (Ok(_), Err(_)) => std::cmp::Ordering::Less,
+            (Err(_), Ok(_)) => std::cmp::Ordering::Greater,
+            (Err(_), Err(_)) => std::cmp::Ordering::Equal,
+        });
+        out
+    }
+
+    fn pack(&self, format: &str, weight: WeightDims, logical: &[f32]) -> Result<Vec<f32>, String> {
+        let format = PackFormat::parse(format).ok_or_else(|| format!("no pack format {format}"))?;
+        let shape = weight_shape(weight);
+        let len = format.packed_len(&shape).ok_or_else(|| format!("{} cannot hold {shape:?}", format.name()))?;
+        let mut packed = vec![0.0; len];
+        format.pack(&shape, logical, &mut packed).map_err(|e| e.to_string())?;
+        Ok(packed)
+    }
+}
+
+fn weight_shape(w: WeightDims) -> WeightShape {
+    match w {
+        WeightDims::Matrix { k, n, transposed } => WeightShape::Matrix { k, n, transposed },
+        WeightDims::Conv { oc, ic, kh, kw, groups } => WeightShape::Conv { oc, ic, kh, kw, groups },
+        WeightDims::ConvTransposed { c, oc, kh, kw, groups } => WeightShape::ConvTransposed { c, oc, kh, kw, groups },
+    }
+}
+
+/// Bytes of a packed weight; `None` for a format or shape that cannot be.
+pub fn packed_bytes(format: &str, weight: WeightDims) -> Option<usize> {
+    PackFormat::parse(format)?.packed_len(&weight_shape(weight))?.checked_mul(4)
+}

@@ -1,0 +1,293 @@
+//! Sizes of a run: symbols solved from inputs, steps made ready, memory placed. Kept for the next run of the same sizes.
+
+use crate::arena::Span;
+use crate::error::{Error, Result};
+use modelsmith_backend_cpu::{KernelCall, prepare};
+use modelsmith_ir::{Dim, Type};
+use modelsmith_kop::{EltwiseProblem, Isa};
+use modelsmith_plan::memory::{self, Placement};
+use modelsmith_plan::{Block, BufferId, Home, Operand, Step, StepOp, instantiate};
+use modelsmith_tensor::Value;
+use std::collections::BTreeMap;
+
+/// Values of symbols.
+pub(crate) type Symbols = BTreeMap<String, i64>;
+
+/// A kernel call with its buffers.
+pub(crate) struct Ready {
+    pub call: KernelCall,
+    pub inputs: Vec<BufferId>,
+    pub outputs: Vec<BufferId>,
+}
+
+/// A block for certain sizes.
+pub(crate) struct Binding {
+    pub symbols: Symbols,
+    /// Per buffer, where its sizes are known before the run.
+    pub operands: Vec<Option<Operand>>,
+    /// Per buffer of the arena whose size is known.
+    pub spans: Vec<Option<Span>>,
+    /// Per step, where it runs kernels on buffers of known sizes.
+    pub steps: Vec<Option<Vec<Ready>>>,
+    /// Bytes of the arena.
+    pub arena: usize,
+    /// Bytes of scratch memory.
+    pub scratch: usize,
+    /// Bytes alive during each step, and after the last.
+    pub live: Vec<u64>,
+}
+
+impl Binding {
+    /// The largest sum of bytes alive at once.
+    pub fn largest_live(&self) -> u64 {
+        self.live.iter().copied().max().unwrap_or(0)
+    }
+}
+
+/// Solves the symbols of a block's input types from values.
+pub(crate) fn solve(block: &Block, inputs: &[&Value]) -> Result<Symbols> {
+    if block.inputs.len() != inputs.len() {
+        let names = block.inputs.iter().map(|&b| block.buffers[b].name.as_str()).collect::<Vec<_>>().join(", ");
+        return Err(Error::Input {
+            input: names,
+            message: format!("{} inputs given, {} are wanted", inputs.len(), block.inputs.len()),
+        });
+    }
+    let mut symbols = Symbols::new();
+    let mut origin = BTreeMap::new();
+    let mut later = Vec::new();
+    for (&id, value) in block.inputs.iter().zip(inputs) {
+        let b = &block.buffers[id];
+        let fail = |message: String| Err(Error::Input { input: b.name.clone(), message });
+        let (Type::Tensor(ty), Value::Tensor(t)) = (&b.ty, value) else {
+            match (&b.ty, value) {
+                (Type::Tensor(ty), other) => return fail(format!("{ty} is wanted, a {} is given", other.kind())),
+                (Type::Sequence(_), other) if other.kind() != "sequence" => {
+                    return fail(format!("{} is wanted, a {} is given", b.ty, other.kind()));
+                }
+                _ => continue,
+            }
+        };
+        if let Some(d) = ty.dtype.filter(|d| *d != t.dtype()) {
+            return fail(format!("element type {d} is wanted, {} is given", t.dtype()));
+        }
+        let Some(shape) = &ty.shape else { continue };
+        if shape.len() != t.rank() {
+            return fail(format!("shape {ty} is wanted, rank {} is given", t.rank()));
+        }
+        for (axis, (dim, &size)) in shape.iter().zip(t.shape()).enumerate() {
+            let size = size as i64;
+            match (dim, dim.as_symbol()) {
+                (Dim::Known(n), _) if *n != size => return fail(format!("axis {axis} must be {n}, {size} is given")),
+                (_, Some(symbol)) => match symbols.get(symbol) {
+                    Some(n) if *n != size => {
+                        let from = origin.get(symbol).cloned().unwrap_or_default();
+                        return fail(format!("axis {axis} ({symbol}) is {size}, but {from} makes {symbol} {n}"));
+                    }
+                    Some(_) => {}
+                    None => {
+                        origin.insert(symbol.to_string(), format!("input {} axis {axis}", b.name));
+                        symbols.insert(symbol.into(), size);
+                    }
+                },
+                (Dim::Expr(_), None) => later.push((b.name.clone(), axis, dim.clone(), size)),
+                _ => {}
+            }
+        }
+    }
+    for (input, axis, dim, size) in later {
+        match dim.eval(&|s| symbols.get(s).copied()) {
+            Some(n) if n != size => {
+                return Err(Error::Input {
+                    input,
+                    message: format!("axis {axis} must be {dim} = {n}, {size} is given"),
+                });
+            }
+            _ => {}
+        }
+    }
+    Ok(symbols)
+}
+
+/// What is known of a buffer when the symbols have these values; `None` where sizes are still open.
+///
+/// # Errors
+/// When a size is negative or does not hold.
+pub(crate) fn operand(block: &Block, id: BufferId, symbols: &dyn Fn(&str) -> Option<i64>) -> Result<Option<Operand>> {
+    let b = &block.buffers[id];
+    let (Some(dtype), Some(shape)) = (b.ty.dtype(), b.ty.shape()) else { return Ok(None) };
+    let mut sizes = Vec::with_capacity(shape.len());
+    for (axis, dim) in shape.iter().enumerate() {
+        match dim.eval(symbols) {
+            Some(n) => match usize::try_from(n) {
+                Ok(n) => sizes.push(n),
+                Err(_) => return Err(Error::step(&b.name, format!("axis {axis} is {dim} = {n}, which is no size"))),
+            },
+            // A host result has the size that the reference gives it.
+            None if b.home != Home::Host && dim.symbols().iter().all(|s| symbols(s).is_some()) => {
+                let given = dim.symbols().iter().map(|s| format!("{s} = {}", symbols(s).unwrap_or(0))).collect::<Vec<_>>();
+                let message = format!("axis {axis} is {dim}, which does not hold for {}", given.join(", "));
+                return Err(Error::step(&b.name, message));
+            }
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(Operand { dtype, shape: sizes, layout: b.layout }))
+}
+
+/// Bytes of an operand; `None` where they overflow.
+pub(crate) fn bytes_of(o: &Operand) -> Option<usize> {
+    if o.shape.contains(&0) {
+        return Some(0);
+    }
+    let n = o.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?;
+    o.dtype.bytes_for(n).filter(|&b| b <= isize::MAX as usize / 16)
+}
+
+/// The kernel calls of a step.
+pub(crate) fn ready(
+    step: &Step,
+    operands: &dyn Fn(BufferId) -> Option<Operand>,
+    sizes: &dyn Fn(&str) -> Option<i64>,
+    isa: Isa,
+) -> Result<Vec<Ready>> {
+    let StepOp::Native(recipe) = &step.op else { return Ok(vec![]) };
+    let all = |list: &[Option<BufferId>]| list.iter().map(|b| b.and_then(operands)).collect::<Vec<_>>();
+    let fail = |message: String| Error::step(&step.label, message);
+    let calls = instantiate(recipe, &all(&step.inputs), &all(&step.outputs), sizes).map_err(fail)?;
+    let mut out = Vec::with_capacity(calls.len());
+    for (i, c) in calls.into_iter().enumerate() {
+        let prefer = step.kernels.get(i).or(step.kernels.first()).map_or("", String::as_str);
+        let call = prepare(c.op, prefer, isa).map_err(|e| fail(e.to_string()))?;
+        let buffers = |list: &[Option<BufferId>], which: &[usize]| {
+            which.iter().map(|&i| list.get(i).copied().flatten()).collect::<Option<Vec<_>>>()
+        };
+        let missing = || fail("an operand is missing".into());
+        out.push(Ready {
+            call,
+            inputs: buffers(&step.inputs, &c.inputs).ok_or_else(missing)?,
+            outputs: buffers(&step.outputs, &c.outputs).ok_or_else(missing)?,
+        });
+    }
+    Ok(out)
+}
+
+/// Makes a block ready for these symbols.
+pub(crate) fn bind(block: &Block, symbols: Symbols, isa: Isa, threads: usize) -> Result<Binding> {
+    let lookup = |s: &str| symbols.get(s).copied();
+    let mut operands = Vec::with_capacity(block.buffers.len());
+    for id in 0..block.buffers.len() {
+        operands.push(operand(block, id, &lookup)?);
+    }
+    let mut steps = Vec::with_capacity(block.steps.len());
+    let mut scratch = 0;
+    for step in &block.steps {
+        let known = |b: &BufferId| operands[*b].is_some();
+        let native = matches!(step.op, StepOp::Native(_));
+        if !native || !step.inputs.iter().chain(&step.outputs).flatten().all(known) {
+            steps.push(None);
+            continue;
+        }
+        let made = ready(step, &|b| operands[b].clone(), &lookup, isa)?;
+        scratch = made.iter().map(|r| r.call.workspace(threads)).max().unwrap_or(0).max(scratch);
+        steps.push(Some(made));
+    }
+    let (spans, placed) = place(block, &operands, &steps)?;
+    Ok(Binding { operands, spans, steps, arena: placed.total, scratch, live: placed.live, symbols })
+}
+
+/// First and last step that touch each root buffer; the number of steps stands for the caller.
+pub(crate) fn lives(block: &Block) -> Vec<Option<(usize, usize)>> {
+    let mut lives: Vec<Option<(usize, usize)>> = vec![None; block.buffers.len()];
+    let mut touch = |id: BufferId, at: usize| {
+        let slot = &mut lives[block.root(id)];
+        *slot = Some(slot.map_or((at, at), |(a, b)| (a.min(at), b.max(at))));
+    };
+    for (i, step) in block.steps.iter().enumerate() {
+        step.inputs.iter().chain(&step.outputs).flatten().for_each(|&b| touch(b, i));
+        if let StepOp::Eval(e) = &step.op {
+            e.bodies.iter().flat_map(|b| &b.captures).for_each(|&b| touch(b, i));
+        }
+    }
+    block.outputs.iter().for_each(|&b| touch(b, block.steps.len()));
+    lives
+}
+
+/// Places the arena buffers of known size.
+fn place(
+    block: &Block,
+    operands: &[Option<Operand>],
+    steps: &[Option<Vec<Ready>>],
+) -> Result<(Vec<Option<Span>>, Placement)> {
+    let too_large = |id: BufferId| Error::step(&block.buffers[id].name, "the tensor is too large for memory");
+    let lives = lives(block);
+    // Buffers that share memory because a step works in place are one class, named by its first member.
+    let mut class = (0..block.buffers.len()).collect::<Vec<_>>();
+    let mut spans = vec![None; block.buffers.len()];
+    let mut blocks = BTreeMap::new();
+    for (id, b) in block.buffers.iter().enumerate() {
+        if let (Home::Arena, Some((first, last)), Some(o)) = (b.home, lives[id], &operands[id]) {
+            let bytes = bytes_of(o).ok_or_else(|| too_large(id))?;
+            blocks.insert(id, memory::Block { bytes, first, last });
+        }
+    }
+    for (i, made) in steps.iter().enumerate() {
+        if let Some([one]) = made.as_deref() {
+            share(block, one, i, &mut class, &mut blocks);
+        }
+    }
+    let list = blocks.values().copied().collect::<Vec<_>>();
+    let placed = memory::place(&list, block.steps.len()).ok_or_else(|| too_large(0))?;
+    for (id, &offset) in blocks.keys().zip(&placed.offsets) {
+        spans[*id] = Some(Span { offset, len: 0 });
+    }
+    let spans = (0..block.buffers.len())
+        .map(|id| {
+            let o = operands[id].as_ref().filter(|_| block.buffers[id].home == Home::Arena)?;
+            let at: Span = spans[class[id]]?;
+            Some(Span { offset: at.offset, len: bytes_of(o)? })
+        })
+        .collect();
+    Ok((spans, placed))
+}
+
+/// Lets the result of a step take the place of an operand that ends there, where the kernel works in place.
+fn share(
+    block: &Block,
+    ready: &Ready,
+    at: usize,
+    class: &mut [BufferId],
+    blocks: &mut BTreeMap<BufferId, memory::Block>,
+) {
+    let [out] = ready.outputs[..] else { return };
+    let Some(result) = blocks.get(&out).copied().filter(|r| r.first == at && class[out] == out) else { return };
+    let candidates: Vec<usize> = match &ready.call {
+        KernelCall::Eltwise(_, p) => (0..ready.inputs.len()).filter(|&i| in_step(p, i)).collect(),
+        KernelCall::Softmax(..) | KernelCall::Norm(..) => vec![0],
+        _ => return,
+    };
+    for i in candidates {
+        let root = block.root(ready.inputs[i]);
+        let from = class[root];
+        let Some(source) = blocks.get(&from).copied() else { continue };
+        let same = |&j: &usize| class[block.root(ready.inputs[j])] == from;
+        let others = (0..ready.inputs.len()).filter(same).all(|j| match &ready.call {
+            KernelCall::Eltwise(_, p) => in_step(p, j),
+            _ => j == i,
+        });
+        if from != out && source.last == at && source.bytes == result.bytes && others {
+            blocks.remove(&out);
+            class[out] = from;
+            blocks.insert(from, memory::Block { last: result.last, ..source });
+            return;
+        }
+    }
+}
+
+/// True where input `i` of a program is walked exactly as its only output.
+fn in_step(p: &EltwiseProblem, i: usize) -> bool {
+    match (p.inputs.get(i), &p.outputs[..]) {
+        (Some(a), [b]) => a.strides == b.strides && a.lane.bytes() == b.lane.bytes(),
+        _ => false,
+    }
+}

@@ -1,0 +1,168 @@
+//! From a hub model to an engine.
+
+use crate::engine::{Engine, Info, Shared};
+use crate::error::Result;
+use crate::session::{Session, SessionOptions, allowed_isa};
+use crate::weights::Blob;
+use modelsmith_backend_cpu::Cpu;
+use modelsmith_ir::{Model, ValueId};
+use modelsmith_kop::Isa;
+use modelsmith_ops::run::{Opts, Runner, Running};
+use modelsmith_plan::{Blobs, LowerOptions, Plan, StepOp, lower};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What an engine is built for.
+#[derive(Clone, Debug, Default)]
+pub struct BuildOptions {
+    /// Cap on the instruction set, by level name; empty for that of this machine.
+    pub isa: String,
+    /// One plan for each level at or below that of this machine, so that the engine runs on lesser machines too.
+    pub all_levels: bool,
+    /// Threads for which kernels are chosen; 0 for as many as the process may use.
+    pub threads: usize,
+    /// Refuse a model with nodes that would run the reference on data.
+    pub no_fallback: bool,
+    /// Run every node by the reference.
+    pub reference_only: bool,
+    /// Hub values that stay visible to `watch`.
+    pub watch: Vec<ValueId>,
+    /// Sizes of symbols for which kernels are chosen.
+    pub sizes: BTreeMap<String, i64>,
+}
+
+/// A new engine and what was decided on the way.
+pub struct Built {
+    /// The engine.
+    pub engine: Engine,
+    /// What was decided.
+    pub report: BuildReport,
+}
+
+/// What was decided while an engine was built, for the plan of the highest level.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BuildReport {
+    /// Level of that plan.
+    pub level: String,
+    /// Steps of the main block, in order.
+    pub steps: Vec<StepReport>,
+    /// Steps that run the reference on data, in all blocks.
+    pub fallbacks: Vec<String>,
+    /// Copies that only change the order of axes in memory.
+    pub reorders: usize,
+    /// Bytes of weights as the engine keeps them.
+    pub weight_bytes: u64,
+}
+
+/// One step of a plan.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StepReport {
+    /// The nodes that it stands for.
+    pub label: String,
+    /// Chosen kernels, or the operator whose reference runs.
+    pub kernel: String,
+    /// True where the reference runs.
+    pub reference: bool,
+    /// Kernels that were passed by, each with the reason.
+    pub refused: Vec<(String, String)>,
+}
+
+/// Builds an engine of a hub model.
+///
+/// # Errors
+/// When a node is of no known operator, a weight cannot be read, or the options cannot be met: all of it listed.
+pub fn build(model: &Model, options: &BuildOptions) -> Result<Built> {
+    let isa = allowed_isa(&options.isa)?;
+    let threads = match options.threads {
+        0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
+        n => n,
+    };
+    let lower_options = LowerOptions {
+        watch: options.watch.clone(),
+        sizes: options.sizes.clone(),
+        reference_only: options.reference_only,
+    };
+    let mut blobs = Blobs::default();
+    let mut plans = Vec::new();
+    for level in levels(isa, options.all_levels) {
+        plans.push(lower(model, &Cpu::new(level, threads), &lower_options, &mut blobs)?);
+    }
+    let fallbacks = plans[0].fallbacks();
+    if options.no_fallback && !fallbacks.is_empty() {
+        return Err(modelsmith_plan::Error::Unsupported(fallbacks).into());
+    }
+    let report = report(&plans[0], &blobs, fallbacks);
+    let info = Info {
+        model: model.graph().name.clone(),
+        builder: env!("CARGO_PKG_VERSION").into(),
+        machine: modelsmith_kernels::detect().to_string(),
+    };
+    let tensors = blobs.tensors.into_iter().map(Blob::Heap).collect();
+    let shared = Shared { plans, blobs: tensors, origins: blobs.origins, info };
+    Ok(Built { engine: Engine { shared: Arc::new(shared) }, report })
+}
+
+/// The machine's set, and below it one set for each level.
+fn levels(isa: Isa, all: bool) -> Vec<Isa> {
+    let mut out = vec![isa];
+    if all {
+        for level in ["avx512", "avx2", "portable"].iter().filter_map(|l| Isa::parse_level(l)) {
+            let capped = isa.cap(level);
+            if out.iter().all(|o| o.level_name() != capped.level_name()) {
+                out.push(capped);
+            }
+        }
+    }
+    out
+}
+
+fn report(plan: &Plan, blobs: &Blobs, fallbacks: Vec<String>) -> BuildReport {
+    let step = |s: &modelsmith_plan::Step| {
+        let (kernel, reference) = match &s.op {
+            StepOp::Native(_) => {
+                let mut names = s.kernels.clone();
+                names.dedup();
+                (names.join(" + "), false)
+            }
+            StepOp::Eval(e) => (format!("reference {}", e.name), true),
+            StepOp::Call { .. } | StepOp::Sizes { .. } => ("control".into(), false),
+        };
+        StepReport { label: s.label.clone(), kernel, reference, refused: vec![] }
+    };
+    BuildReport {
+        level: plan.level.clone(),
+        steps: plan.main().steps.iter().map(step).collect(),
+        fallbacks,
+        reorders: plan.reorders(),
+        weight_bytes: blobs.tensors.iter().map(|t| t.bytes().len() as u64).sum(),
+    }
+}
+
+/// The `cpu` backend: builds an engine in memory and opens a session.
+pub struct CpuRunner;
+
+impl Runner for CpuRunner {
+    fn name(&self) -> &str {
+        "cpu"
+    }
+
+    fn load(&self, model: &Model, opts: &Opts) -> std::result::Result<Box<dyn Running>, modelsmith_ops::Error> {
+        Ok(Box::new(open(model, opts)?))
+    }
+}
+
+/// A session on a model, without an engine file between.
+///
+/// # Errors
+/// As [`build`] and [`Engine::session`].
+pub fn open(model: &Model, opts: &Opts) -> Result<Session> {
+    let options = BuildOptions {
+        isa: opts.isa.clone(),
+        threads: opts.threads,
+        no_fallback: opts.no_fallback,
+        watch: opts.watch.clone(),
+        ..BuildOptions::default()
+    };
+    let session = SessionOptions { threads: opts.threads, isa: opts.isa.clone(), no_fallback: opts.no_fallback };
+    build(model, &options)?.engine.session(&session)
+}

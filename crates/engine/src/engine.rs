@@ -1,0 +1,90 @@
+//! An engine: plans for instruction set levels, and the weights that they share.
+
+use crate::error::{Error, Result};
+use crate::session::{Session, SessionOptions};
+use crate::weights::Blob;
+use modelsmith_kop::Isa;
+use modelsmith_plan::Plan;
+use std::sync::Arc;
+
+/// What all sessions of an engine share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// Best level first; the last is portable where the engine was built for all levels.
+    pub plans: Vec<Plan>,
+    pub blobs: Vec<Blob>,
+    /// What each blob was made of.
+    pub origins: Vec<String>,
+    /// What the model is called, where it came from, and the machine that built it.
+    pub info: Info,
+}
+
+/// What an engine says about itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Info {
+    /// Name of the main graph.
+    pub model: String,
+    /// Version of the program that built it.
+    pub builder: String,
+    /// Instruction sets of the machine that built it.
+    pub machine: String,
+}
+
+/// A compiled model, in memory or mapped from a file. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Engine {
+    /// Levels for which it holds a plan, best first.
+    pub fn levels(&self) -> Vec<String> {
+        self.shared.plans.iter().map(|p| p.level.clone()).collect()
+    }
+
+    /// What it says about itself.
+    pub fn info(&self) -> &Info {
+        &self.shared.info
+    }
+
+    /// Bytes of all weights.
+    pub fn weight_bytes(&self) -> u64 {
+        self.shared.blobs.iter().map(|b| b.bytes().len() as u64).sum()
+    }
+
+    /// The plan for `isa`: that of the highest level inside it. The second value says why a better one was passed by.
+    ///
+    /// # Errors
+    /// When no plan runs on this machine.
+    pub(crate) fn plan_for(&self, isa: Isa) -> Result<(usize, Option<String>)> {
+        let mut missed = Vec::new();
+        for (i, plan) in self.shared.plans.iter().enumerate() {
+            let needs = Isa::parse_level(&plan.level).unwrap_or_default();
+            let base = Isa::LEVELS.iter().find(|l| l.0 == plan.level).map(|l| base_of(l.0)).unwrap_or(needs);
+            if isa.contains(base) {
+                return Ok((i, (!missed.is_empty()).then(|| missed.join("; "))));
+            }
+            missed.push(format!("the {} plan needs {base}, allowed here is {isa}", plan.level));
+        }
+        Err(Error::Refused(format!("no plan of this engine runs here: {}", missed.join("; "))))
+    }
+
+    /// A session on this machine.
+    ///
+    /// # Errors
+    /// When no plan fits, or the options cannot be met.
+    pub fn session(&self, options: &SessionOptions) -> Result<Session> {
+        Session::new(self, options)
+    }
+}
+
+/// What a level needs at least.
+fn base_of(level: &str) -> Isa {
+    match level {
+        "avx2" => Isa::AVX2,
+        "avx512" => Isa::AVX512,
+        "amx" => Isa::AMX,
+        "neon" => Isa::NEON,
+        _ => Isa::PORTABLE,
+    }
+}

@@ -1,0 +1,542 @@
+//! Running the blocks of a plan.
+
+use crate::arena::{Arena, Span, Window};
+use crate::bind::{self, Binding, Ready, bytes_of, operand};
+use crate::engine::Shared;
+use crate::error::{Error, Result};
+use crate::weights::{Blob, HostWeights};
+use modelsmith_ir::{AttrView, Dim, EvalCx, OpError, OpResult, RunRegion, Type};
+use modelsmith_kernels::{Dst, Src};
+use modelsmith_kop::{Isa, Layout};
+use modelsmith_ops::interp::Operators;
+use modelsmith_plan::{Block, Body, BufferId, EvalOp, Form, Home, Operand, Plan, Step, StepOp};
+use modelsmith_pool::Pool;
+use modelsmith_tensor::{DType, Tensor, Value, index};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Instant;
+
+/// Bindings kept per block.
+const KEPT: usize = 16;
+/// Most operands of a kernel call.
+const MAX_OPERANDS: usize = 40;
+
+/// Time and work of one step in one run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepTime {
+    /// The nodes that the step stands for.
+    pub label: String,
+    /// Kernels that ran, or the operator whose reference did.
+    pub kernel: String,
+    /// True where the reference ran.
+    pub reference: bool,
+    /// Wall time in nanoseconds.
+    pub ns: u64,
+    /// Multiplications and additions, each counted as one.
+    pub flops: f64,
+    /// Bytes of operands and results.
+    pub bytes: f64,
+}
+
+/// What a block keeps between runs.
+pub(crate) struct BlockState {
+    kept: Vec<Rc<Binding>>,
+    arena: Arena,
+    /// Memory of buffers whose sizes only the run tells; taken from the start again in each run.
+    growing: Arena,
+    grown: usize,
+    scratch: Arena,
+    slots: Vec<Option<Value>>,
+    /// Sizes and places found during the run.
+    operands: Vec<Option<Operand>>,
+    spans: Vec<Option<Span>>,
+    symbols: Vec<(String, i64)>,
+    /// Calls made during earlier runs, with the operands that they were made for.
+    made: Vec<Option<(Vec<Option<Operand>>, Rc<Vec<Ready>>)>>,
+    /// Host buffers that end with each step.
+    ends: Vec<Vec<BufferId>>,
+}
+
+impl BlockState {
+    pub fn new(block: &Block) -> BlockState {
+        let mut ends = vec![vec![]; block.steps.len()];
+        for (id, life) in bind::lives(block).into_iter().enumerate() {
+            if let Some((_, last)) = life.filter(|l| l.1 < ends.len() && block.buffers[id].home == Home::Host) {
+                ends[last].push(id);
+            }
+        }
+        let n = block.buffers.len();
+        BlockState {
+            kept: vec![],
+            arena: Arena::default(),
+            growing: Arena::default(),
+            grown: 0,
+            scratch: Arena::default(),
+            slots: vec![None; n],
+            operands: vec![None; n],
+            spans: vec![None; n],
+            symbols: vec![],
+            made: (0..block.steps.len()).map(|_| None).collect(),
+            ends,
+        }
+    }
+
+    /// The sizes of the latest run.
+    pub fn latest(&self) -> Option<&Rc<Binding>> {
+        self.kept.last()
+    }
+
+    /// Bytes held: arena, growing arena and scratch memory.
+    pub fn held(&self) -> [usize; 3] {
+        [self.arena.len(), self.growing.len(), self.scratch.len()]
+    }
+}
+
+/// Called with each hub value that a step makes.
+pub(crate) type OnValue<'a> = &'a RefCell<&'a mut dyn FnMut(u32, &Value)>;
+
+/// Everything that a run needs.
+pub(crate) struct Machine<'a> {
+    pub plan: &'a Plan,
+    pub shared: &'a Shared,
+    pub host_weights: &'a HostWeights,
+    pub pool: &'a Pool,
+    pub isa: Isa,
+    pub states: &'a [RefCell<BlockState>],
+    pub times: Option<&'a RefCell<Vec<StepTime>>>,
+    pub watch: Option<OnValue<'a>>,
+}
+
+/// One run of one block.
+struct Run<'a, 'm> {
+    machine: &'a Machine<'m>,
+    block: &'a Block,
+    inputs: &'a [&'a Value],
+    binding: Rc<Binding>,
+}
+
+impl Machine<'_> {
+    /// The binding for these inputs, from an earlier run or made now.
+    pub fn binding(&self, index: usize, inputs: &[&Value]) -> Result<Rc<Binding>> {
+        let block = &self.plan.blocks[index];
+        let symbols = bind::solve(block, inputs)?;
+        let mut state = self.states[index].borrow_mut();
+        if let Some(at) = state.kept.iter().position(|b| b.symbols == symbols) {
+            let found = state.kept.remove(at);
+            state.kept.push(found.clone());
+            return Ok(found);
+        }
+        let made = Rc::new(bind::bind(block, symbols, self.isa, self.pool.threads())?);
+        if state.kept.len() >= KEPT {
+            state.kept.remove(0);
+        }
+        state.kept.push(made.clone());
+        Ok(made)
+    }
+
+    /// Runs block `index`.
+    pub fn run(&self, index: usize, inputs: &[&Value]) -> Result<Vec<Value>> {
+        let binding = self.binding(index, inputs)?;
+        let block = &self.plan.blocks[index];
+        let cell = &self.states[index];
+        let mut state = cell.try_borrow_mut().map_err(|_| Error::Refused("a block runs inside itself".into()))?;
+        if !state.arena.ensure(binding.arena) || !state.scratch.ensure(binding.scratch) {
+            let bytes = binding.arena.saturating_add(binding.scratch);
+            return Err(Error::Refused(format!("{bytes} bytes of memory for activations are not to be had")));
+        }
+        state.reset();
+        let run = Run { machine: self, block, inputs, binding };
+        if self.watch.is_some() && index == 0 {
+            block.inputs.iter().zip(inputs).for_each(|(&id, v)| run.tell(id, v));
+        }
+        for i in 0..block.steps.len() {
+            let start = self.times.map(|_| Instant::now());
+            let what = run.step(&mut state, i)?;
+            if let (Some(times), Some(start)) = (self.times, start) {
+                let ns = start.elapsed().as_nanos() as u64;
+                // Steps with bodies list what ran inside them after themselves.
+                times.borrow_mut().push(run.time(&state, i, ns, what));
+            }
+            run.report(&state, i)?;
+            for k in 0..state.ends[i].len() {
+                let id = state.ends[i][k];
+                state.slots[id] = None;
+            }
+        }
+        let out = block.outputs.iter().map(|&id| run.value(&state, id)).collect();
+        state.slots.iter_mut().for_each(|s| *s = None);
+        out
+    }
+}
+
+impl BlockState {
+    fn reset(&mut self) {
+        self.grown = 0;
+        self.symbols.clear();
+        self.slots.iter_mut().for_each(|s| *s = None);
+        self.operands.iter_mut().for_each(|s| *s = None);
+        self.spans.iter_mut().for_each(|s| *s = None);
+    }
+}
+
+/// What a step ran, for the profile.
+enum Ran {
+    Kernels(Option<Rc<Vec<Ready>>>),
+    Reference(&'static str),
+    Inner,
+}
+
+impl Run<'_, '_> {
+    fn symbol(&self, state: &BlockState, name: &str) -> Option<i64> {
+        let found = state.symbols.iter().find(|(n, _)| n == name).map(|(_, v)| *v);
+        found.or_else(|| self.binding.symbols.get(name).copied())
+    }
+
+    /// Sizes of a buffer, known before the run or by now.
+    fn operand(&self, state: &mut BlockState, id: BufferId) -> Result<Option<Operand>> {
+        if let Some(o) = &self.binding.operands[id] {
+            return Ok(Some(o.clone()));
+        }
+        if state.operands[id].is_none() {
+            let found = operand(self.block, id, &|s| self.symbol(state, s))?;
+            state.operands[id] = found;
+        }
+        Ok(state.operands[id].clone())
+    }
+
+    fn step(&self, state: &mut BlockState, i: usize) -> Result<Ran> {
+        let step = &self.block.steps[i];
+        match &step.op {
+            StepOp::Native(_) => match &self.binding.steps[i] {
+                Some(calls) => {
+                    calls.iter().try_for_each(|r| self.kernel(state, step, r))?;
+                    Ok(Ran::Kernels(None))
+                }
+                None => {
+                    let calls = self.make_ready(state, i)?;
+                    calls.iter().try_for_each(|r| self.kernel(state, step, r))?;
+                    Ok(Ran::Kernels(Some(calls)))
+                }
+            },
+            StepOp::Eval(e) => self.eval(state, step, e),
+            StepOp::Call { block } => {
+                let inputs = self.values(state, step)?;
+                let inputs = inputs.iter().flatten().collect::<Vec<_>>();
+                let results = self.machine.run(*block, &inputs)?;
+                self.keep(state, step, results)?;
+                Ok(Ran::Inner)
+            }
+            StepOp::Sizes { dims } => {
+                self.sizes(state, step, dims)?;
+                Ok(Ran::Inner)
+            }
+        }
+    }
+
+    /// Kernel calls of a step whose sizes the run has just told, and memory for its results.
+    fn make_ready(&self, state: &mut BlockState, i: usize) -> Result<Rc<Vec<Ready>>> {
+        let step = &self.block.steps[i];
+        let mut operands = Vec::with_capacity(step.inputs.len() + step.outputs.len());
+        for b in step.inputs.iter().chain(&step.outputs) {
+            operands.push(match b {
+                Some(b) => match self.operand(state, *b)? {
+                    Some(o) => Some(o),
+                    None => return Err(Error::step(&step.label, "sizes of an operand are not known")),
+                },
+                None => None,
+            });
+        }
+        let old = state.made[i].take().filter(|(same, _)| *same == operands);
+        let calls = match old {
+            Some((_, calls)) => calls,
+            None => {
+                let of = |b: BufferId| {
+                    let at = step.inputs.iter().chain(&step.outputs).position(|x| *x == Some(b))?;
+                    operands[at].clone()
+                };
+                Rc::new(bind::ready(step, &of, &|s| self.symbol(state, s), self.machine.isa)?)
+            }
+        };
+        let no_memory = || Error::step(&step.label, "memory for the result is not to be had");
+        for (b, o) in step.outputs.iter().zip(&operands[step.inputs.len()..]) {
+            let (Some(b), Some(o)) = (b, o) else { continue };
+            if self.block.buffers[*b].home != Home::Arena || self.binding.spans[*b].is_some() {
+                continue;
+            }
+            let len = bytes_of(o).ok_or_else(no_memory)?;
+            let offset = state.grown.next_multiple_of(modelsmith_plan::memory::ALIGN);
+            let end = offset.checked_add(len).ok_or_else(no_memory)?;
+            // Growing in powers of two keeps the number of moves small.
+            if end > state.growing.len()
+                && !state.growing.ensure(end.checked_next_power_of_two().ok_or_else(no_memory)?)
+            {
+                return Err(no_memory());
+            }
+            state.grown = end;
+            state.spans[*b] = Some(Span { offset, len });
+        }
+        let scratch = calls.iter().map(|r| r.call.workspace(self.machine.pool.threads())).max().unwrap_or(0);
+        if !state.scratch.ensure(scratch) {
+            return Err(no_memory());
+        }
+        state.made[i] = Some((operands, calls.clone()));
+        Ok(calls)
+    }
+
+    fn kernel(&self, state: &mut BlockState, step: &Step, ready: &Ready) -> Result<()> {
+        let fail = |message: &str| Error::step(&step.label, message);
+        if ready.inputs.len() > MAX_OPERANDS || ready.outputs.len() > MAX_OPERANDS {
+            return Err(fail("too many operands"));
+        }
+        let BlockState { arena, growing, scratch, slots, spans, .. } = state;
+        let (fixed, grown) = (arena.window(), growing.window());
+        let windows = (&fixed, &grown);
+        let mut inputs: [Src<'_>; MAX_OPERANDS] = [Src::new::<u8>(&[]); MAX_OPERANDS];
+        for (slot, &id) in inputs.iter_mut().zip(&ready.inputs) {
+            *slot = self.src(slots, spans, windows, id).ok_or_else(|| fail("an operand has no bytes"))?;
+        }
+        let mut outputs: [Dst<'_>; MAX_OPERANDS] = std::array::from_fn(|_| Dst::new::<u8>(&mut []));
+        for (slot, &id) in outputs.iter_mut().zip(&ready.outputs) {
+            *slot = self.dst(spans, windows, id).ok_or_else(|| fail("a result has no place"))?;
+        }
+        let scratch = scratch.head(usize::MAX);
+        let (inputs, outputs) = (&inputs[..ready.inputs.len()], &mut outputs[..ready.outputs.len()]);
+        ready.call.run(inputs, outputs, scratch, self.machine.pool).map_err(|e| Error::step(&step.label, e))
+    }
+
+    fn src<'b>(
+        &'b self,
+        slots: &'b [Option<Value>],
+        spans: &[Option<Span>],
+        windows: (&Window<'b>, &Window<'b>),
+        id: BufferId,
+    ) -> Option<Src<'b>> {
+        let root = self.block.root(id);
+        match self.block.buffers[root].home {
+            Home::Arena => match self.binding.spans[root] {
+                Some(span) => windows.0.src(span),
+                None => windows.1.src(spans[root]?),
+            },
+            Home::Weight(w) => Some(Src::new(self.blob(w)?.bytes())),
+            Home::Host => Some(Src::new(slots[root].as_ref()?.tensor().ok()?.bytes())),
+            Home::Input => {
+                let at = self.block.inputs.iter().position(|&b| b == root)?;
+                Some(Src::new(self.inputs.get(at)?.tensor().ok()?.bytes()))
+            }
+            Home::View(_) => None,
+        }
+    }
+
+    fn dst<'b>(&self, spans: &[Option<Span>], windows: (&Window<'b>, &Window<'b>), id: BufferId) -> Option<Dst<'b>> {
+        match (self.block.buffers[id].home, self.binding.spans[id]) {
+            (Home::Arena, Some(span)) => windows.0.dst(span),
+            (Home::Arena, None) => windows.1.dst(spans[id]?),
+            _ => None,
+        }
+    }
+
+    fn blob(&self, w: usize) -> Option<&Blob> {
+        self.machine.shared.blobs.get(self.machine.plan.weights.get(w)?.blob)
+    }
+
+    /// A buffer as a value of its own.
+    fn value(&self, state: &BlockState, id: BufferId) -> Result<Value> {
+        let root = self.block.root(id);
+        let b = &self.block.buffers[root];
+        let fail = |message: String| Error::step(&b.name, message);
+        let known = |id: BufferId| {
+            let now = operand(self.block, id, &|s| self.symbol(state, s)).ok().flatten();
+            self.binding.operands[id].clone().or(now)
+        };
+        let found = match b.home {
+            Home::Input => {
+                let at = self.block.inputs.iter().position(|&x| x == root);
+                at.and_then(|at| self.inputs.get(at)).map(|v| (*v).clone())
+            }
+            Home::Host => state.slots[root].clone(),
+            Home::Weight(w) => {
+                let weight = &self.machine.plan.weights[w];
+                if weight.form != Form::Raw {
+                    return Err(fail("a packed weight is read as a tensor".into()));
+                }
+                let blob = self.blob(w).ok_or_else(|| fail("the weight is missing".into()))?;
+                let v = self.machine.host_weights.get(w, weight, blob);
+                Some(v.map_err(|e| fail(e.to_string()))?)
+            }
+            Home::Arena => {
+                let o = known(root).ok_or_else(|| fail("its sizes are not known".into()))?;
+                let bytes = match (self.binding.spans[root], state.spans[root]) {
+                    (Some(span), _) => state.arena.bytes(span),
+                    (None, Some(span)) => state.growing.bytes(span),
+                    (None, None) => return Err(fail("it has no place".into())),
+                };
+                Some(Value::Tensor(host_tensor(&o, bytes).map_err(|e| fail(e.to_string()))?))
+            }
+            Home::View(_) => None,
+        };
+        let found = found.ok_or_else(|| fail("the value is read before it is made".into()))?;
+        match (id == root, &found) {
+            (false, Value::Tensor(t)) => {
+                let o = known(id).ok_or_else(|| fail("its sizes are not known".into()))?;
+                Ok(Value::Tensor(t.reshaped(&o.shape).map_err(|e| fail(e.to_string()))?))
+            }
+            _ => Ok(found),
+        }
+    }
+
+    fn values(&self, state: &BlockState, step: &Step) -> Result<Vec<Option<Value>>> {
+        step.inputs.iter().map(|b| b.map(|b| self.value(state, b)).transpose()).collect()
+    }
+
+    fn eval(&self, state: &mut BlockState, step: &Step, e: &EvalOp) -> Result<Ran> {
+        let fail = |message: String| Error::step(&step.label, message);
+        let def = modelsmith_ops::all().get(&e.domain, &e.name).ok_or_else(|| fail("no such operator".into()))?;
+        let values = self.values(state, step)?;
+        let captured = e
+            .bodies
+            .iter()
+            .map(|b| b.captures.iter().map(|&c| self.value(state, c)).collect::<Result<Vec<_>>>())
+            .collect::<Result<Vec<_>>>()?;
+        let bodies = Bodies { machine: self.machine, bodies: &e.bodies, captured };
+        let cx = EvalCx {
+            attrs: AttrView::new(def, &e.attrs),
+            outputs: step.outputs.len(),
+            regions: (!e.bodies.is_empty()).then_some(&bodies as &dyn RunRegion),
+            evaluator: &Operators,
+        };
+        let refs = values.iter().map(Option::as_ref).collect::<Vec<_>>();
+        let results = (def.eval)(&cx, &refs).map_err(|e| fail(e.to_string()))?;
+        self.keep(state, step, results)?;
+        Ok(Ran::Reference(def.name))
+    }
+
+    /// Keeps host results, after checking them against what the plan says of them; sizes that only now are known
+    /// become symbols.
+    fn keep(&self, state: &mut BlockState, step: &Step, results: Vec<Value>) -> Result<()> {
+        let fail = |message: String| Error::step(&step.label, message);
+        let wanted = step.outputs.iter().rposition(Option::is_some).map_or(0, |i| i + 1);
+        if results.len() < wanted {
+            return Err(fail(format!("{} outputs made, {wanted} are wanted", results.len())));
+        }
+        for (i, (slot, value)) in step.outputs.iter().zip(results).enumerate() {
+            let Some(id) = *slot else { continue };
+            let b = &self.block.buffers[id];
+            if let Type::Tensor(ty) = &b.ty {
+                let t = value.tensor().map_err(|e| fail(e.to_string()))?;
+                let wrong = || fail(format!("output {i} is {}{:?}, {ty} was planned", t.dtype(), t.shape()));
+                if ty.dtype.is_some_and(|d| d != t.dtype()) {
+                    return Err(wrong());
+                }
+                if let Some(shape) = &ty.shape {
+                    if shape.len() != t.rank() {
+                        return Err(wrong());
+                    }
+                    for (dim, &n) in shape.iter().zip(t.shape()) {
+                        let known = dim.eval(&|s| self.symbol(state, s));
+                        match (known, dim.as_symbol()) {
+                            (Some(k), _) if k == n as i64 => {}
+                            (None, Some(s)) if self.symbol(state, s).is_none() => {
+                                state.symbols.push((s.into(), n as i64))
+                            }
+                            // An expression whose value left the numbers says nothing.
+                            (None, None) if dim.symbols().iter().all(|s| self.symbol(state, s).is_some()) => {}
+                            _ => return Err(wrong()),
+                        }
+                    }
+                }
+            }
+            if b.home != Home::Host {
+                return Err(fail("a host result has another home".into()));
+            }
+            state.slots[id] = Some(value);
+        }
+        Ok(())
+    }
+
+    fn sizes(&self, state: &mut BlockState, step: &Step, dims: &[Dim]) -> Result<()> {
+        let fail = |message: String| Error::step(&step.label, message);
+        let Some(id) = step.outputs.first().copied().flatten() else { return Ok(()) };
+        let ty = &self.block.buffers[id].ty;
+        let (Some(dtype), Some(shape)) = (ty.dtype(), ty.sizes()) else {
+            return Err(fail("its type is not known".into()));
+        };
+        let value = |d: &Dim| d.eval(&|s| self.symbol(state, s)).ok_or_else(|| fail(format!("{d} is not known")));
+        let values = dims.iter().map(value).collect::<Result<Vec<_>>>()?;
+        let t = Tensor::from_i64s(dtype, &shape, &values).map_err(|e| fail(e.to_string()))?;
+        self.keep(state, step, vec![Value::Tensor(t)])
+    }
+
+    /// Shows the hub values that step `i` made.
+    fn report(&self, state: &BlockState, i: usize) -> Result<()> {
+        if self.machine.watch.is_none() {
+            return Ok(());
+        }
+        for &id in self.block.steps[i].outputs.iter().flatten() {
+            if self.block.buffers[id].value.is_some() {
+                let v = self.value(state, id)?;
+                self.tell(id, &v);
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&self, id: BufferId, v: &Value) {
+        if let (Some(watch), Some(value)) = (self.machine.watch, self.block.buffers[id].value) {
+            (*watch.borrow_mut())(value, v);
+        }
+    }
+
+    fn time(&self, state: &BlockState, i: usize, ns: u64, ran: Ran) -> StepTime {
+        let step = &self.block.steps[i];
+        let calls = match &ran {
+            Ran::Kernels(made) => made.as_deref().or(self.binding.steps[i].as_ref()),
+            _ => None,
+        };
+        let mut names = calls.into_iter().flatten().map(|r| r.call.kernel()).collect::<Vec<_>>();
+        names.dedup();
+        let (kernel, reference) = match &ran {
+            Ran::Reference(op) => (format!("reference {op}"), true),
+            Ran::Inner => (String::from("control"), false),
+            Ran::Kernels(_) => (names.join(" + "), false),
+        };
+        let size = |id: &BufferId| {
+            let o = self.binding.operands[*id].as_ref().or(state.operands[*id].as_ref());
+            o.and_then(bytes_of).unwrap_or(0) as f64
+        };
+        StepTime {
+            label: step.label.clone(),
+            kernel,
+            reference,
+            ns,
+            flops: calls.into_iter().flatten().map(|r| r.call.flops()).sum(),
+            bytes: step.inputs.iter().chain(&step.outputs).flatten().map(size).sum(),
+        }
+    }
+}
+
+/// A tensor over a copy of `bytes` in logical order.
+fn host_tensor(o: &Operand, bytes: &[u8]) -> modelsmith_tensor::Result<Tensor> {
+    if o.layout == Layout::Plain || o.shape.len() < 3 || o.dtype == DType::String {
+        return Tensor::from_bytes(o.dtype, &o.shape, bytes);
+    }
+    let stored = std::iter::once(o.shape[0]).chain(o.shape[2..].iter().copied()).chain([o.shape[1]]);
+    let stored = Tensor::from_bytes(o.dtype, &stored.collect::<Vec<_>>(), bytes)?;
+    stored.gathered(&o.shape, index::Offsets::unsigned(&o.shape, &o.layout.strides(&o.shape)))
+}
+
+/// Runs the bodies of a control-flow step.
+struct Bodies<'a, 'm> {
+    machine: &'a Machine<'m>,
+    bodies: &'a [Body],
+    captured: Vec<Vec<Value>>,
+}
+
+impl RunRegion for Bodies<'_, '_> {
+    fn run(&self, name: &str, args: &[Value]) -> OpResult<Vec<Value>> {
+        let at = self.bodies.iter().position(|b| b.name == name);
+        let at = at.ok_or_else(|| OpError::invalid(format!("body {name} is missing")))?;
+        let inputs = args.iter().chain(&self.captured[at]).collect::<Vec<_>>();
+        let result = self.machine.run(self.bodies[at].block, &inputs);
+        result.map_err(|e| OpError::invalid(format!("in body {name}: {e}")))
+    }
+}
