@@ -125,7 +125,8 @@ pub(crate) fn operand(block: &Block, id: BufferId, symbols: &dyn Fn(&str) -> Opt
             },
             // A host result has the size that the reference gives it.
             None if b.home != Home::Host && dim.symbols().iter().all(|s| symbols(s).is_some()) => {
-                let given = dim.symbols().iter().map(|s| format!("{s} = {}", symbols(s).unwrap_or(0))).collect::<Vec<_>>();
+                let given =
+                    dim.symbols().iter().map(|s| format!("{s} = {}", symbols(s).unwrap_or(0))).collect::<Vec<_>>();
                 let message = format!("axis {axis} is {dim}, which does not hold for {}", given.join(", "));
                 return Err(Error::step(&b.name, message));
             }

@@ -10,6 +10,7 @@ mod build;
 mod engine;
 mod error;
 mod exec;
+pub mod file;
 mod session;
 mod weights;
 
@@ -17,4 +18,5 @@ pub use build::{BuildOptions, BuildReport, Built, CpuRunner, StepReport, build, 
 pub use engine::{Engine, Info};
 pub use error::{Error, Result};
 pub use exec::StepTime;
+pub use file::{load, save};
 pub use session::{MemoryUse, Port, Session, SessionOptions, allowed_isa};

@@ -25,6 +25,26 @@ impl Blob {
         }
     }
 
+    /// Element type, where the blob is a tensor in memory.
+    pub fn dtype(&self) -> Option<DType> {
+        match self {
+            Blob::Heap(t) => Some(t.dtype()),
+            Blob::Mapped(..) => None,
+        }
+    }
+
+    /// The tensor's own form, for strings.
+    pub fn strings(&self) -> Option<Vec<u8>> {
+        match self {
+            Blob::Heap(t) if t.dtype() == DType::String => {
+                let mut out = Vec::new();
+                modelsmith_plan::bytes::write_tensor(t, &mut out);
+                Some(out)
+            }
+            _ => None,
+        }
+    }
+
     /// A row-major tensor over the bytes.
     pub fn tensor(&self, dtype: DType, shape: &[usize]) -> modelsmith_tensor::Result<Tensor> {
         match self {

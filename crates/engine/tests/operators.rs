@@ -1,12 +1,12 @@
 //! Every sample of every operator gives the same through an engine as through the reference, whether its sizes are known
 //! at build or only at run.
 
-use modelsmith_engine::CpuRunner;
+use modelsmith_engine::{BuildOptions, CpuRunner, SessionOptions, build, file};
 use modelsmith_ir::{Dim, Model, Op, OpDef, Sample, Samples, Type};
 use modelsmith_ops::interp::Reference;
 use modelsmith_ops::run::{Opts, Runner};
 use modelsmith_tensor::compare::{Tolerance, values};
-use modelsmith_tensor::{DType, Value};
+use modelsmith_tensor::{DType, MemSource, Value};
 
 /// How the sizes of the inputs are declared.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -75,6 +75,13 @@ fn agree(what: &str, model: &Model, inputs: &[Value], isa: &str) -> Result<(), S
         })
     };
     let (a, b) = (run(&CpuRunner), run(&Reference));
+    if let (Ok(a), false) = (&a, random) {
+        let again = through_file(model, inputs, isa).map_err(|e| format!("{what}, through a file: {e}"))?;
+        let same = |(x, y): (&Value, &Value)| values(x, y, Tolerance::default()).agrees();
+        if a.len() != again.len() || !a.iter().zip(&again).all(same) {
+            return Err(format!("{what}: differs through a file: {a:?} and {again:?}"));
+        }
+    }
     match (a, b) {
         (Ok(a), Ok(b)) => {
             if a.len() != b.len() {
@@ -92,6 +99,19 @@ fn agree(what: &str, model: &Model, inputs: &[Value], isa: &str) -> Result<(), S
         (Ok(_), Err(e)) => Err(format!("{what}: runs, but the reference says: {e}")),
         (Err(e), Ok(_)) => Err(format!("{what}: fails: {e}")),
     }
+}
+
+/// The same through the bytes of an engine file.
+fn through_file(model: &Model, inputs: &[Value], isa: &str) -> Result<Vec<Value>, String> {
+    let options = BuildOptions { isa: isa.into(), all_levels: true, ..BuildOptions::default() };
+    let built = build(model, &options).map_err(|e| e.to_string())?;
+    let bytes = file::to_bytes(&built.engine);
+    let source = std::sync::Arc::new(MemSource::new("test.engine", bytes));
+    let engine = file::load_source(source).map_err(|e| e.to_string())?;
+    let mut s = engine
+        .session(&SessionOptions { threads: 1, isa: isa.into(), no_fallback: false })
+        .map_err(|e| e.to_string())?;
+    s.run(inputs).map_err(|e| e.to_string())
 }
 
 fn check_all(isa: &str) {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+pub mod bytes;
 mod error;
 mod infer;
 mod instantiate;

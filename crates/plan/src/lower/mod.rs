@@ -216,7 +216,7 @@ impl Lowering<'_> {
         let bodies = self.bodies(n)?;
         let inputs = node.inputs.iter().map(|v| v.map(|v| self.buffer(v)).transpose()).collect::<Result<Vec<_>>>()?;
         let outputs = node.outputs.iter().map(|v| v.map(|v| self.new_buffer(Some(v), Home::Host))).collect();
-        let attrs = resolve(&node.attrs, self.scope().call.as_ref());
+        let attrs = weights::literal_attrs(resolve(&node.attrs, self.scope().call.as_ref()))?;
         let op = StepOp::Eval(EvalOp { domain: def.domain.into(), name: def.name.into(), attrs, bodies });
         self.push(Step { label: self.model.node_label(n), op, inputs, outputs, kernels: vec![] });
         Ok(())

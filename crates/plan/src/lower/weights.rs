@@ -4,7 +4,7 @@ use crate::backend::{Backend, WeightDims};
 use crate::error::{Error, Result};
 use crate::plan::{Form, Home, Plan, Weight, WeightId};
 use modelsmith_base::Budget;
-use modelsmith_ir::Model;
+use modelsmith_ir::{Attr, Attrs, Model};
 use modelsmith_ops::interp::Operators;
 use modelsmith_tensor::{DType, Tensor, WeightExpr, materialize};
 use std::collections::HashMap;
@@ -131,4 +131,27 @@ impl Blobs {
                 && self.tensors[i].same_bits(tensor)
         })
     }
+}
+
+/// The attributes with the tensors among them in memory: a plan refers to no file.
+pub(super) fn literal_attrs(mut attrs: Attrs) -> Result<Attrs> {
+    let fail = |e: modelsmith_tensor::Error| Error::Weight { tensor: "attribute".into(), message: e.to_string() };
+    let literal = |w: &mut Arc<WeightExpr>| -> Result<()> {
+        if !matches!(**w, WeightExpr::Literal(_)) {
+            *w = Arc::new(WeightExpr::Literal(materialize(w, &Operators, &Budget::unlimited()).map_err(fail)?));
+        }
+        Ok(())
+    };
+    for (_, a) in attrs.iter_mut() {
+        match a {
+            Attr::Tensor(w) => literal(w)?,
+            Attr::Sparse(v, i, _) => {
+                literal(v)?;
+                literal(i)?;
+            }
+            Attr::Tensors(all) => all.iter_mut().try_for_each(literal)?,
+            _ => {}
+        }
+    }
+    Ok(attrs)
 }
