@@ -1,11 +1,14 @@
 //! Times every kernel on the layers of well-known models beside the roof measured in the same run.
 //!
 //! `roof_and_layers [THREADS] [FILTER] [all]`: layers whose name contains FILTER; with `all`, every kernel that accepts a
-//! layer, else the first.
+//! layer, else the first. `chain MODEL` in place of FILTER runs all layers of a model one after another with weights of
+//! their own, as an engine does, so that weights come from memory.
 
-use modelsmith_kernels::{Args, Dst, KernelDef, PackFormat, Src, WeightShape, conv, detect, gemm, roof};
+use modelsmith_kernels::{Args, Dst, KernelDef, PackFormat, Src, WeightShape, choose, conv, detect, gemm, roof};
 use modelsmith_kop::{Activation, ConvProblem, Epilogue, EpilogueStep, GemmB, GemmProblem, Isa, Layout};
 use modelsmith_pool::Pool;
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Instant;
 
 /// A layer: name, repetitions in its model, problem.
@@ -143,10 +146,105 @@ fn label_of(p: &ConvProblem) -> String {
     format!("{}x{}x{} {}x{}/{} -> {} g{}", p.h, p.w, p.c, p.kernel[0], p.kernel[1], p.stride[0], p.oc, p.groups)
 }
 
+/// Runs the layers of a model in turn.
+fn chain(wanted: &str, pool: &Pool) {
+    let mut calls: Vec<Box<dyn FnMut() + '_>> = Vec::new();
+    let mut flops = 0.0;
+    let images = Rc::new(RefCell::new([Vec::new(), Vec::new()]));
+    for layer in layers() {
+        match layer {
+            Layer::Conv(model, count, p) if model == wanted => {
+                let Some(k) = choose(conv::KERNELS, &p, detect()) else { continue };
+                let sizes = (p.n * p.h * p.w * p.x_stride, p.n * p.oh * p.ow * p.y_stride);
+                let bias = noise(p.oc);
+                for _ in 0..count {
+                    let w = packed(k.pack_format(&p).unwrap_or(PackFormat::F32Panel16), &conv::weight_shape(&p));
+                    flops += p.flops();
+                    calls.push(call(k, p.clone(), vec![w, bias.clone()], sizes, images.clone(), pool));
+                }
+            }
+            Layer::Gemm(model, count, p) if model == wanted => {
+                let Some(k) = choose(gemm::KERNELS, &p, detect()) else { continue };
+                let batch = p.batch_count();
+                let shape = WeightShape::Matrix { k: p.k, n: p.n, transposed: false };
+                for _ in 0..count {
+                    let w = match p.b {
+                        GemmB::Packed => packed(PackFormat::F32Panel16, &shape),
+                        _ => noise(batch * p.n * p.k),
+                    };
+                    let sizes = (batch * p.m * p.k, batch * p.m * p.n);
+                    flops += p.flops();
+                    calls.push(call(k, p.clone(), vec![w, noise(p.n)], sizes, images.clone(), pool));
+                }
+            }
+            _ => {}
+        }
+    }
+    calls.iter_mut().for_each(|c| c());
+    let begin = Instant::now();
+    let (start, mut best, mut rounds) = (thread_seconds(begin), f64::INFINITY, 0);
+    while rounds < 5 || begin.elapsed().as_secs_f64() < 1.0 {
+        let wall = Instant::now();
+        calls.iter_mut().for_each(|c| c());
+        best = best.min(wall.elapsed().as_secs_f64());
+        rounds += 1;
+    }
+    let mean = (thread_seconds(begin) - start) / f64::from(rounds);
+    let peak = roof::fma_gflops(Isa::AMX, &Pool::new(1), 0.2) * pool.threads() as f64;
+    let share = 100.0 * flops / best / 1e9 / peak;
+    println!(
+        "{wanted}: best {:.2} ms, {share:.1} % of {peak:.0} GFLOP/s, mean on cpu {:.2} ms",
+        best * 1e3,
+        mean * 1e3
+    );
+}
+
+fn call<'a, P: 'static>(
+    kernel: &'static KernelDef<P>,
+    p: P,
+    weights: Vec<Vec<f32>>,
+    (x, y): (usize, usize),
+    images: Rc<RefCell<[Vec<f32>; 2]>>,
+    pool: &'a Pool,
+) -> Box<dyn FnMut() + 'a> {
+    let mut ws = vec![0u8; kernel.workspace(&p, pool.threads())];
+    {
+        let mut images = images.borrow_mut();
+        for image in images.iter_mut() {
+            let len = image.len().max(x).max(y);
+            image.resize(len, 0.25);
+        }
+    }
+    Box::new(move || {
+        let mut images = images.borrow_mut();
+        images.reverse();
+        let [from, to] = &mut *images;
+        let mut views = vec![Src::new(&from[..])];
+        views.extend(weights.iter().map(|s| Src::new(s)));
+        let args = Args { inputs: &views, outputs: &mut [Dst::new(&mut to[..])], workspace: &mut ws };
+        if let Err(e) = kernel.run(&p, args, pool) {
+            eprintln!("{e}");
+        }
+    })
+}
+
+/// Seconds that this thread has run, as far as the system tells; wall time elsewhere. Other programs on the machine
+/// disturb it less than wall time.
+fn thread_seconds(begin: Instant) -> f64 {
+    std::fs::read_to_string("/proc/thread-self/schedstat")
+        .ok()
+        .and_then(|s| s.split(' ').next().and_then(|n| n.parse::<f64>().ok()))
+        .map_or(begin.elapsed().as_secs_f64(), |ns| ns / 1e9)
+}
+
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let threads = args.first().and_then(|a| a.parse().ok()).unwrap_or(1);
     let filter = args.get(1).map_or("", |s| s.as_str());
+    if filter == "chain" {
+        chain(args.get(2).map_or("", |s| s.as_str()), &Pool::new(threads));
+        return;
+    }
     let every = args.get(2).is_some_and(|a| a == "all");
     let pool = Pool::new(threads);
     let peak = roof::fma_gflops(Isa::AMX, &pool, 0.2);

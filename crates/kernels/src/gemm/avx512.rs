@@ -12,6 +12,7 @@ unsafe fn tile<const MR: usize, const NV: usize>(t: &Tile) {
         let mut acc = begin::<MR, NV>(t, last);
         let mut b = t.b;
         let stride = t.b_stride;
+        let mut ahead = t.ahead.ptr;
         for s in 0..t.segs {
             let mut rows = [std::ptr::null::<f32>(); MR];
             for i in 0..MR {
@@ -19,6 +20,12 @@ unsafe fn tile<const MR: usize, const NV: usize>(t: &Tile) {
             }
             let mut k = 0;
             while k + 4 <= t.seg_len {
+                for line in 0..t.ahead.lines {
+                    for v in 0..NV {
+                        _mm_prefetch::<_MM_HINT_T1>(ahead.wrapping_add(v * stride + line * PANEL).cast());
+                    }
+                }
+                ahead = ahead.wrapping_byte_add(t.ahead.step);
                 for u in 0..4 {
                     step::<MR, NV>(&mut acc, &rows, k + u, b.add(u * PANEL), stride);
                 }

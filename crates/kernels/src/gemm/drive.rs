@@ -6,7 +6,7 @@
 //! So B is read from memory once per row block.
 
 use super::epilogue::Ready;
-use super::tile::{Tile, TileSet};
+use super::tile::{Ahead, Tile, TileSet};
 use crate::mem::{Scratch, Shared};
 use crate::pack::PANEL;
 use crate::simd::Simd;
@@ -21,6 +21,8 @@ const ROW_BLOCK: usize = 252;
 const C_BLOCK: usize = 64 * 1024;
 /// Most bytes of row pointers for a block of rows.
 const TABLE_BYTES: usize = 48 * 1024;
+/// From this many elements on B is fetched ahead by software.
+const LARGE_WEIGHTS: usize = 64 * 1024;
 /// Below this many multiplications a product is not cut for threads.
 const SERIAL_BELOW: usize = 32 * 1024;
 
@@ -160,6 +162,8 @@ impl<R: Rows> Product<'_, R> {
         let whole = (INNER_BLOCK / seg_len.max(1)).clamp(1, segs.max(1));
         let pieces = if seg_len > INNER_BLOCK { seg_len.div_ceil(INNER_BLOCK) } else { 1 };
         let steps = segs.div_ceil(whole).max(1);
+        let large = k * self.n > LARGE_WEIGHTS;
+        let first_panel = cut(panels.len(), groups, span.start).start;
         for step in 0..steps {
             let seg = cut(segs, steps, step);
             for piece in 0..pieces {
@@ -172,6 +176,15 @@ impl<R: Rows> Product<'_, R> {
                     let cols = panels.start + cols.start..panels.start + cols.end;
                     let col = cols.start * PANEL;
                     let width = (cols.end * PANEL).min(self.n) - col;
+                    let next = match (group + 1 < span.end, piece + 1 < pieces, step + 1 < steps) {
+                        _ if !large => None,
+                        (true, ..) => Some((cut(panels.len(), groups, group + 1).start, k_row)),
+                        (_, true, _) => Some((first_panel, k_row + inner.len())),
+                        (.., true) => Some((first_panel, cut(segs, steps, step + 1).start * seg_len)),
+                        _ => None,
+                    };
+                    let next = next.map(|(panel, row)| self.b.wrapping_add(((panels.start + panel) * k + row) * PANEL));
+                    let k_len = seg.len() * inner.len();
                     let mut at = table;
                     for t in 0..tile_count {
                         let tile = cut(rows.len(), tile_count, t);
@@ -195,6 +208,7 @@ impl<R: Rows> Product<'_, R> {
                             low: if last { self.ready.low } else { f32::NEG_INFINITY },
                             high: if last { self.ready.high } else { f32::INFINITY },
                             last: width - (cols.len() - 1) * PANEL,
+                            ahead: next.map_or(Ahead::NONE, |b| Ahead::share(b, k_len, t, tile_count)),
                         };
                         // SAFETY: the tile lies inside the part; B holds `k` rows of every panel.
                         unsafe {

@@ -37,6 +37,28 @@ pub(crate) struct Tile {
     pub high: f32,
     /// Columns of the last panel that exist, 1 to 16.
     pub last: usize,
+    /// The part of B wanted next, to be fetched into the second-level cache meanwhile; null for none.
+    pub ahead: Ahead,
+}
+
+/// What to fetch while a tile is computed: in each panel, `lines` cache lines at a time, `step` bytes further with every
+/// four values of the inner dimension. Addresses are hints and need not be valid.
+#[derive(Clone, Copy)]
+pub(crate) struct Ahead {
+    pub ptr: *const f32,
+    pub step: usize,
+    pub lines: usize,
+}
+
+impl Ahead {
+    /// Nothing to fetch.
+    pub const NONE: Ahead = Ahead { ptr: std::ptr::null(), step: 0, lines: 0 };
+
+    /// The share of tile `index` of `count` in fetching `rows` rows of each panel from `b` on.
+    pub fn share(b: *const f32, rows: usize, index: usize, count: usize) -> Ahead {
+        let ptr = b.wrapping_add(rows * index / count * PANEL);
+        Ahead { ptr, step: 256 / count, lines: 4usize.div_ceil(count) }
+    }
 }
 
 /// A micro-kernel of fixed rows and panels.
