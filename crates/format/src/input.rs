@@ -75,7 +75,7 @@ impl Input {
         let siblings = self.siblings.as_ref().ok_or_else(|| {
             Error::damaged(format!("`{name}` is wanted, but this input is not a file and has nothing beside it"))
         });
-        siblings.and_then(|s| s.open(name)).map_err(|e| e.in_file(self.name()))
+        siblings.and_then(|s| s.open(name))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Graphs, function bodies and nodes.
 #![allow(clippy::indexing_slicing, reason = "arenas indexed by ids of this model; no bytes are indexed here")]
 
-use super::{Reader, Scopes, domain_of, pairs};
+use super::{Reader, Scopes, domain_of, located, pairs};
 use crate::extra::{SPARSE_INITIALIZER, ValueExtra, pack};
 use crate::schema::{
     FunctionProto, GraphProto, NodeProto, SparseTensorProto, TensorProto, Text, TypeProto, ValueInfoProto, text,
@@ -84,7 +84,9 @@ impl<'a> Reader<'a> {
         }
         let mut leftovers = Vec::new();
         for attribute in &p.attribute_proto {
-            let (attr, leftover) = self.attribute(attribute, &mut Vec::new(), &imports)?;
+            let offset = p.node.first().map_or(0, |n| n.offset);
+            let taken = self.attribute(attribute, &mut Vec::new(), &imports);
+            let (attr, leftover) = taken.map_err(|e| located(e, offset))?;
             match attr {
                 super::attribute::Taken::Attr(attr) => {
                     self.model.functions[id].defaults.set(text(&attribute.name), attr)
@@ -311,8 +313,8 @@ impl<'a> Reader<'a> {
             "" => proto.output.first().map_or_else(|| text(&proto.op_type).to_owned(), |o| format!("that makes {o}")),
             name => name.to_owned(),
         };
-        let (attrs, regions, leftovers) =
-            self.attributes(&proto.attribute, scopes, imports).map_err(|e| e.in_node(&label))?;
+        let in_node = |e: modelsmith_format::Error| located(e.in_node(&label), proto.offset);
+        let (attrs, regions, leftovers) = self.attributes(&proto.attribute, scopes, imports).map_err(in_node)?;
         let domain = domain_of(text(&proto.domain));
         let name = text(&proto.op_type);
         let key = (domain.to_owned(), name.to_owned(), text(&proto.overload).to_owned());

@@ -48,6 +48,11 @@ pub(crate) fn damaged(e: proto::Error) -> Error {
     Error::damaged(e.kind().to_string()).at_offset(e.offset())
 }
 
+/// The error with an offset of the input, unless it is about another file.
+pub(crate) fn located(e: Error, offset: u64) -> Error {
+    if e.place().file.is_some() { e } else { e.at_offset(offset) }
+}
+
 /// A source whose bytes are a slice: the input's own where it is mapped, otherwise a copy.
 pub(crate) fn mapped(source: &Arc<dyn Source>, options: &ReadOptions) -> Result<Arc<dyn Source>> {
     if source.as_slice().is_some() {

@@ -1,6 +1,6 @@
 //! Tensors: a plain read of the file wherever the bytes lie there as the IR wants them, decoded where they do not.
 
-use super::damaged;
+use super::{damaged, located};
 use crate::schema::{Payload, SparseTensorProto, TensorProto, Typed, text};
 use modelsmith_base::DType;
 use modelsmith_format::{Error, Input, Result};
@@ -35,11 +35,7 @@ impl<'a> Tensors<'a> {
 
     /// The weight that `t` describes.
     pub(crate) fn weight(&mut self, t: &TensorProto<'a>, limits: &mut Limits) -> Result<Arc<WeightExpr>> {
-        self.untied(t, limits).map_err(|e| {
-            let e = e.in_tensor(text(&t.name));
-            // An offset belongs to the file in which it was found.
-            if e.place().file.is_some() { e } else { e.at_offset(t.offset) }
-        })
+        self.untied(t, limits).map_err(|e| located(e.in_tensor(text(&t.name)), t.offset))
     }
 
     fn untied(&mut self, t: &TensorProto<'a>, limits: &mut Limits) -> Result<Arc<WeightExpr>> {
@@ -123,7 +119,7 @@ impl<'a> Tensors<'a> {
 
     /// The sparse tensor that `proto` describes.
     pub(crate) fn sparse(&mut self, proto: &SparseTensorProto<'a>, limits: &mut Limits) -> Result<Attr> {
-        let absent = |what: &str| Error::damaged(format!("a sparse tensor has no {what}"));
+        let absent = |what: &str| Error::damaged(format!("a sparse tensor has no {what}")).at_offset(proto.offset);
         let values = proto.values.as_ref().ok_or_else(|| absent("values"))?;
         let indices = proto.indices.as_ref().ok_or_else(|| absent("indices"))?;
         if let Some(bad) = proto.dims.iter().find(|&&d| d < 0) {

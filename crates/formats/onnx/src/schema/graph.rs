@@ -85,10 +85,13 @@ pub struct NodeProto<'a> {
     pub metadata_props: Vec<Entry<'a>>,
     /// Other fields: 10 `device_configurations`, and what came later.
     pub unknown: Unknown<'a>,
+    /// Where the message lies in the file, for messages.
+    pub offset: u64,
 }
 
 impl<'a> Proto<'a> for NodeProto<'a> {
-    fn field(&mut self, _: &Message<'a>, f: Field<'a>, limits: &mut Limits) -> Result<(), Error> {
+    fn field(&mut self, parent: &Message<'a>, f: Field<'a>, limits: &mut Limits) -> Result<(), Error> {
+        self.offset = parent.offset();
         match f.number {
             1 => push_text(&mut self.input, &f, limits)?,
             2 => push_text(&mut self.output, &f, limits)?,

@@ -161,10 +161,13 @@ pub struct SparseTensorProto<'a> {
     pub dims: Vec<i64>,
     /// Other fields.
     pub unknown: Unknown<'a>,
+    /// Where the message lies in the file, for messages.
+    pub offset: u64,
 }
 
 impl<'a> Proto<'a> for SparseTensorProto<'a> {
-    fn field(&mut self, _: &Message<'a>, f: Field<'a>, limits: &mut Limits) -> Result<(), Error> {
+    fn field(&mut self, parent: &Message<'a>, f: Field<'a>, limits: &mut Limits) -> Result<(), Error> {
+        self.offset = parent.offset();
         match f.number {
             1 => merge(&mut self.values, &f, limits)?,
             2 => merge(&mut self.indices, &f, limits)?,

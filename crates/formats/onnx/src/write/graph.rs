@@ -159,6 +159,7 @@ impl<'m> Writer<'m> {
             overload,
             metadata_props: entries(&n.origin.props),
             unknown: leftover.unknown,
+            offset: 0,
         };
         self.needs.node(&proto);
         Ok(proto)
