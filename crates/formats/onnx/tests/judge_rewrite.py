@@ -1,10 +1,12 @@
 """Compare models that were read and written again with the originals, in the Python onnx package and ONNX Runtime.
 
-    python judge_rewrite.py REWRITE [--always] FOLDER...
+    python judge_rewrite.py REWRITE [--side | --hub] FOLDER...
 
 REWRITE is the built example `rewrite`. Two models are equal when nothing but the spelling differs: fields that are
 present and empty, tensor data as raw bytes, in typed fields or in another file, attribute types that an old file left
-out, and the name of a graph that had none. `--always` writes weights to a file of their own.
+out, and the name of a graph that had none. `--side` writes weights to a file of their own. `--hub` takes the model to
+the hub opset and back, which may change its nodes: there ONNX Runtime must give the same results before and after, on
+the data sets beside the model, or on generated inputs.
 """
 
 import pathlib
@@ -12,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 
+import numpy as np
 import onnx
 import onnxruntime
 from onnx import external_data_helper, numpy_helper
@@ -62,6 +65,68 @@ def in_order(model):
     return True
 
 
+def difference(before, after):
+    """Nothing when the models are equal."""
+    if normalise(before) == normalise(after):
+        return ""
+    return "differs" if in_order(before) else reordered(before, after)
+
+
+def generated(value, seed):
+    """An input of the declared type; free dimensions are 2."""
+    tensor = value.type.tensor_type
+    shape = [d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else 2 for d in tensor.shape.dim]
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+    random = np.random.default_rng(seed)
+    if dtype.kind == "f":
+        return random.standard_normal(shape).astype(dtype)
+    if dtype.kind in "iub":
+        return random.integers(0, 2, shape).astype(dtype)
+    raise TypeError(f"no generator for {dtype}")
+
+
+def inputs_of(path):
+    graph = onnx.load(path, load_external_data=False).graph
+    given = {t.name for t in graph.initializer}
+    wanted = [i for i in graph.input if i.name not in given]
+    feeds = {}
+    for i, value in enumerate(wanted):
+        file = path.parent / "test_data_set_0" / f"input_{i}.pb"
+        kind = value.type.WhichOneof("value")
+        if file.exists() and kind == "tensor_type":
+            feeds[value.name] = numpy_helper.to_array(onnx.load_tensor(file))
+        elif file.exists() and kind == "sequence_type":
+            feeds[value.name] = numpy_helper.to_list(onnx.SequenceProto.FromString(file.read_bytes()))
+        elif file.exists():
+            feeds[value.name] = numpy_helper.to_optional(onnx.OptionalProto.FromString(file.read_bytes()))
+        else:
+            feeds[value.name] = generated(value, i)
+    return feeds
+
+
+def results(source, target):
+    """Nothing when ONNX Runtime gives the same for both, or cannot run the first at all."""
+    try:
+        feeds = inputs_of(source)
+        expected = runtime(source).run(None, feeds)
+    except Exception:  # noqa: BLE001
+        return ""
+    try:
+        found = runtime(target).run(None, feeds)
+    except Exception as error:  # noqa: BLE001
+        return f"runtime: {str(error).splitlines()[0][:200]}"
+    return "" if same(expected, found) else "results differ"
+
+
+def same(a, b):
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b))
+    if isinstance(a, np.ndarray) and a.dtype.kind in "fc":
+        close = np.allclose(a.astype(np.complex128), b.astype(np.complex128), rtol=1e-5, atol=1e-6, equal_nan=True)
+        return a.shape == b.shape and close
+    return np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b
+
+
 def reordered(before, after):
     """The verdict on a model whose nodes had to be put in order: nothing, unless more than that differs."""
     for model in (before, after):
@@ -89,28 +154,24 @@ def runtime(path):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def main():
-    arguments = [a for a in sys.argv[1:] if a != "--always"]
-    side = "always" if "--always" in sys.argv else "auto"
-    rewrite, *folders = arguments
+    rewrite, *folders = [a for a in sys.argv[1:] if not a.startswith("--")]
+    how = "hub" if "--hub" in sys.argv else "side" if "--side" in sys.argv else "plain"
     files = [p for f in folders for p in sorted(pathlib.Path(f).rglob("*.onnx"))]
     failures = 0
     with tempfile.TemporaryDirectory() as folder:
         targets = [pathlib.Path(folder) / f"{i}.onnx" for i in range(len(files))]
-        lines = "".join(f"{source}\t{target}\t{side}\n" for source, target in zip(files, targets))
+        lines = "".join(f"{source}\t{target}\t{how}\n" for source, target in zip(files, targets))
         printed = subprocess.run([rewrite], input=lines, text=True, capture_output=True, check=True).stdout
         print(printed, end="")
         for source, target in zip(files, targets):
             if not target.exists():
                 failures += 1
                 continue
-            before, after = load(source), load(target)
-            verdicts = []
-            if normalise(before) != normalise(after):
-                verdicts.append("differs" if in_order(before) else reordered(before, after))
+            verdicts = [results(source, target) if how == "hub" else difference(load(source), load(target))]
             for name, judge in [("checker", lambda p: onnx.checker.check_model(str(p), full_check=True)), ("runtime", runtime)]:
                 was, now = attempt(lambda: judge(source)), attempt(lambda: judge(target))
                 if was is True and now is not True:
