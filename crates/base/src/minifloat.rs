@@ -66,6 +66,7 @@ pub fn decode(dtype: DType, bits: u8) -> f32 {
 
 /// The pattern nearest to `value`, ties to even. `saturate` clips what is too large to the largest finite
 /// number; otherwise it becomes infinity, or NaN where the type has no infinity (ONNX `Cast`, attribute `saturate`).
+/// A NaN becomes negative zero in `F4E2M1`, which has none, as in the ONNX project's cases.
 /// `F8E8M0` rounds to the nearest power of two, halves up; zero and negative numbers become its smallest.
 ///
 /// # Panics
@@ -94,7 +95,7 @@ pub fn encode(dtype: DType, value: f64, saturate: bool) -> u8 {
             Kind::Ieee => sign | (sign_bit - 1),
             Kind::Finite => sign | (sign_bit - 1),
             Kind::Unsigned0 => sign_bit,
-            Kind::NoNan => largest,
+            Kind::NoNan => sign_bit,
         };
     }
     if value.is_infinite() {

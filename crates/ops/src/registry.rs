@@ -15,6 +15,10 @@ pub mod rnn;
 pub mod sequence;
 #[path = "shape/mod.rs"]
 pub mod shape;
+#[path = "signal/mod.rs"]
+pub mod signal;
+#[path = "text/mod.rs"]
+pub mod text;
 
 /// Every operator.
 pub static ALL: &[&modelsmith_ir::OpDef] = &[
@@ -186,4 +190,15 @@ pub static ALL: &[&modelsmith_ir::OpDef] = &[
     &shape::unique::UNIQUE,
     &shape::unsqueeze::UNSQUEEZE,
     &shape::where_::WHERE,
+    &signal::blackman_window::BLACKMAN_WINDOW,
+    &signal::dft::DFT,
+    &signal::hamming_window::HAMMING_WINDOW,
+    &signal::hann_window::HANN_WINDOW,
+    &signal::mel_weight_matrix::MEL_WEIGHT_MATRIX,
+    &signal::stft::STFT,
+    &text::regex_full_match::REGEX_FULL_MATCH,
+    &text::string_concat::STRING_CONCAT,
+    &text::string_normalizer::STRING_NORMALIZER,
+    &text::string_split::STRING_SPLIT,
+    &text::tfidf_vectorizer::TFIDF_VECTORIZER,
 ];

@@ -112,16 +112,31 @@ fn signed_power(x: i64, n: i64) -> i64 {
     }
 }
 
-/// Before opset 12 both operands have one type.
+/// Before opset 12 both operands have one type: the exponent is cast where that changes none of its values.
 fn unite_types(cx: &mut AdaptCx) -> OpResult<()> {
     let types = [0, 1].map(|i| cx.input(i).and_then(|v| cx.model.ty(v).dtype()));
     let ([Some(x), Some(y)], Some(power)) = (types, cx.input(1)) else {
         return Err(OpError::unsupported("operands whose types are not known to be the same"));
     };
-    if x != y {
-        let cast = cx.before().op_with("Cast", &[power], Attrs::new().with("to", x))?;
-        cx.set_input(1, Some(cast));
+    if x == y {
+        return Ok(());
     }
+    let exact = match cx.constant_of(power) {
+        Some(t) => {
+            let values = t.to_f64s()?;
+            Tensor::from_f64s(x, t.shape(), &values)?.to_f64s()? == values
+        }
+        None => match x {
+            F64 => y.is_float() || y.bits() < 64,
+            F32 => matches!(y, F16 | BF16) || (y.is_int() && y.bits() < 32),
+            _ => y.is_int() && y.bits() <= 8,
+        },
+    };
+    if !exact {
+        return Err(OpError::unsupported(format!("an exponent of type {y}, which {x} cannot hold")));
+    }
+    let cast = cx.before().op_with("Cast", &[power], Attrs::new().with("to", x))?;
+    cx.set_input(1, Some(cast));
     Ok(())
 }
 
