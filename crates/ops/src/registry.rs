@@ -5,6 +5,8 @@
 pub mod control;
 #[path = "math/mod.rs"]
 pub mod math;
+#[path = "ml/mod.rs"]
+pub mod ml;
 #[path = "nn/mod.rs"]
 pub mod nn;
 #[path = "quant/mod.rs"]
@@ -94,6 +96,20 @@ pub static ALL: &[&modelsmith_ir::OpDef] = &[
     &math::tan::TAN,
     &math::tanh::TANH,
     &math::xor::XOR,
+    &ml::array_feature_extractor::ARRAY_FEATURE_EXTRACTOR,
+    &ml::binarizer::BINARIZER,
+    &ml::cast_map::CAST_MAP,
+    &ml::category_mapper::CATEGORY_MAPPER,
+    &ml::dict_vectorizer::DICT_VECTORIZER,
+    &ml::feature_vectorizer::FEATURE_VECTORIZER,
+    &ml::imputer::IMPUTER,
+    &ml::label_encoder::LABEL_ENCODER,
+    &ml::linear_classifier::LINEAR_CLASSIFIER,
+    &ml::linear_regressor::LINEAR_REGRESSOR,
+    &ml::normalizer::NORMALIZER,
+    &ml::one_hot_encoder::ONE_HOT_ENCODER,
+    &ml::scaler::SCALER,
+    &ml::zip_map::ZIP_MAP,
     &nn::average_pool::AVERAGE_POOL,
     &nn::batch_normalization::BATCH_NORMALIZATION,
     &nn::celu::CELU,

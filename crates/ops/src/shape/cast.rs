@@ -294,6 +294,9 @@ enum Round {
 }
 
 impl Modes {
+    /// The defaults of the attributes.
+    pub(crate) const PLAIN: Modes = Modes { saturate: true, round: Round::Up };
+
     pub(crate) fn of(attrs: &AttrView) -> OpResult<Modes> {
         let round = match attrs.string("round_mode")? {
             "up" => Round::Up,

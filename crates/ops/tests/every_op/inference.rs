@@ -19,6 +19,7 @@ const DATA_DEPENDENT: &[(&str, &str)] = &[
     ("SplitToSequence", "the lengths of the elements"),
     ("SequenceEmpty", "nothing: it holds no element"),
     ("ImageDecoder", "the image"),
+    ("CastMap", "the number of keys of the map"),
     ("StringNormalizer", "the number of words that stay"),
 ];
 
