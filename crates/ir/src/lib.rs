@@ -36,7 +36,7 @@ pub use opset::{AdaptCx, OpSet};
 pub use run::{EvalCx, RunRegion};
 pub use samples::{Sample, Samples};
 pub use types::{TensorType, Type};
-pub use verify::verify;
+pub use verify::{verify, verify_node};
 
 /// The ONNX opset at which known operators have their meaning.
 pub const HUB_OPSET: u32 = 28;

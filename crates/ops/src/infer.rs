@@ -39,6 +39,11 @@ impl Facts {
         self.by_value.get(&value)?.value.as_ref()
     }
 
+    /// The tensor itself, when it is small and follows from the types.
+    pub fn constant(&self, value: ValueId) -> Option<&Tensor> {
+        self.by_value.get(&value)?.constant.as_ref()
+    }
+
     /// Infers one node of the hub without bodies and remembers its results; their types are written to the model
     /// where they are finer. For nodes that a rewrite adds.
     ///

@@ -81,8 +81,10 @@ fn instance(from: &Pattern, dtype: DType, spelling: &[usize], shape: &[usize]) -
         values.push((name, v));
     }
     let root = grow(from, &mut model, dtype, spelling, &values)?;
-    model.values[root].name = "result".into();
-    model.regions[main].results = vec![root];
+    // An operand of the pattern may take the place of its root, but not of a result of the graph.
+    let result = model.build(modelsmith_ops::all()).op("Identity", &[root]).ok()?;
+    model.values[result].name = "result".into();
+    model.regions[main].results = vec![result];
     Some(model)
 }
 
@@ -163,9 +165,10 @@ fn inputs_for(model: &Model, seed: u64, special: bool) -> Result<Vec<Value>, Str
     let size_of = |name: &str| Some(2 + (name.len() as i64 + seed as i64) % 3);
     let params = model.graph().params.iter().map(|&p| {
         let ty = model.ty(p);
-        let (Some(dtype), Some(shape)) = (ty.dtype(), ty.shape()) else {
-            return Err(format!("{} has no tensor type", model.values[p].name));
+        let Some(dtype) = ty.dtype() else {
+            return Err(format!("{} has no element type", model.values[p].name));
         };
+        let shape = ty.shape().unwrap_or(&[Dim::Known(3)]);
         let size = |d: &Dim| d.eval(&size_of).and_then(|n| usize::try_from(n).ok()).unwrap_or(2);
         let shape = shape.iter().map(size).collect::<Vec<_>>();
         let t = match special && dtype.is_float() {

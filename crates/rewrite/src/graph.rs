@@ -1,10 +1,12 @@
 use crate::{Target, Trace, Try};
+use modelsmith_base::Budget;
 use modelsmith_ir::{
     Attr, AttrView, Builder, Def, Dim, Edit, Fact, Model, Node, NodeId, OpResult, Origin, RegionId, SymTensor, Type,
-    Use, ValueId,
+    Use, ValueId, verify_node,
 };
 use modelsmith_ops::infer::{Facts, infer, is_invented};
-use modelsmith_tensor::{Tensor, WeightExpr};
+use modelsmith_ops::interp::Operators;
+use modelsmith_tensor::{Tensor, WeightExpr, materialize};
 use std::sync::Arc;
 
 /// A model under change: uses, types and symbolic values are kept up to date, and every replacement of a value goes
@@ -156,12 +158,16 @@ impl<'m> Graph<'m> {
         }
     }
 
-    /// The tensor behind a constant.
+    /// The tensor behind a constant: an initializer, a Constant node, or a value that inference knows.
     ///
     /// # Errors
-    /// When it is none.
+    /// When it is none, or cannot be read.
     pub fn constant(&self, value: ValueId) -> Try<Tensor> {
-        self.model().constant(value).ok_or_else(|| "the operand is no constant".into())
+        if let Ok(w) = self.weight(value) {
+            return Ok(materialize(&w, &Operators, &Budget::unlimited())?);
+        }
+        let known = self.model().constant(value).or_else(|| self.facts.constant(value).cloned());
+        known.ok_or_else(|| "the operand is no constant".into())
     }
 
     /// The weight behind a value that no caller overrides.
@@ -223,6 +229,7 @@ impl<'m> Graph<'m> {
         for &n in &new {
             self.edit.adopt(region, n);
             let refused = self.facts.add_node(self.edit.model_mut(), n).err().map(|e| e.to_string());
+            let refused = refused.or_else(|| verify_node(self.model(), n).first().map(|d| d.message.clone()));
             let node = &self.model().nodes[n];
             let unsaid = node.known().filter(|d| !self.target.allows(d, &node.attrs));
             fault = fault.or(refused).or(unsaid.map(|d| format!("the target has no {}", d.name)));

@@ -188,12 +188,13 @@ impl Pattern {
     }
 }
 
-/// Numbers that binary fractions of few digits can say must match exactly; others to the precision of the type and of
-/// the digits that people write.
+/// Numbers that binary fractions of few digits can say must match exactly; others to the precision of
+/// the type.
 fn near(x: f64, wanted: f64, dtype: Option<DType>) -> bool {
     let exact = wanted * 1024.0 == (wanted * 1024.0).trunc();
     let tolerance = match dtype {
         _ if exact => 0.0,
+        Some(DType::F64) => 1e-14,
         Some(DType::F16) => 1e-3,
         Some(DType::BF16) => 8e-3,
         _ => 2e-6,

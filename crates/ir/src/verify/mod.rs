@@ -27,6 +27,16 @@ pub fn verify(model: &Model) -> Vec<Diagnostic> {
     v.out
 }
 
+/// What is wrong with one node of the hub against its operator's schema.
+pub fn verify_node(model: &Model, node: NodeId) -> Vec<Diagnostic> {
+    match model.nodes.get(node) {
+        Some(n) => n.known().map(|def| schema::check(model, n, def)).unwrap_or_default(),
+        None => {
+            vec![Diagnostic::new(Severity::Error, "ir.node.missing", format!("node #{} does not exist", node.index()))]
+        }
+    }
+}
+
 struct Verifier<'m> {
     model: &'m Model,
     out: Vec<Diagnostic>,
