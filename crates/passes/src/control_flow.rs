@@ -3,7 +3,9 @@
 use modelsmith_ir::{Edit, Model, NodeId, RegionId, Use, ValueId};
 use modelsmith_ops::infer::{Facts, infer};
 use modelsmith_rewrite::{Pass, inline, sweep};
+use modelsmith_tensor::{Tensor, WeightExpr};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// See the module.
 pub static PASS: Pass = Pass {
@@ -76,14 +78,9 @@ fn loop_plan(model: &Model, facts: &Facts, n: NodeId) -> Option<Plan> {
     if trips == 0 || cond == 0 {
         return Some(Plan::Values(carried));
     }
-    let (iteration, condition) = (model.regions[body].params.first()?, model.regions[body].params.get(1)?);
-    let used = |v: &ValueId| {
-        let nodes = model.nodes_in(body).into_iter().flat_map(|n| model.nodes[n].inputs.iter().flatten());
-        nodes.chain(model.regions_in(body).iter().flat_map(|r| &model.regions[*r].results)).any(|u| u == v)
-    };
     let again = known(model, facts, *model.regions[body].results.first()?);
     let once = trips == 1 || again == Some(0);
-    (once && !used(iteration) && !used(condition)).then_some(Plan::Body(body, carried, Results { skip: 1 }))
+    once.then_some(Plan::Body(body, carried, Results { skip: 1 }))
 }
 
 /// A result of a graph must be made by a node of that graph.
@@ -109,7 +106,14 @@ fn carry_out(model: &mut Model, region: RegionId, node: NodeId, plan: Plan) {
         Plan::Values(v) => v,
         Plan::Body(body, args, results) => {
             let params = model.regions[body].params.clone();
-            let map = params.iter().skip(2).copied().zip(args).collect::<HashMap<_, _>>();
+            let mut map = params.iter().skip(2).copied().zip(args).collect::<HashMap<_, _>>();
+            // Number of the iteration and condition of a Loop.
+            let first = [Tensor::scalar(0i64), truth()];
+            for (&p, t) in params.iter().zip(first) {
+                let shape = model.ty(p).sizes().filter(|s| s.len() == 1).unwrap_or_default();
+                let t = t.reshaped(&shape).unwrap_or(t);
+                map.insert(p, model.add_weight(region, "", Arc::new(WeightExpr::Literal(t))));
+            }
             substitute(model, &map);
             let made = inline::move_body(model, body, region, at);
             params.into_iter().for_each(|p| drop(model.values.remove(p)));
@@ -125,6 +129,10 @@ fn carry_out(model: &mut Model, region: RegionId, node: NodeId, plan: Plan) {
     }
     edit.remove(node);
     sweep::sweep(model);
+}
+
+fn truth() -> Tensor {
+    Tensor::from_bools(&[], vec![true]).expect("one element fills rank 0")
 }
 
 /// Parameters of a body become the values that are given for them.
