@@ -143,10 +143,10 @@ pub fn tolerance_text(t: &Tolerance) -> String {
 /// # Errors
 /// When a side cannot be loaded, inputs and outputs do not correspond, or the original fails on every draw.
 pub fn compare(a: &Model, b: &Model, options: &CompareOptions) -> Result<Comparison> {
-    let mut left = options.a.load(a, &options.opts)?;
+    let mut left = options.a.load(a, &watching(a, options))?;
     let mut right: Option<Box<dyn Runs>> = match options.golden {
         Some(_) => None,
-        None => Some(options.b.load(b, &options.opts)?),
+        None => Some(options.b.load(b, &watching(b, options))?),
     };
     let maker = options.inputs.maker(a.hub())?;
     let order = match options.golden {
@@ -164,11 +164,10 @@ pub fn compare(a: &Model, b: &Model, options: &CompareOptions) -> Result<Compari
                 let fed = order.iter().map(|i| i.map(|i| inputs[i].clone())).collect::<Option<Vec<_>>>();
                 let fed = fed.ok_or_else(|| Error::usage("an input of the second model has no counterpart"))?;
                 let mut second = Trace::default();
-                let done = side.run(&fed, &mut |name, v| {
-                    if options.layers {
-                        second.add(name, v);
-                    }
-                });
+                let done = match options.layers {
+                    true => side.run_watched(&fed, &mut |name, v| second.add(name, v)),
+                    false => side.run(&fed),
+                };
                 run.layers(&trace, &second);
                 done
             }
@@ -178,6 +177,17 @@ pub fn compare(a: &Model, b: &Model, options: &CompareOptions) -> Result<Compari
         run.sample(kind, redrawn, &outputs, result);
     }
     Ok(run.finish(&maker, options, samples))
+}
+
+/// The options with every named value of the main graph kept visible, where values on the way are wanted.
+fn watching(model: &Model, options: &CompareOptions) -> Opts {
+    let hub = model.hub();
+    let outputs = hub.graph().body.iter().flat_map(|&n| hub.nodes[n].outputs.iter().flatten().copied());
+    let watch = match options.layers && model.engine().is_none() {
+        true => outputs.filter(|&v| !hub.values[v].name.is_empty()).collect(),
+        false => vec![],
+    };
+    Opts { watch, ..options.opts.clone() }
 }
 
 /// Inputs on which the original runs, and what it makes of them.
@@ -192,11 +202,10 @@ fn original(
     for attempt in 0..attempts {
         let inputs = maker.sample(sample, attempt)?;
         let mut trace = Trace::default();
-        let done = side.run(&inputs, &mut |name, v| {
-            if layers {
-                trace.add(name, v);
-            }
-        });
+        let done = match layers {
+            true => side.run_watched(&inputs, &mut |name, v| trace.add(name, v)),
+            false => side.run(&inputs),
+        };
         match done {
             Ok(outputs) => return Ok((inputs, outputs, trace, attempt)),
             Err(e) if e.kind() == Kind::Unsupported || e.kind() == Kind::Io => return Err(e),

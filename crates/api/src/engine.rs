@@ -1,17 +1,151 @@
-//! The compiled engine behind `cpu`.
+//! Building engines: from a model to a file that is known to compute what the model does.
 
-use modelsmith_ops::run::{Opts, Runner, Running};
+use crate::compare::{CompareOptions, Comparison, Verdict, compare};
+use crate::judge::{Backend, Judge};
+use crate::write::{VERIFY_SAMPLES, Verify};
+use crate::{Error, Model, Result, files};
+use modelsmith_engine::{BuildOptions, BuildReport};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
 
-/// Loads models for the `cpu` backend.
-pub struct CpuRunner;
+/// An engine that was built.
+#[derive(Debug, Serialize)]
+pub struct BuiltEngine {
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Bytes of the weights in it.
+    pub weight_bytes: u64,
+    /// Instruction set levels for which it holds a plan, best first.
+    pub levels: Vec<String>,
+    /// Level for which the steps below are.
+    pub level: String,
+    /// Steps of the plan.
+    pub steps: Vec<StepInfo>,
+    /// Nodes that run the reference on data, each with the reason.
+    pub fallbacks: Vec<String>,
+    /// Copies that only change the order of axes in memory.
+    pub reorders: usize,
+    /// Time to build, in seconds.
+    pub build_s: f64,
+    /// What the verification found; `None` when it was not asked for.
+    pub verification: Option<Comparison>,
+    /// False when the verification says no: then nothing was written.
+    pub kept: bool,
+}
 
-impl Runner for CpuRunner {
-    fn name(&self) -> &str {
-        "cpu"
+/// One step of a plan.
+#[derive(Clone, Debug, Serialize)]
+pub struct StepInfo {
+    /// The nodes that it stands for.
+    pub label: String,
+    /// Kernels, or the operator whose reference runs.
+    pub kernel: String,
+    /// True where the reference runs.
+    pub reference: bool,
+    /// Kernels that were passed by, each with the reason.
+    pub refused: Vec<(String, String)>,
+}
+
+/// The steps of a build report.
+pub fn steps(report: &BuildReport) -> Vec<StepInfo> {
+    let one = |s: &modelsmith_engine::StepReport| StepInfo {
+        label: s.label.clone(),
+        kernel: s.kernel.clone(),
+        reference: s.reference,
+        refused: s.refused.clone(),
+    };
+    report.steps.iter().map(one).collect()
+}
+
+/// What a build is for.
+#[derive(Clone, Debug, Default)]
+pub struct BuildRequest {
+    /// Threads for which kernels are chosen; 0 for as many as the process may use.
+    pub threads: usize,
+    /// Cap on the instruction set, by level name.
+    pub isa: String,
+    /// Refuse to replace a file.
+    pub no_clobber: bool,
+}
+
+/// Lowers `model` and writes the engine to `path`. With `verify`, the written file is loaded again and run beside the
+/// reference on the original first, and takes its name only when both agree.
+///
+/// # Errors
+/// When the model holds what is not supported, a file cannot be written, or a side fails.
+pub fn build(model: &Model, path: &Path, request: &BuildRequest, verify: Option<&Verify>) -> Result<BuiltEngine> {
+    files::check_clobber(path, request.no_clobber)?;
+    if model.engine().is_some() {
+        return Err(Error::usage("this is an engine already").in_file(model.path()));
     }
+    model.supported()?;
+    let begun = Instant::now();
+    let options = BuildOptions {
+        isa: request.isa.clone(),
+        all_levels: request.isa.is_empty(),
+        threads: request.threads,
+        sizes: sizes(model, verify)?,
+        ..BuildOptions::default()
+    };
+    let built = modelsmith_engine::build(model.hub(), &options).map_err(|e| Error::from(e).in_file(model.path()))?;
+    let tmp = Temporary(files::temporary(path));
+    modelsmith_engine::save(&built.engine, &tmp.0)?;
+    let build_s = begun.elapsed().as_secs_f64();
+    let mut out = BuiltEngine {
+        bytes: std::fs::metadata(&tmp.0).map_err(|e| Error::io(path, &e))?.len(),
+        weight_bytes: built.report.weight_bytes,
+        levels: built.engine.levels(),
+        level: built.report.level.clone(),
+        steps: steps(&built.report),
+        fallbacks: built.report.fallbacks.clone(),
+        reorders: built.report.reorders,
+        build_s,
+        verification: None,
+        kept: true,
+    };
+    drop(built);
+    if let Some(v) = verify {
+        let found = verify_engine(model, &tmp.0, v)?;
+        out.kept = found.verdict == Verdict::Agree;
+        out.verification = Some(found);
+    }
+    if out.kept {
+        std::fs::rename(&tmp.0, path).map_err(|e| Error::io(path, &e))?;
+    }
+    Ok(out)
+}
 
-    fn load(&self, _: &modelsmith_ir::Model, _: &Opts) -> Result<Box<dyn Running>, modelsmith_ops::Error> {
-        let message = "the cpu backend is not part of this version; use --backend reference";
-        Err(modelsmith_ops::Error::Unsupported(vec![message.into()]))
+/// Runs the engine file beside the reference on the model.
+///
+/// # Errors
+/// When a side cannot be loaded, or the model fails on every draw.
+pub fn verify_engine(model: &Model, engine: &Path, v: &Verify) -> Result<Comparison> {
+    let options = CompareOptions {
+        inputs: v.inputs.clone(),
+        samples: VERIFY_SAMPLES,
+        agreement: v.agreement.clone(),
+        a: Judge::Backend(Backend::Reference),
+        b: Judge::Backend(Backend::Cpu),
+        opts: v.opts.clone(),
+        ..CompareOptions::default()
+    };
+    compare(model, &Model::open(engine)?, &options)
+}
+
+/// Sizes of symbols for which kernels are chosen: those given, and 1 for the others.
+fn sizes(model: &Model, verify: Option<&Verify>) -> Result<BTreeMap<String, i64>> {
+    let given = verify.map(|v| v.inputs.sizes.clone()).unwrap_or_default();
+    let bound = given.bind(model.hub())?;
+    Ok(bound.symbols.into_iter().filter_map(|(s, n)| Some((s, i64::try_from(n).ok()?))).collect())
+}
+
+/// A file that goes unless it was renamed.
+struct Temporary(std::path::PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
     }
 }

@@ -198,6 +198,20 @@ impl From<modelsmith_format::Error> for Error {
     }
 }
 
+impl From<modelsmith_engine::Error> for Error {
+    fn from(e: modelsmith_engine::Error) -> Error {
+        use modelsmith_engine::Error as E;
+        match e {
+            E::File { file, offset, message } => {
+                Error::damaged(message).at(Place { file: Some(file), offset: Some(offset), ..Place::default() })
+            }
+            E::Io { path, source } => Error::io(path, &source),
+            E::Refused(why) => Error::unsupported(why),
+            other => modelsmith_ops::Error::from(other).into(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

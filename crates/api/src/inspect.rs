@@ -128,7 +128,7 @@ pub fn inspect(model: &Model) -> Inspection {
         if m.meta.producer_version.is_empty() { String::new() } else { format!(" {}", m.meta.producer_version) };
     Inspection {
         path: model.path().display().to_string(),
-        format: model.format().title.into(),
+        format: model.format_title().into(),
         file_bytes: model.bytes(),
         ir_version: m.meta.ir_version,
         producer: format!("{}{version}", m.meta.producer),

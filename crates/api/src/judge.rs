@@ -2,6 +2,8 @@
 
 use crate::model::Model;
 use crate::{Error, Kind, Result, npz, test_data};
+use modelsmith_engine::{MemoryUse, SessionOptions, StepTime};
+use modelsmith_ir::ValueId;
 use modelsmith_ops::run::{Opts, Runner, Running};
 use modelsmith_tensor::{Tensor, Value};
 use std::path::{Path, PathBuf};
@@ -35,14 +37,6 @@ impl Backend {
         match self {
             Backend::Cpu => "cpu",
             Backend::Reference => "reference",
-        }
-    }
-
-    /// What loads models for it.
-    pub fn runner(self) -> &'static dyn Runner {
-        match self {
-            Backend::Cpu => &crate::engine::CpuRunner,
-            Backend::Reference => &modelsmith_ops::interp::Reference,
         }
     }
 }
@@ -84,15 +78,21 @@ impl Judge {
         matches!(self, Judge::Exec(_))
     }
 
-    /// Prepares a model.
+    /// Prepares a model, or an engine for the backend `cpu`.
     ///
     /// # Errors
     /// When the model holds what the backend cannot run.
     pub fn load(&self, model: &Model, opts: &Opts) -> Result<Box<dyn Runs>> {
+        let placed = |e: Error| e.in_file(model.path());
         match self {
-            Judge::Backend(b) => {
-                let running = b.runner().load(model.hub(), opts).map_err(|e| Error::from(e).in_file(model.path()))?;
-                Ok(Box::new(InProcess { running, model: model.clone() }))
+            Judge::Backend(Backend::Cpu) => Ok(Box::new(Compiled::load(model, opts).map_err(placed)?)),
+            Judge::Backend(Backend::Reference) if model.engine().is_some() => {
+                Err(Error::usage("an engine runs on cpu; the reference runs models").in_file(model.path()))
+            }
+            Judge::Backend(Backend::Reference) => {
+                model.supported()?;
+                let running = modelsmith_ops::interp::Reference.load(model.hub(), opts);
+                Ok(Box::new(Interpreted { running: running.map_err(|e| placed(e.into()))?, model: model.clone() }))
             }
             Judge::Exec(command) => Ok(Box::new(Exec {
                 command: command.clone(),
@@ -105,27 +105,117 @@ impl Judge {
 
 /// A model that is ready to be run on inputs in the order of the model.
 pub trait Runs {
-    /// Outputs in the order of the model; `watch` sees named values on the way, where the runner shows them.
+    /// Outputs in the order of the model.
     ///
     /// # Errors
     /// When an input does not fit or the run fails.
-    fn run(&mut self, inputs: &[Value], watch: &mut dyn FnMut(&str, &Value)) -> Result<Vec<Value>>;
+    fn run(&mut self, inputs: &[Value]) -> Result<Vec<Value>>;
+
+    /// As [`Runs::run`]; `watch` sees named values on the way, where the runner shows them.
+    ///
+    /// # Errors
+    /// As there.
+    fn run_watched(&mut self, inputs: &[Value], watch: &mut dyn FnMut(&str, &Value)) -> Result<Vec<Value>> {
+        let _ = watch;
+        self.run(inputs)
+    }
+
+    /// Time of each step of one run; `None` where the runner has no steps.
+    ///
+    /// # Errors
+    /// As [`Runs::run`].
+    fn profile(&mut self, inputs: &[Value]) -> Result<Option<Vec<StepTime>>> {
+        self.run(inputs).map(|_| None)
+    }
+
+    /// Memory planned for the sizes of the latest run; `None` where nothing is planned.
+    fn memory(&self) -> Option<MemoryUse> {
+        None
+    }
+
+    /// Threads that run; 0 where the runner does not say.
+    fn threads(&self) -> usize {
+        0
+    }
+
+    /// Instruction set level, and why a higher one was passed by.
+    fn level(&self) -> Option<(String, Option<String>)> {
+        None
+    }
 }
 
-struct InProcess {
+struct Interpreted {
     running: Box<dyn Running>,
     model: Model,
 }
 
-impl Runs for InProcess {
-    fn run(&mut self, inputs: &[Value], watch: &mut dyn FnMut(&str, &Value)) -> Result<Vec<Value>> {
-        let values = &self.model.hub().values;
-        let mut seen = |id, value: &Value| {
-            if let Some(v) = values.get(id).filter(|v| !v.name.is_empty()) {
-                watch(&v.name, value);
+/// Passes on values that have a name.
+fn named<'a>(model: &'a Model, watch: &'a mut dyn FnMut(&str, &Value)) -> impl FnMut(ValueId, &Value) + 'a {
+    move |id, value| {
+        if let Some(v) = model.hub().values.get(id).filter(|v| !v.name.is_empty()) {
+            watch(&v.name, value);
+        }
+    }
+}
+
+impl Runs for Interpreted {
+    fn run(&mut self, inputs: &[Value]) -> Result<Vec<Value>> {
+        Ok(self.running.run(inputs, &mut |_, _| {})?)
+    }
+
+    fn run_watched(&mut self, inputs: &[Value], watch: &mut dyn FnMut(&str, &Value)) -> Result<Vec<Value>> {
+        let model = self.model.clone();
+        Ok(self.running.run(inputs, &mut named(&model, watch))?)
+    }
+}
+
+/// An engine's session.
+struct Compiled {
+    session: modelsmith_engine::Session,
+    model: Model,
+}
+
+impl Compiled {
+    fn load(model: &Model, opts: &Opts) -> Result<Compiled> {
+        let session = match model.engine() {
+            Some(engine) => engine.session(&SessionOptions {
+                threads: opts.threads,
+                isa: opts.isa.clone(),
+                no_fallback: opts.no_fallback,
+            })?,
+            None => {
+                model.supported()?;
+                modelsmith_engine::open(model.hub(), opts)?
             }
         };
-        Ok(self.running.run(inputs, &mut seen)?)
+        Ok(Compiled { session, model: model.clone() })
+    }
+}
+
+impl Runs for Compiled {
+    fn run(&mut self, inputs: &[Value]) -> Result<Vec<Value>> {
+        Ok(self.session.run(inputs)?)
+    }
+
+    fn run_watched(&mut self, inputs: &[Value], watch: &mut dyn FnMut(&str, &Value)) -> Result<Vec<Value>> {
+        let model = self.model.clone();
+        Ok(Running::run(&mut self.session, inputs, &mut named(&model, watch))?)
+    }
+
+    fn profile(&mut self, inputs: &[Value]) -> Result<Option<Vec<StepTime>>> {
+        Ok(Some(self.session.run_profiled(inputs)?.1))
+    }
+
+    fn memory(&self) -> Option<MemoryUse> {
+        Some(self.session.memory())
+    }
+
+    fn threads(&self) -> usize {
+        self.session.threads()
+    }
+
+    fn level(&self) -> Option<(String, Option<String>)> {
+        Some((self.session.level().to_owned(), self.session.note().map(str::to_owned)))
     }
 }
 
@@ -136,7 +226,7 @@ struct Exec {
 }
 
 impl Runs for Exec {
-    fn run(&mut self, inputs: &[Value], watch: &mut dyn FnMut(&str, &Value)) -> Result<Vec<Value>> {
+    fn run(&mut self, inputs: &[Value]) -> Result<Vec<Value>> {
         let dir = Scratch::new()?;
         let (from, to) = (dir.0.join("inputs.npz"), dir.0.join("outputs.npz"));
         let tensors = inputs.iter().map(|v| v.tensor().cloned().map_err(Error::from)).collect::<Result<Vec<_>>>()?;
@@ -146,7 +236,6 @@ impl Runs for Exec {
             Error::new(Kind::Io, format!("the judge left no readable output file: {}", e.message()))
                 .help(self.command.clone())
         })?;
-        arrays.iter().for_each(|(name, t)| watch(name, &Value::Tensor(t.clone())));
         self.pick(&arrays)
     }
 }

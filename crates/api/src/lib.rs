@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agreement;
+pub mod bench;
 pub mod compare;
 pub mod engine;
 mod error;
@@ -18,6 +19,7 @@ pub mod random;
 pub mod run;
 pub mod shapes;
 pub mod test_data;
+pub mod write;
 
 pub use error::{Error, Kind, Result};
 pub use model::Model;

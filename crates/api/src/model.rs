@@ -3,6 +3,7 @@
 use crate::{Error, Result};
 use modelsmith_base::{Diagnostic, Severity};
 use modelsmith_convert::{FormatDef, Input};
+use modelsmith_engine::Engine;
 use modelsmith_format::ReadOptions;
 use modelsmith_ir::{Op, Type};
 use std::path::{Path, PathBuf};
@@ -14,15 +15,19 @@ pub struct Model(Arc<Inner>);
 
 struct Inner {
     path: PathBuf,
-    format: &'static FormatDef,
+    format: Option<&'static FormatDef>,
     bytes: u64,
     file: modelsmith_ir::Model,
     hub: modelsmith_ir::Model,
     findings: Vec<Diagnostic>,
+    engine: Option<Engine>,
 }
 
+/// The first bytes of an engine file.
+const ENGINE_MAGIC: &[u8] = b"MSENGINE";
+
 impl Model {
-    /// Reads a model in any format that is known, and takes it to the hub.
+    /// Reads a model in any format that is known, and takes it to the hub; or loads an engine.
     ///
     /// ```no_run
     /// let model = modelsmith::Model::open("digits.onnx")?;
@@ -37,7 +42,35 @@ impl Model {
         if !path.exists() {
             return Err(Error::damaged("there is no such file").in_file(path));
         }
-        Model::read(&Input::open(path)?, path)
+        let input = Input::open(path)?;
+        let mut head = [0; ENGINE_MAGIC.len()];
+        let engine = input.source().read_at(0, &mut head).is_ok() && head == ENGINE_MAGIC;
+        if engine {
+            Model::of_engine(modelsmith_engine::load(path)?, path, input.source().len())
+        } else {
+            Model::read(&input, path)
+        }
+    }
+
+    /// An engine as a model that shows its inputs and outputs only.
+    ///
+    /// # Errors
+    /// When the engine cannot run here.
+    pub fn of_engine(engine: Engine, path: &Path, bytes: u64) -> Result<Model> {
+        let session = engine.session(&Default::default())?;
+        let mut hub = modelsmith_ir::Model::new();
+        let main = hub.main;
+        hub.regions[main].name.clone_from(&engine.info().model);
+        for p in session.inputs() {
+            hub.add_param(main, &p.name, p.ty.clone());
+        }
+        for p in session.outputs() {
+            let (def, origin) = (modelsmith_ir::Def::Nothing, modelsmith_ir::Origin::default());
+            let v = hub.values.push(modelsmith_ir::Value { name: p.name.clone(), ty: p.ty.clone(), def, origin });
+            hub.regions[main].results.push(v);
+        }
+        let (path, file, engine) = (path.to_owned(), hub.clone(), Some(engine));
+        Ok(Model(Arc::new(Inner { path, format: None, bytes, file, hub, findings: vec![], engine })))
     }
 
     /// Reads a model from bytes; `name` stands for the file in messages.
@@ -53,15 +86,23 @@ impl Model {
         let (hub, mut found) = modelsmith_convert::to_hub(&read.model);
         let mut findings = read.findings;
         findings.append(&mut found);
-        let (format, bytes) = (read.format, input.source().len());
-        Ok(Model(Arc::new(Inner { path: path.into(), format, bytes, file: read.model, hub, findings })))
+        let (format, bytes) = (Some(read.format), input.source().len());
+        Ok(Model(Arc::new(Inner { path: path.into(), format, bytes, file: read.model, hub, findings, engine: None })))
     }
 
     /// The same file with another graph at the hub, as a pass makes it.
     pub fn with_hub(&self, hub: modelsmith_ir::Model) -> Model {
         let i = &self.0;
         let (path, format, bytes) = (i.path.clone(), i.format, i.bytes);
-        Model(Arc::new(Inner { path, format, bytes, file: i.file.clone(), hub, findings: i.findings.clone() }))
+        Model(Arc::new(Inner {
+            path,
+            format,
+            bytes,
+            file: i.file.clone(),
+            hub,
+            findings: i.findings.clone(),
+            engine: None,
+        }))
     }
 
     /// The file.
@@ -69,9 +110,19 @@ impl Model {
         &self.0.path
     }
 
-    /// Its format.
-    pub fn format(&self) -> &'static FormatDef {
+    /// Its format; `None` for an engine.
+    pub fn format(&self) -> Option<&'static FormatDef> {
         self.0.format
+    }
+
+    /// Its format, for people.
+    pub fn format_title(&self) -> &'static str {
+        self.0.format.map_or("Modelsmith engine", |f| f.title)
+    }
+
+    /// The engine, when the file is one.
+    pub fn engine(&self) -> Option<&Engine> {
+        self.0.engine.as_ref()
     }
 
     /// Its size, without files beside it.

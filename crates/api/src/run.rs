@@ -75,7 +75,7 @@ pub fn once(model: &Model, inputs: &Inputs, judge: &Judge, opts: &Opts) -> Resul
     for attempt in 0..attempts {
         let fed = maker.sample(0, attempt)?;
         let begun = Instant::now();
-        match side.run(&fed, &mut |_, _| {}) {
+        match side.run(&fed) {
             Ok(outputs) => {
                 let milliseconds = begun.elapsed().as_secs_f64() * 1e3;
                 return Ok(Ran {
@@ -106,7 +106,7 @@ pub fn check_test_data(
 ) -> Result<Vec<OutputCheck>> {
     let data = test_data::TestData::read(dir, model)?;
     let mut side = judge.load(model, opts)?;
-    let got = side.run(&data.inputs, &mut |_, _| {})?;
+    let got = side.run(&data.inputs)?;
     Ok(check(&model.output_names(), &got, &data.outputs, agreement))
 }
 
@@ -156,7 +156,10 @@ pub fn save(dir: &Path, names: &[String], values: &[Value]) -> Result<()> {
                 npz::write(&dir.join(files::array_file(name)).with_extension("npz"), &arrays)?;
             }
             other => {
-                return Err(Error::unsupported(format!("{name} is a {}, which an .npy file cannot hold", other.kind())));
+                return Err(Error::unsupported(format!(
+                    "{name} is a {}, which an .npy file cannot hold",
+                    other.kind()
+                )));
             }
         }
     }
@@ -223,7 +226,7 @@ impl Session {
     /// # Errors
     /// When an input does not fit or the run fails.
     pub fn run(&mut self, inputs: &[Value]) -> Result<Vec<Value>> {
-        self.side.run(inputs, &mut |_, _| {})
+        self.side.run(inputs)
     }
 
     /// Names of the outputs.

@@ -281,8 +281,10 @@ pub struct Check {
 #[derive(Args, Debug)]
 pub struct Convert {
     /// Model
+    #[arg(id = "in", value_name = "IN")]
     pub input: PathBuf,
-    /// File to write
+    /// File to write; may be the input
+    #[arg(id = "out", value_name = "OUT")]
     pub output: PathBuf,
     /// Format to write; by default from the name of OUT
     #[arg(long, value_name = "FORMAT")]
@@ -308,8 +310,10 @@ pub struct Convert {
 #[derive(Args, Debug)]
 pub struct Optimize {
     /// Model
+    #[arg(id = "in", value_name = "IN")]
     pub input: PathBuf,
     /// File to write; may be the input
+    #[arg(id = "out", value_name = "OUT")]
     pub output: PathBuf,
     /// Opset to write; by default that of the input
     #[arg(long)]
@@ -456,4 +460,15 @@ pub struct Completions {
     /// Shell
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_table_is_sound() {
+        Cli::command().debug_assert();
+    }
 }

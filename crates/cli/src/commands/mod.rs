@@ -1,6 +1,9 @@
 //! One file per command, or per group of commands that only list something.
 
+mod bench;
+mod build;
 mod compare;
+mod convert;
 mod inspect;
 mod lists;
 mod options;
@@ -39,10 +42,10 @@ pub fn run(cli: &Cli, screen: &Screen) -> Result<u8, Error> {
         Command::Doctor => lists::doctor(screen),
         Command::Completions(a) => lists::completions(a),
         Command::Check(_) => not_built("check"),
-        Command::Convert(_) => not_built("convert"),
+        Command::Convert(a) => convert::run(&cx, a),
         Command::Optimize(_) => not_built("optimize"),
-        Command::Build(_) => not_built("build"),
-        Command::Bench(_) => not_built("bench"),
+        Command::Build(a) => build::run(&cx, a),
+        Command::Bench(a) => bench::run(&cx, a),
         Command::Deploy(_) => not_built("deploy"),
         Command::Passes => not_built("passes"),
         Command::Kernels(_) => not_built("kernels"),

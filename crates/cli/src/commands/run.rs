@@ -30,9 +30,6 @@ pub fn run(cx: &Context, a: &Run) -> Result<u8> {
     let opts = run::Opts { threads: cx.threads, isa: cx.isa.clone(), no_fallback: a.no_fallback, watch: vec![] };
     let model = Model::open(&a.model)?;
     options::show_findings(cx, &model);
-    if backend == Backend::Reference {
-        model.supported()?;
-    }
     match &a.test_data {
         Some(dir) => {
             let agreement = test_data_agreement(a)?;

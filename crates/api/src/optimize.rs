@@ -1,0 +1,136 @@
+//! Simplifying a model: the passes, and what each of them did.
+
+use crate::{Error, Kind, Model, Result};
+use modelsmith_passes::pipelines;
+use modelsmith_rewrite::{Options, Preserves};
+use serde::Serialize;
+
+/// Which passes run.
+#[derive(Clone, Debug, Default)]
+pub struct Passes {
+    /// Only these; empty for all.
+    pub only: Vec<String>,
+    /// Not these.
+    pub skip: Vec<String>,
+    /// Keep the text of the graph after this one.
+    pub dump_after: Option<String>,
+}
+
+/// What one pass did, over all rounds in which it ran.
+#[derive(Clone, Debug, Serialize)]
+pub struct PassReport {
+    /// Name.
+    pub pass: String,
+    /// Rounds in which it ran.
+    pub runs: usize,
+    /// Changes made.
+    pub changes: usize,
+    /// Nodes by which the model became smaller; negative where it grew.
+    pub removed: i64,
+    /// Time in milliseconds.
+    pub ms: f64,
+}
+
+/// One step of a run: a pass in a round.
+#[derive(Clone, Debug, Serialize)]
+pub struct PassStep {
+    /// Name of the pass.
+    pub pass: String,
+    /// Nodes afterwards.
+    pub nodes: usize,
+}
+
+/// What simplifying did.
+#[derive(Clone, Debug, Serialize)]
+pub struct Simplified {
+    /// Nodes before, bodies and functions included.
+    pub nodes_before: usize,
+    /// Nodes after.
+    pub nodes_after: usize,
+    /// Passes in the order of their first run.
+    pub passes: Vec<PassReport>,
+    /// Steps that changed the number of nodes.
+    pub steps: Vec<PassStep>,
+    /// How often each rule fired.
+    pub rules: Vec<(String, usize)>,
+    /// Text of the graph after the pass that was named.
+    pub dump: Option<String>,
+}
+
+/// Simplifies the hub form of `model`.
+///
+/// # Errors
+/// When a pass is not known, or leaves a broken model.
+pub fn simplify(model: &Model, passes: &Passes) -> Result<(modelsmith_ir::Model, Simplified)> {
+    let mut hub = model.hub().clone();
+    let options = Options {
+        only: passes.only.clone(),
+        skip: passes.skip.clone(),
+        dump_after: passes.dump_after.iter().cloned().collect(),
+        ..Options::default()
+    };
+    let before = modelsmith_rewrite::count_nodes(&hub);
+    let report = pipelines::simplify(&mut hub, &options).map_err(|e| error(&e).in_file(model.path()))?;
+    let mut out = Simplified {
+        nodes_before: before,
+        nodes_after: modelsmith_rewrite::count_nodes(&hub),
+        passes: vec![],
+        steps: vec![PassStep { pass: "as read".into(), nodes: before }],
+        rules: report.trace.fired.iter().map(|(r, n)| ((*r).to_owned(), *n)).collect(),
+        dump: report.steps.iter().rev().find_map(|s| s.dump.clone()),
+    };
+    for s in &report.steps {
+        if !out.passes.iter().any(|p| p.pass == s.pass) {
+            out.passes.push(PassReport { pass: s.pass.into(), runs: 0, changes: 0, removed: 0, ms: 0.0 });
+        }
+        if let Some(p) = out.passes.iter_mut().find(|p| p.pass == s.pass) {
+            p.runs += 1;
+            p.changes += s.changes;
+            p.removed += s.before as i64 - s.after as i64;
+            p.ms += s.time.as_secs_f64() * 1e3;
+        }
+        if s.before != s.after {
+            out.steps.push(PassStep { pass: s.pass.into(), nodes: s.after });
+        }
+    }
+    Ok((hub, out))
+}
+
+fn error(e: &modelsmith_rewrite::Error) -> Error {
+    let kind = match e {
+        modelsmith_rewrite::Error::UnknownPass { .. } => Kind::Usage,
+        _ => Kind::Fault,
+    };
+    Error::new(kind, e.to_string())
+}
+
+/// A pass, for the list of passes.
+#[derive(Clone, Debug, Serialize)]
+pub struct PassInfo {
+    /// Name.
+    pub name: String,
+    /// What it does.
+    pub doc: String,
+    /// `must` or `may`.
+    pub kind: String,
+    /// `exact`, `float(N ulp)` or the reason for which it is lossy.
+    pub preserves: String,
+    /// Passes that run before it.
+    pub after: Vec<String>,
+}
+
+/// Every pass in the order in which the simplifier runs them.
+pub fn passes() -> Vec<PassInfo> {
+    let one = |p: &&modelsmith_rewrite::Pass| PassInfo {
+        name: p.name.into(),
+        doc: p.doc.into(),
+        kind: if p.kind == modelsmith_rewrite::Kind::Must { "must" } else { "may" }.into(),
+        preserves: match p.preserves {
+            Preserves::Exact => "exact".into(),
+            Preserves::Float(n) => format!("float({n} ulp)"),
+            Preserves::Lossy(why) => format!("lossy: {why}"),
+        },
+        after: p.after.iter().map(|a| (*a).to_owned()).collect(),
+    };
+    pipelines::all().iter().map(one).collect()
+}

@@ -1,0 +1,165 @@
+//! Writing a model so that what is written is known to compute what was read.
+
+use crate::agreement::Agreement;
+use crate::compare::{CompareOptions, Comparison, Verdict, compare};
+use crate::inputs::Inputs;
+use crate::inspect::Finding;
+use crate::judge::{Backend, Judge};
+use crate::shapes::Bound;
+use crate::{Error, Model, Result, files};
+use modelsmith_convert::{Export, FormatDef};
+use modelsmith_ir::{Dim, OpSetImport, Type};
+use modelsmith_ops::run::Opts;
+use std::path::{Path, PathBuf};
+
+/// Sets of inputs on which original and result are run.
+pub const VERIFY_SAMPLES: usize = 3;
+
+/// How to verify.
+#[derive(Clone, Debug, Default)]
+pub struct Verify {
+    /// Where inputs come from.
+    pub inputs: Inputs,
+    /// What counts as agreement.
+    pub agreement: Agreement,
+    /// How the backends run.
+    pub opts: Opts,
+}
+
+/// What was written.
+#[derive(Debug)]
+pub struct Written {
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// What could not be said, and other findings of the writer.
+    pub findings: Vec<Finding>,
+    /// What the verification found; `None` when it was not asked for.
+    pub verification: Option<Comparison>,
+    /// False when the verification says no: then nothing was written.
+    pub kept: bool,
+}
+
+/// The format of a file name; the one given by name where it is.
+///
+/// # Errors
+/// When no format is called so, or has such an extension.
+pub fn format_for(path: &Path, name: Option<&str>) -> Result<&'static FormatDef> {
+    let known = || modelsmith_convert::FORMATS.iter().map(|f| f.name).collect::<Vec<_>>().join(", ");
+    if let Some(name) = name {
+        return modelsmith_convert::FORMATS.iter().find(|f| f.name == name).copied().ok_or_else(|| {
+            Error::unsupported(format!("the format {name} is not written yet")).help(format!("formats: {}", known()))
+        });
+    }
+    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let found = modelsmith_convert::FORMATS.iter().find(|f| f.extensions.contains(&extension.as_str()));
+    found.copied().ok_or_else(|| {
+        Error::unsupported(format!("no format that is written has the extension {extension:?}"))
+            .in_file(path)
+            .help(format!("name the format with --to: {}", known()))
+    })
+}
+
+/// The operator sets that a result is written at: those of the file, with the default domain at `opset` where given.
+pub fn target_opsets(model: &Model, opset: Option<u32>) -> Vec<OpSetImport> {
+    modelsmith_convert::target_opsets(model.file(), opset)
+}
+
+/// Gives every free dimension of the inputs the size that it has in `bound`.
+pub fn specialise(hub: &mut modelsmith_ir::Model, bound: &Bound) {
+    let by = |s: &str| bound.symbols.get(s).and_then(|&n| i64::try_from(n).ok()).map(Dim::Known);
+    for (_, v) in hub.values.iter_mut() {
+        if let Type::Tensor(t) = &mut v.ty
+            && let Some(shape) = &mut t.shape
+        {
+            shape.iter_mut().for_each(|d| *d = d.substitute(&by));
+        }
+    }
+    let params = hub.graph().params.clone();
+    for (p, shape) in params.into_iter().zip(&bound.shapes) {
+        if let (Type::Tensor(t), Some(shape)) = (&mut hub.values[p].ty, shape) {
+            t.shape = Some(shape.iter().map(|&d| d.into()).collect());
+        }
+    }
+}
+
+/// Writes `hub`, made from `original`, to `path`. With `verify`, the written file is read again and run beside the
+/// original first, and takes its name only when both agree.
+///
+/// # Errors
+/// When a node cannot be said at `opsets`, a file cannot be written, or a side fails.
+pub fn write(
+    original: &Model,
+    hub: &modelsmith_ir::Model,
+    path: &Path,
+    format: &'static FormatDef,
+    opsets: Vec<OpSetImport>,
+    no_clobber: bool,
+    verify: Option<&Verify>,
+) -> Result<Written> {
+    files::check_clobber(path, no_clobber)?;
+    // In a folder of its own under its final name, because a file with external data names its companion.
+    let stage = Stage::beside(path)?;
+    let inner = stage.0.join(path.file_name().ok_or_else(|| Error::usage("a file name is wanted").in_file(path))?);
+    let export = Export { format, opsets, clobber: true, path: &inner };
+    let written = modelsmith_convert::write(hub, &export)
+        .map_err(|(e, found)| Error::from(e).in_file(path).list(found.iter().map(ToString::to_string).collect()))?;
+    let mut out = Written {
+        bytes: written.files.iter().map(|(_, n)| n).sum(),
+        findings: written.findings.iter().map(Finding::from).collect(),
+        verification: None,
+        kept: true,
+    };
+    if let Some(v) = verify {
+        let back = Model::open(&inner)?;
+        let found = compare(original, &back, &compare_options(v))?;
+        out.kept = found.verdict == Verdict::Agree;
+        out.verification = Some(found);
+    }
+    if out.kept {
+        stage.publish(path)?;
+    }
+    Ok(out)
+}
+
+/// Both sides run by the reference: the engine would pass the same rules over both.
+pub fn compare_options(v: &Verify) -> CompareOptions {
+    CompareOptions {
+        inputs: v.inputs.clone(),
+        samples: VERIFY_SAMPLES,
+        agreement: v.agreement.clone(),
+        a: Judge::Backend(Backend::Reference),
+        b: Judge::Backend(Backend::Reference),
+        opts: v.opts.clone(),
+        ..CompareOptions::default()
+    }
+}
+
+/// A folder beside the output in which files are made.
+struct Stage(PathBuf);
+
+impl Stage {
+    fn beside(path: &Path) -> Result<Stage> {
+        let dir = files::temporary(path);
+        std::fs::create_dir(&dir).map_err(|e| Error::io(path, &e))?;
+        Ok(Stage(dir))
+    }
+
+    /// Moves the files to their place, the one called `path` last.
+    fn publish(&self, path: &Path) -> Result<()> {
+        let mut names = std::fs::read_dir(&self.0)
+            .and_then(|all| all.map(|e| e.map(|e| e.file_name())).collect::<std::io::Result<Vec<_>>>())
+            .map_err(|e| Error::io(path, &e))?;
+        names.sort_by_key(|n| Some(n.as_os_str()) == path.file_name());
+        for name in names {
+            let to = path.with_file_name(&name);
+            std::fs::rename(self.0.join(&name), &to).map_err(|e| Error::io(&to, &e))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
