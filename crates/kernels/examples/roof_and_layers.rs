@@ -4,7 +4,7 @@
 //! layer, else the first. `chain MODEL` in place of FILTER runs all layers of a model one after another with weights of
 //! their own, as an engine does, so that weights come from memory.
 
-use modelsmith_kernels::{Args, Dst, KernelDef, PackFormat, Src, WeightShape, choose, conv, detect, gemm, roof};
+use modelsmith_kernels::{Args, Dst, Facts, KernelDef, PackFormat, Src, WeightShape, choose, conv, detect, gemm, roof};
 use modelsmith_kop::{Activation, ConvProblem, Epilogue, EpilogueStep, GemmB, GemmProblem, Isa, Layout};
 use modelsmith_pool::Pool;
 use std::cell::RefCell;
@@ -150,11 +150,12 @@ fn label_of(p: &ConvProblem) -> String {
 fn chain(wanted: &str, pool: &Pool) {
     let mut calls: Vec<Box<dyn FnMut() + '_>> = Vec::new();
     let mut flops = 0.0;
+    let facts = Facts::guess(detect(), pool.threads());
     let images = Rc::new(RefCell::new([Vec::new(), Vec::new()]));
     for layer in layers() {
         match layer {
             Layer::Conv(model, count, p) if model == wanted => {
-                let Some(k) = choose(conv::KERNELS, &p, detect()) else { continue };
+                let Some(k) = choose(conv::KERNELS, &p, &facts) else { continue };
                 let sizes = (p.n * p.h * p.w * p.x_stride, p.n * p.oh * p.ow * p.y_stride);
                 let bias = noise(p.oc);
                 for _ in 0..count {
@@ -164,7 +165,7 @@ fn chain(wanted: &str, pool: &Pool) {
                 }
             }
             Layer::Gemm(model, count, p) if model == wanted => {
-                let Some(k) = choose(gemm::KERNELS, &p, detect()) else { continue };
+                let Some(k) = choose(gemm::KERNELS, &p, &facts) else { continue };
                 let batch = p.batch_count();
                 let shape = WeightShape::Matrix { k: p.k, n: p.n, transposed: false };
                 for _ in 0..count {

@@ -159,9 +159,16 @@ impl<P> fmt::Debug for KernelDef<P> {
     }
 }
 
-/// The first kernel of `list` that runs on `isa` and accepts `problem`.
-pub fn choose<'k, P>(list: &'k [KernelDef<P>], problem: &P, isa: Isa) -> Option<&'k KernelDef<P>> {
-    list.iter().find(|k| isa.contains(k.isa) && (k.accepts)(problem).is_ok())
+/// The cheapest kernel of `list` that runs on `isa` and accepts `problem`; of equals the first.
+pub fn choose<'k, P>(list: &'k [KernelDef<P>], problem: &P, facts: &Facts) -> Option<&'k KernelDef<P>> {
+    let mut best: Option<(&KernelDef<P>, f64)> = None;
+    for kernel in list.iter().filter(|k| facts.isa.contains(k.isa) && (k.accepts)(problem).is_ok()) {
+        let cost = kernel.cost(problem, facts);
+        if best.is_none_or(|(_, least)| cost < least) {
+            best = Some((kernel, cost));
+        }
+    }
+    best.map(|(kernel, _)| kernel)
 }
 
 /// The kernel called `name`.

@@ -1,7 +1,7 @@
 //! CPU kernels by family, each in portable, AVX2 and AVX-512 form.
 //!
-//! A family is a module with one list of [`KernelDef`]s, best first, the last one portable. [`choose`] takes the first
-//! that the machine and the problem allow; the planner may ask all for their cost. Calls check every buffer, so a
+//! A family is a module with one list of [`KernelDef`]s, best first, the last one portable. [`choose`] takes the cheapest
+//! that the machine and the problem allow; the planner may ask each for its cost. Calls check every buffer, so a
 //! damaged plan can give wrong numbers or an error but cannot reach memory that it was not given.
 
 pub mod conv;

@@ -15,6 +15,7 @@ mod pixels;
 use crate::def::{Args, Facts, KernelDef, KernelError, Reject};
 use crate::gemm::Tiles;
 use crate::gemm::Tiles4x16;
+use crate::gemm::drive::shape_share;
 #[cfg(target_arch = "x86_64")]
 use crate::gemm::{Tiles6x16, Tiles6x64, Tiles8x48, Tiles14x32};
 use crate::pack::{PackFormat, WeightShape};
@@ -197,18 +198,18 @@ fn bytes(p: &ConvProblem) -> f64 {
 
 fn cost_pixels<T: Tiles>(p: &ConvProblem, facts: &Facts) -> f64 {
     let columns = p.oc / p.groups.max(1);
-    let padded = columns.next_multiple_of(crate::pack::PANEL) as f64 / columns.max(1) as f64;
     // Fetching row pointers costs about as much as four values of the inner dimension.
     let segment = p.c as f64 / p.groups.max(1) as f64;
-    let share = T::SHARE * segment / (segment + 4.0);
+    let stride = p.x_stride * if p.transposed { 1 } else { p.stride[1] };
+    let share = T::SHARE * shape_share(T::SET, columns.max(1), stride) * segment / (segment + 4.0);
     let flops = if p.transposed { p.flops() * (p.stride[0] * p.stride[1]) as f64 } else { p.flops() };
-    crate::def::roofline(bytes(p), flops * padded, share, facts)
+    crate::def::roofline(bytes(p), flops, share, facts)
 }
 
 fn cost_rows<T: Tiles>(p: &ConvProblem, facts: &Facts) -> f64 {
-    let padded = p.oc.next_multiple_of(crate::pack::PANEL) as f64 / p.oc.max(1) as f64;
     let segment = (p.c * p.kernel[1]) as f64;
-    crate::def::roofline(bytes(p), p.flops() * padded, T::SHARE * segment / (segment + 4.0), facts)
+    let share = T::SHARE * shape_share(T::SET, p.oc.max(1), 0) * segment / (segment + 4.0);
+    crate::def::roofline(bytes(p), p.flops(), share, facts)
 }
 
 fn cost_depthwise(p: &ConvProblem, facts: &Facts) -> f64 {

@@ -315,19 +315,79 @@ unsafe fn unary_f32<S: Simd>(op: UnaryOp, d: *mut f32, a: *const f32, n: usize) 
     unsafe {
         match op {
             UnaryOp::Act(act) => activation::<S>(act, d, a, n),
-            UnaryOp::Neg => vectors::<S>(d, a, n, |x| math::neg::<S>(x)),
-            UnaryOp::Abs => vectors::<S>(d, a, n, |x| math::abs::<S>(x)),
+            UnaryOp::Neg => vectors::<S>(
+                d,
+                a,
+                n,
+                #[inline(always)]
+                |x| math::neg::<S>(x),
+            ),
+            UnaryOp::Abs => vectors::<S>(
+                d,
+                a,
+                n,
+                #[inline(always)]
+                |x| math::abs::<S>(x),
+            ),
             UnaryOp::Sign => map(d, a, n, |x: f32| if x.is_nan() || x == 0.0 { x } else { x.signum() }),
-            UnaryOp::Sqrt => vectors::<S>(d, a, n, |x| S::sqrt(x)),
-            UnaryOp::Reciprocal => vectors::<S>(d, a, n, |x| S::div(S::splat(1.0), x)),
-            UnaryOp::Exp => vectors::<S>(d, a, n, |x| math::exp::<S>(x)),
-            UnaryOp::Log => vectors::<S>(d, a, n, |x| math::log::<S>(x)),
-            UnaryOp::Erf => vectors::<S>(d, a, n, |x| math::erf::<S>(x)),
+            UnaryOp::Sqrt => vectors::<S>(
+                d,
+                a,
+                n,
+                #[inline(always)]
+                |x| S::sqrt(x),
+            ),
+            UnaryOp::Reciprocal => vectors::<S>(
+                d,
+                a,
+                n,
+                #[inline(always)]
+                |x| S::div(S::splat(1.0), x),
+            ),
+            UnaryOp::Exp => vectors::<S>(
+                d,
+                a,
+                n,
+                #[inline(always)]
+                |x| math::exp::<S>(x),
+            ),
+            UnaryOp::Log => vectors::<S>(
+                d,
+                a,
+                n,
+                #[inline(always)]
+                |x| math::log::<S>(x),
+            ),
+            UnaryOp::Erf => vectors::<S>(
+                d,
+                a,
+                n,
+                #[inline(always)]
+                |x| math::erf::<S>(x),
+            ),
             UnaryOp::Sin => map(d, a, n, f32::sin),
             UnaryOp::Cos => map(d, a, n, f32::cos),
-            UnaryOp::Floor => vectors::<S>(d, a, n, |x| S::floor(x)),
-            UnaryOp::Ceil => vectors::<S>(d, a, n, |x| S::ceil(x)),
-            UnaryOp::Round => vectors::<S>(d, a, n, |x| S::round(x)),
+            UnaryOp::Floor => vectors::<S>(
+                d,
+                a,
+                n,
+                #[inline(always)]
+                |x| S::floor(x),
+            ),
+            UnaryOp::Ceil => vectors::<S>(
+                d,
+                a,
+                n,
+                #[inline(always)]
+                |x| S::ceil(x),
+            ),
+            UnaryOp::Round => vectors::<S>(
+                d,
+                a,
+                n,
+                #[inline(always)]
+                |x| S::round(x),
+            ),
             UnaryOp::Not => {}
         }
     }
@@ -340,16 +400,76 @@ unsafe fn activation<S: Simd>(act: modelsmith_kop::Activation, d: *mut f32, a: *
     // SAFETY: registers hold a chunk; the machine has `S`.
     unsafe {
         match act {
-            Relu => vectors::<S>(d, a, n, |x| math::activation::<S>(Relu, x)),
-            Clip { min, max } => vectors::<S>(d, a, n, |x| math::activation::<S>(Clip { min, max }, x)),
-            LeakyRelu { alpha } => vectors::<S>(d, a, n, |x| math::activation::<S>(LeakyRelu { alpha }, x)),
-            Sigmoid => vectors::<S>(d, a, n, |x| math::activation::<S>(Sigmoid, x)),
-            HardSwish => vectors::<S>(d, a, n, |x| math::activation::<S>(HardSwish, x)),
-            Silu => vectors::<S>(d, a, n, |x| math::activation::<S>(Silu, x)),
-            Tanh => vectors::<S>(d, a, n, |x| math::activation::<S>(Tanh, x)),
-            Gelu => vectors::<S>(d, a, n, |x| math::activation::<S>(Gelu, x)),
-            GeluTanh => vectors::<S>(d, a, n, |x| math::activation::<S>(GeluTanh, x)),
-            other => vectors::<S>(d, a, n, |x| math::activation::<S>(other, x)),
+            Relu => vectors::<S>(
+                d,
+                a,
+                n,
+                #[inline(always)]
+                |x| math::activation::<S>(Relu, x),
+            ),
+            Clip { min, max } => vectors::<S>(
+                d,
+                a,
+                n,
+                #[inline(always)]
+                |x| math::activation::<S>(Clip { min, max }, x),
+            ),
+            LeakyRelu { alpha } => vectors::<S>(
+                d,
+                a,
+                n,
+                #[inline(always)]
+                |x| math::activation::<S>(LeakyRelu { alpha }, x),
+            ),
+            Sigmoid => vectors::<S>(
+                d,
+                a,
+                n,
+                #[inline(always)]
+                |x| math::activation::<S>(Sigmoid, x),
+            ),
+            HardSwish => vectors::<S>(
+                d,
+                a,
+                n,
+                #[inline(always)]
+                |x| math::activation::<S>(HardSwish, x),
+            ),
+            Silu => vectors::<S>(
+                d,
+                a,
+                n,
+                #[inline(always)]
+                |x| math::activation::<S>(Silu, x),
+            ),
+            Tanh => vectors::<S>(
+                d,
+                a,
+                n,
+                #[inline(always)]
+                |x| math::activation::<S>(Tanh, x),
+            ),
+            Gelu => vectors::<S>(
+                d,
+                a,
+                n,
+                #[inline(always)]
+                |x| math::activation::<S>(Gelu, x),
+            ),
+            GeluTanh => vectors::<S>(
+                d,
+                a,
+                n,
+                #[inline(always)]
+                |x| math::activation::<S>(GeluTanh, x),
+            ),
+            other => vectors::<S>(
+                d,
+                a,
+                n,
+                #[inline(always)]
+                |x| math::activation::<S>(other, x),
+            ),
         }
     }
 }
@@ -360,15 +480,64 @@ unsafe fn binary_f32<S: Simd>(op: BinaryOp, d: *mut u8, a: *const f32, b: *const
     // SAFETY: registers hold a chunk; the machine has `S`.
     unsafe {
         match op {
-            BinaryOp::Add => vectors2::<S>(f, a, b, n, |x, y| S::add(x, y)),
-            BinaryOp::Sub => vectors2::<S>(f, a, b, n, |x, y| S::sub(x, y)),
-            BinaryOp::Mul => vectors2::<S>(f, a, b, n, |x, y| S::mul(x, y)),
-            BinaryOp::Div => vectors2::<S>(f, a, b, n, |x, y| S::div(x, y)),
+            BinaryOp::Add => vectors2::<S>(
+                f,
+                a,
+                b,
+                n,
+                #[inline(always)]
+                |x, y| S::add(x, y),
+            ),
+            BinaryOp::Sub => vectors2::<S>(
+                f,
+                a,
+                b,
+                n,
+                #[inline(always)]
+                |x, y| S::sub(x, y),
+            ),
+            BinaryOp::Mul => vectors2::<S>(
+                f,
+                a,
+                b,
+                n,
+                #[inline(always)]
+                |x, y| S::mul(x, y),
+            ),
+            BinaryOp::Div => vectors2::<S>(
+                f,
+                a,
+                b,
+                n,
+                #[inline(always)]
+                |x, y| S::div(x, y),
+            ),
             // The second operand is given where either is NaN; a NaN in the first is put back.
-            BinaryOp::Min => vectors2::<S>(f, a, b, n, |x, y| S::select(S::eq(x, x), S::min(x, y), x)),
-            BinaryOp::Max => vectors2::<S>(f, a, b, n, |x, y| S::select(S::eq(x, x), S::max(x, y), x)),
+            BinaryOp::Min => vectors2::<S>(
+                f,
+                a,
+                b,
+                n,
+                #[inline(always)]
+                |x, y| S::select(S::eq(x, x), S::min(x, y), x),
+            ),
+            BinaryOp::Max => vectors2::<S>(
+                f,
+                a,
+                b,
+                n,
+                #[inline(always)]
+                |x, y| S::select(S::eq(x, x), S::max(x, y), x),
+            ),
             BinaryOp::PRelu => {
-                vectors2::<S>(f, a, b, n, |x, y| S::select(S::lt(x, S::splat(0.0)), S::mul(x, y), x));
+                vectors2::<S>(
+                    f,
+                    a,
+                    b,
+                    n,
+                    #[inline(always)]
+                    |x, y| S::select(S::lt(x, S::splat(0.0)), S::mul(x, y), x),
+                );
             }
             BinaryOp::Pow => power::<S>(f, a, b, n),
             BinaryOp::Mod => map2(f, a, b, n, |x: f32, y: f32| x % y),
@@ -390,9 +559,21 @@ unsafe fn power<S: Simd>(d: *mut f32, a: *const f32, b: *const f32, n: usize) {
         let first = b.read_unaligned();
         let same = (0..n).all(|i| b.add(i).read_unaligned() == first);
         if same && first == 2.0 {
-            vectors::<S>(d, a, n, |x| S::mul(x, x));
+            vectors::<S>(
+                d,
+                a,
+                n,
+                #[inline(always)]
+                |x| S::mul(x, x),
+            );
         } else if same && first == 3.0 {
-            vectors::<S>(d, a, n, |x| S::mul(S::mul(x, x), x));
+            vectors::<S>(
+                d,
+                a,
+                n,
+                #[inline(always)]
+                |x| S::mul(S::mul(x, x), x),
+            );
         } else {
             map2(d, a, b, n, f32::powf);
         }

@@ -97,6 +97,24 @@ pub(crate) fn grid(m: usize, n: usize, k: usize, tiles: &TileSet, threads: usize
     (wanted.div_ceil(by_cols).min(row_tiles).max(1), by_cols)
 }
 
+/// Share of the micro-kernels' best rate that `n` columns with rows `row_stride` elements apart allow.
+///
+/// Columns go in whole panels, and a tile of one panel has too few products per value loaded. Rows a multiple of a
+/// page apart fall on the same places of the first-level cache, so that more than eight of them drive each other out.
+pub(crate) fn shape_share(tiles: &TileSet, n: usize, row_stride: usize) -> f64 {
+    let panels = n.div_ceil(PANEL).max(1);
+    let groups = panels.div_ceil(tiles.max_panels());
+    let narrow = panels.div_ceil(groups) * groups - panels;
+    let widest = panels.div_ceil(groups);
+    let time = |width: usize, count: usize| {
+        (count * width) as f64 * if width == 1 && tiles.max_panels() > 1 { 1.3 } else { 1.0 }
+    };
+    let work = time(widest, groups - narrow) + time(widest - 1, narrow);
+    let aliased = row_stride > 0 && (row_stride * size_of::<f32>()).is_multiple_of(4096);
+    let crowded = aliased && tiles.max_rows[widest - 1] > 8;
+    n as f64 / PANEL as f64 / work * if crowded { 0.8 } else { 1.0 }
+}
+
 /// Bytes of scratch that a worker needs for row pointers.
 pub(crate) fn table_bytes(segs: usize) -> usize {
     TABLE_BYTES.max(segs.saturating_mul(size_of::<*const f32>() * 16))

@@ -125,7 +125,7 @@ fn accepts(p: &GemmProblem) -> Result<(), Reject> {
         if stride < reach && e.c > 0 {
             return Reject::because("elements of C overlap");
         }
-        reach = stride * (len - 1) + reach;
+        reach += stride * (len - 1);
     }
     Ok(())
 }
@@ -134,9 +134,9 @@ fn cost<T: Tiles>(p: &GemmProblem, facts: &Facts) -> f64 {
     let Ok(e) = extents(p) else { return f64::INFINITY };
     let packed = if p.b == GemmB::Packed { 0.0 } else { 2.0 * (e.batch * p.k * p.n) as f64 };
     let bytes = 4.0 * (e.a as f64 + e.b as f64 + e.c as f64);
-    // Columns are computed in whole panels.
-    let padded = p.n.next_multiple_of(PANEL) as f64 / p.n.max(1) as f64;
-    crate::def::roofline(bytes, p.flops() * padded + packed, T::SHARE, facts)
+    let row_stride = if packing(p).0 > 0 { p.k } else { p.a_row_stride };
+    let share = T::SHARE * drive::shape_share(T::SET, p.n.max(1), row_stride);
+    crate::def::roofline(bytes, p.flops() + packed, share, facts)
 }
 
 fn pack_format(p: &GemmProblem) -> Option<PackFormat> {

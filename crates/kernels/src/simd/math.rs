@@ -54,18 +54,25 @@ pub(crate) unsafe fn exp<S: Simd>(x: S::F) -> S::F {
     unsafe {
         // `x` last in min and max, so that NaN stays.
         let x = S::max(S::splat(-104.0), S::min(S::splat(89.0), x));
-        let n = S::round(S::mul(x, S::splat(std::f32::consts::LOG2_E)));
+        let power_of_two = S::to_int(S::mul(x, S::splat(std::f32::consts::LOG2_E)));
+        let n = S::to_float(power_of_two);
         // ln 2 in two parts; the first has so few bits that the product is exact.
         let r = S::fma(n, S::splat(-0.693_359_4), x);
         let r = S::fma(n, S::splat(2.121_944_4e-4), r);
         let q = horner::<S, 5>(r, [0.001_381_314_3, 0.008_369_419, 0.041_668_456, 0.166_665_15, 0.499_999_94]);
         let p = S::add(S::fma(S::mul(r, r), q, r), S::splat(1.0));
         // The scale in two halves, so that results beyond the normal range come out right.
-        let n = S::to_int(n);
-        let half = S::ishr::<1>(n);
-        let power = |k| S::from_bits(S::ishl::<23>(S::iadd(k, S::isplat(127))));
-        S::mul(S::mul(p, power(half)), power(S::isub(n, half)))
+        let half = S::ishr::<1>(power_of_two);
+        let rest = S::isub(power_of_two, half);
+        S::mul(S::mul(p, power::<S>(half)), power::<S>(rest))
     }
+}
+
+/// 2 to the power of integers from -126 to 127.
+#[inline(always)]
+unsafe fn power<S: Simd>(k: S::I) -> S::F {
+    // SAFETY: arithmetic only; the caller vouches for the machine.
+    unsafe { S::from_bits(S::ishl::<23>(S::iadd(k, S::isplat(127)))) }
 }
 
 /// Natural logarithm.

@@ -3,7 +3,7 @@
 use super::{Body, Simd};
 use modelsmith_kop::Isa;
 
-/// Adding and subtracting 1.5 * 2^23 rounds to the nearest integer where the magnitude is below 2^22.
+/// Adding 1.5 * 2^23 leaves the nearest integer in the low bits where the magnitude is below 2^22.
 const ROUNDING: f32 = 12_582_912.0;
 
 #[inline(always)]
@@ -154,7 +154,7 @@ unsafe impl Simd for Portable {
 
     #[inline(always)]
     unsafe fn to_int(a: Self::F) -> Self::I {
-        map(a, |a| ((a + ROUNDING) - ROUNDING) as i32)
+        map(a, |a| ((a + ROUNDING).to_bits() as i32).wrapping_sub(ROUNDING.to_bits() as i32))
     }
 
     #[inline(always)]
