@@ -11,6 +11,8 @@ pub mod ml;
 pub mod nn;
 #[path = "quant/mod.rs"]
 pub mod quant;
+#[path = "random/mod.rs"]
+pub mod random;
 #[path = "rnn/mod.rs"]
 pub mod rnn;
 #[path = "sequence/mod.rs"]
@@ -155,6 +157,12 @@ pub static ALL: &[&modelsmith_ir::OpDef] = &[
     &quant::qlinear_conv::QLINEAR_CONV,
     &quant::qlinear_matmul::QLINEAR_MATMUL,
     &quant::quantize_linear::QUANTIZE_LINEAR,
+    &random::bernoulli::BERNOULLI,
+    &random::multinomial::MULTINOMIAL,
+    &random::random_normal::RANDOM_NORMAL,
+    &random::random_normal_like::RANDOM_NORMAL_LIKE,
+    &random::random_uniform::RANDOM_UNIFORM,
+    &random::random_uniform_like::RANDOM_UNIFORM_LIKE,
     &rnn::gru::GRU,
     &rnn::lstm::LSTM,
     &rnn::rnn::RNN,
