@@ -23,32 +23,58 @@ fn all_nodes(model: &Model) -> Vec<(RegionId, NodeId)> {
 }
 
 /// Takes every foreign node that the hub knows to `HUB_OPSET`. What it cannot take stays foreign and is reported.
+///
+/// Some steps between versions need the type of an operand. Where the file does not give it, it is inferred from the
+/// nodes that are at the hub already, and the node is tried again.
 pub fn upgrade(model: &mut Model) -> Vec<Diagnostic> {
     let mut found = Vec::new();
+    let mut left = Vec::new();
     for (region, node) in all_nodes(model) {
-        let Op::Foreign { domain, name, version } = model.nodes[node].op.clone() else { continue };
-        let Some(def) = all().get(&domain, &name) else {
-            let message = format!("operator {name} of domain {domain:?} is not known; the node is kept as it is");
-            found.push(diagnose(model, node, "op.unknown", message));
-            continue;
-        };
-        let problem = match def.version_at(version) {
-            _ if version > newest(&domain) => Some(format!("opset {version} is newer than this program knows")),
-            None => Some(format!("{name} does not exist at opset {version}, it begins at {}", first_version(def))),
-            Some(from) => {
-                climb(model, region, node, def, from).err().map(|e| format!("{name} at opset {version}: {e}"))
+        let Op::Foreign { domain, name, .. } = &model.nodes[node].op else { continue };
+        match all().get(domain, name) {
+            Some(def) => left.push((region, node, def)),
+            None => {
+                let message = format!("operator {name} of domain {domain:?} is not known; the node is kept as it is");
+                found.push(diagnose(model, node, "op.unknown", message));
             }
-        };
-        match problem {
-            Some(message) => found.push(diagnose(model, node, "op.upgrade", message)),
-            None => model.nodes[node].op = Op::Known(def),
         }
-        if def.ends.is_some() && model.nodes[node].known().is_some() {
-            found.extend(replace(model, region, node, def).err().map(|e| diagnose(model, node, "op.upgrade", e)));
+    }
+    loop {
+        let before = left.len();
+        let mut failed = Vec::new();
+        left.retain(|&(region, node, def)| match raise(model, region, node, def) {
+            Ok(()) => false,
+            Err(d) => {
+                failed.push(d);
+                true
+            }
+        });
+        if left.is_empty() || left.len() == before {
+            found.extend(failed);
+            break;
         }
+        crate::infer::infer(model);
     }
     model.stage = Stage::Hub;
     found
+}
+
+/// Takes one node to the hub.
+fn raise(model: &mut Model, region: RegionId, node: NodeId, def: &'static OpDef) -> Result<(), Diagnostic> {
+    let Op::Foreign { domain, name, version } = model.nodes[node].op.clone() else { return Ok(()) };
+    let problem = match def.version_at(version) {
+        _ if version > newest(&domain) => Some(format!("opset {version} is newer than this program knows")),
+        None => Some(format!("{name} does not exist at opset {version}, it begins at {}", first_version(def))),
+        Some(from) => climb(model, region, node, def, from).err().map(|e| format!("{name} at opset {version}: {e}")),
+    };
+    if let Some(message) = problem {
+        return Err(diagnose(model, node, "op.upgrade", message));
+    }
+    model.nodes[node].op = Op::Known(def);
+    match def.ends {
+        Some(_) => replace(model, region, node, def).map_err(|e| diagnose(model, node, "op.upgrade", e)),
+        None => Ok(()),
+    }
 }
 
 fn first_version(def: &OpDef) -> u32 {
@@ -57,6 +83,10 @@ fn first_version(def: &OpDef) -> u32 {
 
 fn climb(model: &mut Model, region: RegionId, node: NodeId, def: &OpDef, from: u32) -> Result<(), String> {
     for past in def.history.iter().filter(|p| p.since >= from) {
+        // Where a step fails the node is at the version that the step begins with.
+        if let Op::Foreign { version, .. } = &mut model.nodes[node].op {
+            *version = past.since.max(*version);
+        }
         step(model, region, node, past.up)?;
     }
     Ok(())
@@ -100,12 +130,14 @@ pub fn replace(model: &mut Model, region: RegionId, node: NodeId, def: &OpDef) -
 }
 
 /// Takes every hub node down to the version that `target` imports for its domain, in place: afterwards all nodes are
-/// foreign. Operators younger than the target are decomposed.
+/// foreign, and functions import what `target` does. Operators younger than the target are decomposed. Types are
+/// inferred first, for the steps between versions that need them.
 ///
 /// # Errors
 /// One diagnostic for each node that the target cannot say.
 pub fn downgrade(model: &mut Model, target: &[OpSetImport]) -> Result<(), Vec<Diagnostic>> {
     let mut found = Vec::new();
+    crate::infer::infer(model);
     // Adapters and decompositions insert hub nodes, which the next round takes down.
     for _ in 0..16 {
         let work = all_nodes(model).into_iter().filter(|&(_, n)| model.nodes[n].known().is_some()).collect::<Vec<_>>();
@@ -117,6 +149,14 @@ pub fn downgrade(model: &mut Model, target: &[OpSetImport]) -> Result<(), Vec<Di
             if let Err(message) = lower_node(model, region, node, def, target) {
                 let d = Diagnostic::new(Severity::Error, "op.downgrade", message);
                 found.push(d.at(Place::node(model.node_label(node))));
+            }
+        }
+    }
+    for id in model.functions.ids().collect::<Vec<_>>() {
+        for wanted in target {
+            match model.functions[id].opsets.iter_mut().find(|o| o.domain == wanted.domain) {
+                Some(import) => import.version = wanted.version,
+                None => model.functions[id].opsets.push(wanted.clone()),
             }
         }
     }

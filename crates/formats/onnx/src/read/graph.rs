@@ -49,10 +49,17 @@ impl<'a> Reader<'a> {
             self.model.regions[region].results.push(value);
         }
         scopes.pop();
-        let exposed = !self.model.regions[region].exposed.is_empty();
-        let order = proto.input.iter().filter(|_| exposed);
+        let signature = |infos: &[ValueInfoProto<'a>]| {
+            let keep = |i: &ValueInfoProto<'a>| ValueInfoProto {
+                name: i.name.clone(),
+                ty: i.ty.clone(),
+                ..ValueInfoProto::default()
+            };
+            infos.iter().map(keep).collect()
+        };
         let leftover = GraphProto {
-            input: order.map(|i| ValueInfoProto { name: i.name.clone(), ..ValueInfoProto::default() }).collect(),
+            input: signature(&proto.input),
+            output: signature(&proto.output),
             value_info: kept,
             quantization_annotation: proto.quantization_annotation.clone(),
             unknown: proto.unknown.clone(),

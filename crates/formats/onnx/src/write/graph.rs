@@ -7,6 +7,7 @@ use crate::schema::{GraphProto, NodeProto, SparseTensorProto, TensorProto, Value
 use crate::types::{type_from_proto, type_to_proto};
 use modelsmith_format::Result;
 use modelsmith_ir::{Attr, Node, NodeId, Op, Region, RegionId, Type, ValueId};
+use modelsmith_ops::infer::without_invented;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -23,12 +24,15 @@ impl<'m> Writer<'m> {
         let model = self.model;
         let r = &model.regions[region];
         let leftover: GraphProto<'m> = unpack(&r.origin.extra);
+        if region == model.main {
+            self.specialised = r.params.iter().any(|&v| self.type_changed(v, &leftover.input));
+        }
         let mut proto = GraphProto {
             name: Some(if r.name.is_empty() { "graph" } else { r.name.as_str() }.into()),
             doc_string: some(&r.origin.doc),
             metadata_props: entries(&r.origin.props),
             input: self.inputs(r, &leftover.input),
-            output: r.results.iter().map(|&v| self.value_info(v)).collect(),
+            output: r.results.iter().map(|&v| self.output(v, &leftover.output, region == model.main)).collect(),
             value_info: self.value_infos(region, leftover.value_info),
             quantization_annotation: leftover.quantization_annotation,
             unknown: leftover.unknown,
@@ -56,6 +60,28 @@ impl<'m> Writer<'m> {
         all.into_iter().map(|v| self.value_info(v)).collect()
     }
 
+    /// True when the file declared the input with another type than it has now.
+    fn type_changed(&self, param: ValueId, declared: &[ValueInfoProto<'m>]) -> bool {
+        let name = self.name(param);
+        let found = declared.iter().find(|i| text(&i.name) == name).and_then(|i| i.ty.as_ref());
+        found.is_some_and(|ty| type_from_proto(ty) != self.model.values[param].ty)
+    }
+
+    /// An output. It is declared as the file did, even where more is known by now: the signature of a graph is its
+    /// author's. Only when the inputs changed do the outputs follow.
+    fn output(&mut self, value: ValueId, declared: &[ValueInfoProto<'m>], main: bool) -> ValueInfoProto<'m> {
+        let mut info = self.value_info(value);
+        let known = &self.model.values[value].ty;
+        if let Some(old) = declared.iter().find(|i| i.name == info.name).filter(|_| !self.specialised) {
+            match &old.ty {
+                Some(ty) if known.refines(&type_from_proto(ty)) => info.ty = Some(ty.clone()),
+                None if !main => info.ty = None,
+                _ => {}
+            }
+        }
+        info
+    }
+
     /// Value infos of inner values: those that the file had, with the types that are known now.
     pub(super) fn value_infos(&mut self, region: RegionId, listed: Vec<ValueInfoProto<'m>>) -> Vec<ValueInfoProto<'m>> {
         if listed.is_empty() {
@@ -81,7 +107,8 @@ impl<'m> Writer<'m> {
         let v = &self.model.values[value];
         let extra = ValueExtra::unpack(&v.origin.extra).info;
         let weight = self.model.weight(value).is_some();
-        let own = type_to_proto(&v.ty);
+        // Names that inference invents for dimensions mean nothing in a file.
+        let own = type_to_proto(&without_invented(&v.ty));
         // The file's own spelling counts as long as it says the same.
         let spelled = extra.ty.filter(|t| weight || type_from_proto(t) == v.ty);
         let (doc, props) = match weight {

@@ -41,7 +41,8 @@ pub fn write(artifact: &Artifact, output: &mut Output, options: &WriteOptions<'_
 /// # Errors
 /// Those of [`write`].
 pub fn write_model(model: &Model, output: &mut Output, options: &WriteOptions<'_>) -> Result<Written> {
-    let mut writer = Writer { model, names: names::assign(model), payloads: Vec::new(), needs: Needs::default() };
+    let names = names::assign(model);
+    let mut writer = Writer { model, names, payloads: Vec::new(), needs: Needs::default(), specialised: false };
     let mut proto = writer.model()?;
     let mut rope = proto.to_rope();
     let mut written = Written::default();
@@ -91,6 +92,8 @@ struct Writer<'m> {
     /// Weights by payload id.
     payloads: Vec<Arc<WeightExpr>>,
     needs: Needs,
+    /// The main inputs have other types than the file gave them.
+    specialised: bool,
 }
 
 /// A string field; absent when it is empty.
