@@ -5,6 +5,8 @@
 pub mod control;
 #[path = "math/mod.rs"]
 pub mod math;
+#[path = "microsoft/mod.rs"]
+pub mod microsoft;
 #[path = "ml/mod.rs"]
 pub mod ml;
 #[path = "nn/mod.rs"]
@@ -98,6 +100,14 @@ pub static ALL: &[&modelsmith_ir::OpDef] = &[
     &math::tan::TAN,
     &math::tanh::TANH,
     &math::xor::XOR,
+    &microsoft::bias_gelu::BIAS_GELU,
+    &microsoft::fast_gelu::FAST_GELU,
+    &microsoft::fused_conv::FUSED_CONV,
+    &microsoft::fused_gemm::FUSED_GEMM,
+    &microsoft::fused_mat_mul::FUSED_MAT_MUL,
+    &microsoft::gelu::GELU,
+    &microsoft::quick_gelu::QUICK_GELU,
+    &microsoft::skip_layer_normalization::SKIP_LAYER_NORMALIZATION,
     &ml::array_feature_extractor::ARRAY_FEATURE_EXTRACTOR,
     &ml::binarizer::BINARIZER,
     &ml::cast_map::CAST_MAP,
