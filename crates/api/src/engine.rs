@@ -141,6 +141,23 @@ fn sizes(model: &Model, verify: Option<&Verify>) -> Result<BTreeMap<String, i64>
     Ok(bound.symbols.into_iter().filter_map(|(s, n)| Some((s, i64::try_from(n).ok()?))).collect())
 }
 
+/// Steps of the plan that this machine would run, with the kernel of each and those passed by.
+///
+/// # Errors
+/// For an engine file, whose file keeps no record of what was passed by; when the model holds what is not supported.
+pub fn explain(model: &Model, threads: usize, isa: &str) -> Result<Vec<StepInfo>> {
+    if model.engine().is_some() {
+        let help = "name the model it was built from: the same choice is made again and explained";
+        return Err(Error::unsupported("an engine file names its kernels, not those passed by")
+            .in_file(model.path())
+            .help(help));
+    }
+    model.supported()?;
+    let options = BuildOptions { isa: isa.into(), threads, sizes: sizes(model, None)?, ..BuildOptions::default() };
+    let built = modelsmith_engine::build(model.hub(), &options).map_err(|e| Error::from(e).in_file(model.path()))?;
+    Ok(steps(&built.report))
+}
+
 /// A file that goes unless it was renamed.
 struct Temporary(std::path::PathBuf);
 

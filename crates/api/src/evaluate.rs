@@ -79,9 +79,10 @@ impl Labelled {
             let len = step.min(total - start);
             let inputs = self.inputs.iter().map(|t| rows(t, start, len)).collect::<Result<Vec<_>>>()?;
             let outputs = side.run(&inputs)?;
-            let logits = outputs.iter().filter_map(|v| v.tensor().ok()).find(|t| {
-                t.dtype().is_float() && t.rank() >= 2 && t.shape()[0] == len && !t.is_empty()
-            });
+            let logits = outputs
+                .iter()
+                .filter_map(|v| v.tensor().ok())
+                .find(|t| t.dtype().is_float() && t.rank() >= 2 && t.shape()[0] == len && !t.is_empty());
             let logits = logits.ok_or_else(|| Error::usage("no output has a row of floats for each sample"))?;
             let width = logits.len() / len;
             let classes = logits.to_f64s()?.chunks(width).map(largest).collect::<Vec<_>>();

@@ -3,9 +3,12 @@
 
 pub mod agreement;
 pub mod bench;
+pub mod check;
 pub mod compare;
+pub mod deploy;
 pub mod engine;
 mod error;
+pub mod evaluate;
 pub mod files;
 pub mod inputs;
 pub mod inspect;
@@ -15,7 +18,9 @@ pub mod lists;
 pub mod machine;
 pub mod model;
 pub mod npz;
+pub mod optimize;
 pub mod random;
+pub mod report;
 pub mod run;
 pub mod shapes;
 pub mod test_data;

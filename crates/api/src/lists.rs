@@ -58,3 +58,44 @@ pub fn ops() -> Vec<OpInfo> {
     out.sort_by(|a, b| (&a.domain, &a.name).cmp(&(&b.domain, &b.name)));
     out
 }
+
+/// A kernel.
+#[derive(Clone, Debug, Serialize)]
+pub struct KernelInfo {
+    /// Name: element type, kind, tile, instruction set.
+    pub name: String,
+    /// Family.
+    pub family: String,
+    /// Instruction sets that it needs.
+    pub isa: String,
+    /// True when this machine has them.
+    pub runs_here: bool,
+}
+
+/// Every kernel, by family, best first.
+pub fn kernels() -> Vec<KernelInfo> {
+    use modelsmith_kernels as k;
+    let mut out = Vec::new();
+    add(&mut out, "gemm", k::gemm::KERNELS);
+    add(&mut out, "conv", k::conv::KERNELS);
+    add(&mut out, "recurrent", k::recurrent::KERNELS);
+    add(&mut out, "eltwise", k::eltwise::KERNELS);
+    add(&mut out, "reduce", k::reduce::KERNELS);
+    add(&mut out, "softmax", k::softmax::KERNELS);
+    add(&mut out, "norm", k::norm::KERNELS);
+    add(&mut out, "pool", k::pooling::KERNELS);
+    add(&mut out, "copy", k::movement::COPY);
+    add(&mut out, "gather", k::movement::GATHER);
+    add(&mut out, "resize", k::movement::RESIZE);
+    out
+}
+
+fn add<P>(out: &mut Vec<KernelInfo>, family: &str, list: &[modelsmith_kernels::KernelDef<P>]) {
+    let here = modelsmith_kernels::detect();
+    out.extend(list.iter().map(|k| KernelInfo {
+        name: k.name.into(),
+        family: family.into(),
+        isa: k.isa.to_string(),
+        runs_here: here.contains(k.isa),
+    }));
+}

@@ -45,7 +45,8 @@ pub fn deploy(path: &Path, dir: &Path, options: &DeployOptions, step: &dyn Fn(&s
     }
     let passed = |p: &&Precision| matches!(p.status, Status::Passed | Status::Inconclusive);
     let median = |p: &&Precision| p.bench.as_ref().map_or(f64::INFINITY, |b| b.latency.median());
-    let chosen = precisions.iter().filter(passed).min_by(|a, b| median(a).total_cmp(&median(b))).map(|p| p.name.clone());
+    let chosen =
+        precisions.iter().filter(passed).min_by(|a, b| median(a).total_cmp(&median(b))).map(|p| p.name.clone());
     let mut report = Report {
         version: env!("CARGO_PKG_VERSION").into(),
         model: inspect::inspect(&model),

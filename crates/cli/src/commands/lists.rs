@@ -1,10 +1,11 @@
 //! Commands that only list something.
 
-use crate::args::{Cli, Completions, Ops};
+use super::Context;
+use crate::args::{Cli, Completions, Kernels, Ops};
 use crate::screen::Screen;
 use crate::table::{bytes, fields, table};
 use clap::CommandFactory;
-use modelsmith::{Result, machine};
+use modelsmith::{Model, Result, machine};
 use serde::Serialize;
 
 pub fn version(screen: &Screen) -> Result<u8> {
@@ -46,6 +47,32 @@ pub fn ops(screen: &Screen, a: &Ops) -> Result<u8> {
     screen.say(&table(&["operator", "domain", "versions", "decomposes"], &[], &rows));
     screen.say(&format!("{} operators", all.len()));
     screen.document("ops", &serde_json::json!({ "ops": all }))?;
+    Ok(0)
+}
+
+pub fn passes(screen: &Screen) -> Result<u8> {
+    let all = modelsmith::optimize::passes();
+    let rows = all.iter().map(|p| vec![p.name.clone(), p.kind.clone(), p.preserves.clone(), p.doc.clone()]);
+    screen.say(&table(&["pass", "kind", "results", "what it does"], &[], &rows.collect::<Vec<_>>()));
+    screen.document("passes", &serde_json::json!({ "passes": all }))?;
+    Ok(0)
+}
+
+pub fn kernels(cx: &Context, a: &Kernels) -> Result<u8> {
+    let Some(path) = &a.explain else {
+        let all = modelsmith::lists::kernels();
+        let yes = |b: bool| if b { "yes" } else { "no" }.to_owned();
+        let rows = all.iter().map(|k| vec![k.name.clone(), k.family.clone(), k.isa.clone(), yes(k.runs_here)]);
+        cx.screen.say(&table(&["kernel", "family", "needs", "runs here"], &[], &rows.collect::<Vec<_>>()));
+        cx.screen.document("kernels", &serde_json::json!({ "kernels": all }))?;
+        return Ok(0);
+    };
+    let steps = modelsmith::engine::explain(&Model::open(path)?, cx.threads, &cx.isa)?;
+    for s in &steps {
+        cx.screen.say(&format!("{}: {}", s.label, s.kernel));
+        s.refused.iter().for_each(|(k, why)| cx.screen.say(&format!("  not {k}: {why}")));
+    }
+    cx.screen.document("kernels", &serde_json::json!({ "steps": steps }))?;
     Ok(0)
 }
 

@@ -2,10 +2,13 @@
 
 mod bench;
 mod build;
+mod check;
 mod compare;
 mod convert;
+mod deploy;
 mod inspect;
 mod lists;
+mod optimize;
 mod options;
 mod run;
 
@@ -41,14 +44,14 @@ pub fn run(cli: &Cli, screen: &Screen) -> Result<u8, Error> {
         Command::Ops(a) => lists::ops(screen, a),
         Command::Doctor => lists::doctor(screen),
         Command::Completions(a) => lists::completions(a),
-        Command::Check(_) => not_built("check"),
+        Command::Check(a) => check::run(&cx, a),
         Command::Convert(a) => convert::run(&cx, a),
-        Command::Optimize(_) => not_built("optimize"),
+        Command::Optimize(a) => optimize::run(&cx, a),
         Command::Build(a) => build::run(&cx, a),
         Command::Bench(a) => bench::run(&cx, a),
-        Command::Deploy(_) => not_built("deploy"),
-        Command::Passes => not_built("passes"),
-        Command::Kernels(_) => not_built("kernels"),
+        Command::Deploy(a) => deploy::run(&cx, a),
+        Command::Passes => lists::passes(screen),
+        Command::Kernels(a) => lists::kernels(&cx, a),
         Command::Diff(_) => not_built("diff"),
         Command::Quantize(_) => not_built("quantize"),
         Command::Prune(_) => not_built("prune"),

@@ -1,0 +1,64 @@
+use super::{Context, convert, options};
+use crate::args::Optimize;
+use crate::table::{ms, table};
+use modelsmith::compare::Comparison;
+use modelsmith::optimize::{PassReport, Passes, Simplified, simplify};
+use modelsmith::run::Opts;
+use modelsmith::write::{self, Verify};
+use modelsmith::{Model, Result};
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Report<'a> {
+    input: String,
+    output: String,
+    written: bool,
+    bytes: u64,
+    #[serde(flatten)]
+    passes: &'a Simplified,
+    verification: &'a Option<Comparison>,
+}
+
+pub fn run(cx: &Context, a: &Optimize) -> Result<u8> {
+    let format = write::format_for(&a.output, None)?;
+    cx.progress.step("reading");
+    let model = Model::open(&a.input)?;
+    options::show_findings(cx, &model);
+    cx.progress.step("simplifying");
+    let passes = Passes { only: a.passes.clone(), skip: a.skip.clone(), dump_after: a.dump_after.clone() };
+    let (hub, done) = simplify(&model, &passes)?;
+    let verify = Verify {
+        inputs: options::inputs(&a.inputs)?,
+        agreement: options::agreement(&a.agreement)?,
+        opts: Opts { threads: cx.threads, isa: cx.isa.clone(), ..Opts::default() },
+    };
+    cx.progress.step("writing and verifying");
+    let opsets = write::target_opsets(&model, a.opset);
+    let wanted = (!a.no_verify).then_some(&verify);
+    let written = write::write(&model, &hub, &a.output, format, opsets, a.no_clobber, wanted)?;
+    cx.progress.end();
+    show(cx, &done);
+    let code = convert::show(cx, &a.output, &written);
+    cx.screen.document(
+        "optimize",
+        &Report {
+            input: a.input.display().to_string(),
+            output: a.output.display().to_string(),
+            written: written.kept,
+            bytes: written.bytes,
+            passes: &done,
+            verification: &written.verification,
+        },
+    )?;
+    Ok(code)
+}
+
+fn show(cx: &Context, done: &Simplified) {
+    if let Some(dump) = &done.dump {
+        cx.screen.say(dump);
+    }
+    let row = |p: &PassReport| vec![p.pass.clone(), p.changes.to_string(), p.removed.to_string(), ms(p.ms)];
+    let rows = done.passes.iter().filter(|p| p.changes > 0).map(row).collect::<Vec<_>>();
+    cx.screen.note(&table(&["pass", "changes", "nodes removed", "time"], &[1, 2, 3], &rows));
+    cx.screen.say(&format!("{} nodes became {}", done.nodes_before, done.nodes_after));
+}
