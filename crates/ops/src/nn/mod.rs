@@ -1,8 +1,11 @@
 //! Operators of the family `nn`.
 // Written by `cargo xtask gen`; do not edit.
 
+pub mod attention;
+pub mod attention_nodes;
 pub mod average_pool;
 pub mod batch_normalization;
+pub mod causal_conv_with_state;
 pub mod celu;
 pub mod conv;
 pub mod conv_transpose;
@@ -17,10 +20,12 @@ pub mod group_normalization;
 pub mod hard_sigmoid;
 pub mod hard_swish;
 pub mod hardmax;
+pub mod heads;
 pub mod instance_normalization;
 pub mod lanes;
 pub mod layer_normalization;
 pub mod leaky_relu;
+pub mod linear_attention;
 pub mod log_softmax;
 pub mod lp_normalization;
 pub mod lp_pool;
@@ -35,6 +40,7 @@ pub mod relu;
 pub mod resampling;
 pub mod resize;
 pub mod rms_normalization;
+pub mod rotary_embedding;
 pub mod selu;
 pub mod shrink;
 pub mod sigmoid;
@@ -42,6 +48,7 @@ pub mod softmax;
 pub mod softplus;
 pub mod softsign;
 pub mod swish;
+pub mod tensor_scatter;
 pub mod thresholded_relu;
 pub mod transposed;
 pub mod upsample;
