@@ -81,20 +81,13 @@ fn workspace(p: &LstmProblem, threads: usize) -> usize {
     Scratch::bytes(head(p), table_bytes(1), threads)
 }
 
-fn run<S: Simd, T: Tiles>(p: &LstmProblem, args: Args<'_>, pool: &Pool) -> Result<(), KernelError> {
-    let Some(s) = sizes(p) else { return Ok(()) };
-    let [y_out, h_out, c_out] = args.outputs else {
-        return Err(KernelError::Buffer { what: "output", problem: "three are needed".into() });
-    };
-    let y = y_out.elements::<f32>(s.y, "y")?;
-    let last_h = h_out.elements::<f32>(s.state, "last hidden state")?;
-    let last_c = c_out.elements::<f32>(s.state, "last cell state")?;
+/// The four inputs, each apart from every output, and the outputs from each other.
+fn inputs(given: &[Src<'_>], s: &Sizes, outs: [(*mut f32, usize); 3]) -> Result<[*const f32; 4], KernelError> {
     let names = ["gates", "recurrent weights", "first hidden state", "first cell state"];
     let lens = [s.gates, s.weights, s.state, s.state];
-    let outs = [(y, s.y), (last_h, s.state), (last_c, s.state)];
     let mut inputs = [std::ptr::null::<f32>(); 4];
     for i in 0..4 {
-        inputs[i] = mem::input(args.inputs, i, names[i])?.elements::<f32>(lens[i], names[i])?;
+        inputs[i] = mem::input(given, i, names[i])?.elements::<f32>(lens[i], names[i])?;
         for out in outs {
             mem::apart((inputs[i], lens[i]), out, names[i])?;
         }
@@ -104,10 +97,22 @@ fn run<S: Simd, T: Tiles>(p: &LstmProblem, args: Args<'_>, pool: &Pool) -> Resul
             mem::apart((a.0.cast_const(), a.1), *b, "output")?;
         }
     }
+    Ok(inputs)
+}
+
+fn run<S: Simd, T: Tiles>(p: &LstmProblem, args: Args<'_>, pool: &Pool) -> Result<(), KernelError> {
+    let Some(s) = sizes(p) else { return Ok(()) };
+    let [y_out, h_out, c_out] = args.outputs else {
+        return Err(KernelError::Buffer { what: "output", problem: "three are needed".into() });
+    };
+    let y = y_out.elements::<f32>(s.y, "y")?;
+    let last_h = h_out.elements::<f32>(s.state, "last hidden state")?;
+    let last_c = c_out.elements::<f32>(s.state, "last cell state")?;
+    let outs = [(y, s.y), (last_h, s.state), (last_c, s.state)];
+    let [gates, weights, first_h, first_c] = inputs(args.inputs, &s, outs)?;
     if s.state == 0 {
         return Ok(());
     }
-    let [gates, weights, first_h, first_c] = inputs;
     let scratch = Scratch::new(args.workspace, head(p), table_bytes(1), pool.threads())?;
     let sums = scratch.head::<f32>();
     let wide = 4 * p.hidden;

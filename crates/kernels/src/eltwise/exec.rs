@@ -3,7 +3,7 @@
 use super::CHUNK;
 use super::walk::Walk;
 use crate::simd::{Body, Simd, math};
-use modelsmith_kop::{BinaryOp, EltwiseProblem, Inst, Lane, UnaryOp};
+use modelsmith_kop::{Activation, BinaryOp, EltwiseProblem, Inst, Lane, UnaryOp};
 use std::ops::Range;
 
 /// An operand's buffer.
@@ -120,14 +120,6 @@ unsafe fn step<S: Simd>(
     start: usize,
     n: usize,
 ) {
-    // Only whole chunks use an operand's memory as a register: instructions may run over the end of a part.
-    let target = |dst: u8| match program.direct[at] {
-        Some(output) if n == CHUNK => {
-            let out = &program.outputs[output];
-            out.ptr.wrapping_add(start * out.lane.bytes())
-        }
-        _ => own[dst as usize],
-    };
     // SAFETY: see `Chunk::run`.
     unsafe {
         match *inst {
@@ -158,8 +150,35 @@ unsafe fn step<S: Simd>(
                     _ => fill(own[dst as usize].cast::<i32>(), value as i32),
                 }
             }
+            Inst::Store { output, a } => {
+                let place = &program.outputs[output as usize];
+                let from = regs[a as usize];
+                match place.lane {
+                    Lane::F32 | Lane::I32 => store::<u32>(program.walk, place, from.cast(), start, n),
+                    Lane::I64 => store::<u64>(program.walk, place, from.cast(), start, n),
+                    Lane::Bool => store::<u8>(program.walk, place, from, start, n),
+                }
+            }
+            _ => {
+                // Only whole chunks use an operand's memory as a register: instructions may run over the end of a part.
+                let direct = program.direct[at].filter(|_| n == CHUNK).map(|output| {
+                    let out = &program.outputs[output];
+                    out.ptr.wrapping_add(start * out.lane.bytes())
+                });
+                compute::<S>(inst, direct, own, regs, n);
+            }
+        }
+    }
+}
+
+/// Runs an instruction that works on registers only. The result goes to `direct` where that is given.
+#[inline(always)]
+unsafe fn compute<S: Simd>(inst: &Inst, direct: Option<*mut u8>, own: &Pointers, regs: &mut Pointers, n: usize) {
+    // SAFETY: see `Chunk::run`.
+    unsafe {
+        match *inst {
             Inst::Unary { op, lane, dst, a } => {
-                let (d, a) = (target(dst), regs[a as usize]);
+                let (d, a) = (direct.unwrap_or(own[dst as usize]), regs[a as usize]);
                 regs[dst as usize] = d;
                 match lane {
                     Lane::F32 => unary_f32::<S>(op, d.cast(), a.cast(), n),
@@ -169,7 +188,7 @@ unsafe fn step<S: Simd>(
                 }
             }
             Inst::Binary { op, lane, dst, a, b } => {
-                let (d, a, b) = (target(dst), regs[a as usize], regs[b as usize]);
+                let (d, a, b) = (direct.unwrap_or(own[dst as usize]), regs[a as usize], regs[b as usize]);
                 regs[dst as usize] = d;
                 match lane {
                     Lane::F32 => binary_f32::<S>(op, d, a.cast(), b.cast(), n),
@@ -179,7 +198,11 @@ unsafe fn step<S: Simd>(
                 }
             }
             Inst::Select { lane, dst, cond, a, b } => {
-                let (d, c, a, b) = (target(dst), regs[cond as usize], regs[a as usize], regs[b as usize]);
+                let (d, a, b) = (direct.unwrap_or(own[dst as usize]), regs[a as usize], regs[b as usize]);
+                // The condition is narrower than the result: it may not be overwritten from the start on.
+                let mut held = [0u8; CHUNK];
+                std::ptr::copy_nonoverlapping(regs[cond as usize], held.as_mut_ptr(), n);
+                let c = held.as_ptr();
                 regs[dst as usize] = d;
                 match lane {
                     Lane::F32 | Lane::I32 => select::<u32>(d.cast(), c, a.cast(), b.cast(), n),
@@ -194,15 +217,7 @@ unsafe fn step<S: Simd>(
                 regs[dst as usize] = d;
                 cast(from, to, d, a, n);
             }
-            Inst::Store { output, a } => {
-                let place = &program.outputs[output as usize];
-                let from = regs[a as usize];
-                match place.lane {
-                    Lane::F32 | Lane::I32 => store::<u32>(program.walk, place, from.cast(), start, n),
-                    Lane::I64 => store::<u64>(program.walk, place, from.cast(), start, n),
-                    Lane::Bool => store::<u8>(program.walk, place, from, start, n),
-                }
-            }
+            Inst::Load { .. } | Inst::ConstF32 { .. } | Inst::ConstInt { .. } | Inst::Store { .. } => {}
         }
     }
 }
@@ -288,25 +303,17 @@ unsafe fn select<T: Copy>(d: *mut T, c: *const u8, a: *const T, b: *const T, n: 
     }
 }
 
-/// `d = f(a)` in whole vectors: registers have room beyond `n`, and operands serve as registers in whole chunks only.
-#[inline(always)]
-unsafe fn vectors<S: Simd>(d: *mut f32, a: *const f32, n: usize, f: impl Fn(S::F) -> S::F) {
-    let mut i = 0;
-    while i < n {
-        // SAFETY: `CHUNK` is a multiple of `LANES`.
-        unsafe { S::store(d.add(i), f(S::load(a.add(i)))) };
-        i += S::LANES;
-    }
-}
-
-#[inline(always)]
-unsafe fn vectors2<S: Simd>(d: *mut f32, a: *const f32, b: *const f32, n: usize, f: impl Fn(S::F, S::F) -> S::F) {
-    let mut i = 0;
-    while i < n {
-        // SAFETY: `CHUNK` is a multiple of `LANES`.
-        unsafe { S::store(d.add(i), f(S::load(a.add(i)), S::load(b.add(i)))) };
-        i += S::LANES;
-    }
+/// `d = value` for each vector, with `x` (and `y`) loaded from registers: registers have room beyond `n`, and operands
+/// serve as registers in whole chunks only. A macro because a closure would not be compiled for the instruction set.
+macro_rules! vectors {
+    ($n:expr, $d:expr, $($x:ident = $a:expr),+ => $value:expr) => {{
+        let mut i = 0;
+        while i < $n {
+            $(let $x = S::load($a.add(i));)+
+            S::store($d.add(i), $value);
+            i += S::LANES;
+        }
+    }};
 }
 
 #[inline(always)]
@@ -315,79 +322,19 @@ unsafe fn unary_f32<S: Simd>(op: UnaryOp, d: *mut f32, a: *const f32, n: usize) 
     unsafe {
         match op {
             UnaryOp::Act(act) => activation::<S>(act, d, a, n),
-            UnaryOp::Neg => vectors::<S>(
-                d,
-                a,
-                n,
-                #[inline(always)]
-                |x| math::neg::<S>(x),
-            ),
-            UnaryOp::Abs => vectors::<S>(
-                d,
-                a,
-                n,
-                #[inline(always)]
-                |x| math::abs::<S>(x),
-            ),
+            UnaryOp::Neg => vectors!(n, d, x = a => math::neg::<S>(x)),
+            UnaryOp::Abs => vectors!(n, d, x = a => math::abs::<S>(x)),
             UnaryOp::Sign => map(d, a, n, |x: f32| if x.is_nan() || x == 0.0 { x } else { x.signum() }),
-            UnaryOp::Sqrt => vectors::<S>(
-                d,
-                a,
-                n,
-                #[inline(always)]
-                |x| S::sqrt(x),
-            ),
-            UnaryOp::Reciprocal => vectors::<S>(
-                d,
-                a,
-                n,
-                #[inline(always)]
-                |x| S::div(S::splat(1.0), x),
-            ),
-            UnaryOp::Exp => vectors::<S>(
-                d,
-                a,
-                n,
-                #[inline(always)]
-                |x| math::exp::<S>(x),
-            ),
-            UnaryOp::Log => vectors::<S>(
-                d,
-                a,
-                n,
-                #[inline(always)]
-                |x| math::log::<S>(x),
-            ),
-            UnaryOp::Erf => vectors::<S>(
-                d,
-                a,
-                n,
-                #[inline(always)]
-                |x| math::erf::<S>(x),
-            ),
+            UnaryOp::Sqrt => vectors!(n, d, x = a => S::sqrt(x)),
+            UnaryOp::Reciprocal => vectors!(n, d, x = a => S::div(S::splat(1.0), x)),
+            UnaryOp::Exp => vectors!(n, d, x = a => math::exp::<S>(x)),
+            UnaryOp::Log => vectors!(n, d, x = a => math::log::<S>(x)),
+            UnaryOp::Erf => vectors!(n, d, x = a => math::erf::<S>(x)),
             UnaryOp::Sin => map(d, a, n, f32::sin),
             UnaryOp::Cos => map(d, a, n, f32::cos),
-            UnaryOp::Floor => vectors::<S>(
-                d,
-                a,
-                n,
-                #[inline(always)]
-                |x| S::floor(x),
-            ),
-            UnaryOp::Ceil => vectors::<S>(
-                d,
-                a,
-                n,
-                #[inline(always)]
-                |x| S::ceil(x),
-            ),
-            UnaryOp::Round => vectors::<S>(
-                d,
-                a,
-                n,
-                #[inline(always)]
-                |x| S::round(x),
-            ),
+            UnaryOp::Floor => vectors!(n, d, x = a => S::floor(x)),
+            UnaryOp::Ceil => vectors!(n, d, x = a => S::ceil(x)),
+            UnaryOp::Round => vectors!(n, d, x = a => S::round(x)),
             UnaryOp::Not => {}
         }
     }
@@ -395,81 +342,26 @@ unsafe fn unary_f32<S: Simd>(op: UnaryOp, d: *mut f32, a: *const f32, n: usize) 
 
 /// The activation is matched outside the loop, so that each loop holds one function.
 #[inline(always)]
-unsafe fn activation<S: Simd>(act: modelsmith_kop::Activation, d: *mut f32, a: *const f32, n: usize) {
-    use modelsmith_kop::Activation::*;
+unsafe fn activation<S: Simd>(act: Activation, d: *mut f32, a: *const f32, n: usize) {
+    use Activation::*;
     // SAFETY: registers hold a chunk; the machine has `S`.
     unsafe {
         match act {
-            Relu => vectors::<S>(
-                d,
-                a,
-                n,
-                #[inline(always)]
-                |x| math::activation::<S>(Relu, x),
-            ),
-            Clip { min, max } => vectors::<S>(
-                d,
-                a,
-                n,
-                #[inline(always)]
-                |x| math::activation::<S>(Clip { min, max }, x),
-            ),
-            LeakyRelu { alpha } => vectors::<S>(
-                d,
-                a,
-                n,
-                #[inline(always)]
-                |x| math::activation::<S>(LeakyRelu { alpha }, x),
-            ),
-            Sigmoid => vectors::<S>(
-                d,
-                a,
-                n,
-                #[inline(always)]
-                |x| math::activation::<S>(Sigmoid, x),
-            ),
-            HardSwish => vectors::<S>(
-                d,
-                a,
-                n,
-                #[inline(always)]
-                |x| math::activation::<S>(HardSwish, x),
-            ),
-            Silu => vectors::<S>(
-                d,
-                a,
-                n,
-                #[inline(always)]
-                |x| math::activation::<S>(Silu, x),
-            ),
-            Tanh => vectors::<S>(
-                d,
-                a,
-                n,
-                #[inline(always)]
-                |x| math::activation::<S>(Tanh, x),
-            ),
-            Gelu => vectors::<S>(
-                d,
-                a,
-                n,
-                #[inline(always)]
-                |x| math::activation::<S>(Gelu, x),
-            ),
-            GeluTanh => vectors::<S>(
-                d,
-                a,
-                n,
-                #[inline(always)]
-                |x| math::activation::<S>(GeluTanh, x),
-            ),
-            other => vectors::<S>(
-                d,
-                a,
-                n,
-                #[inline(always)]
-                |x| math::activation::<S>(other, x),
-            ),
+            Relu => vectors!(n, d, x = a => math::activation::<S>(Relu, x)),
+            Sigmoid => vectors!(n, d, x = a => math::activation::<S>(Sigmoid, x)),
+            HardSwish => vectors!(n, d, x = a => math::activation::<S>(HardSwish, x)),
+            Silu => vectors!(n, d, x = a => math::activation::<S>(Silu, x)),
+            Tanh => vectors!(n, d, x = a => math::activation::<S>(Tanh, x)),
+            Gelu => vectors!(n, d, x = a => math::activation::<S>(Gelu, x)),
+            GeluTanh => vectors!(n, d, x = a => math::activation::<S>(GeluTanh, x)),
+            Softplus => vectors!(n, d, x = a => math::activation::<S>(Softplus, x)),
+            Mish => vectors!(n, d, x = a => math::activation::<S>(Mish, x)),
+            Clip { min, max } => vectors!(n, d, x = a => math::activation::<S>(Clip { min, max }, x)),
+            LeakyRelu { alpha } => vectors!(n, d, x = a => math::activation::<S>(LeakyRelu { alpha }, x)),
+            Elu { alpha } => vectors!(n, d, x = a => math::activation::<S>(Elu { alpha }, x)),
+            HardSigmoid { alpha, beta } => {
+                vectors!(n, d, x = a => math::activation::<S>(HardSigmoid { alpha, beta }, x));
+            }
         }
     }
 }
@@ -480,64 +372,15 @@ unsafe fn binary_f32<S: Simd>(op: BinaryOp, d: *mut u8, a: *const f32, b: *const
     // SAFETY: registers hold a chunk; the machine has `S`.
     unsafe {
         match op {
-            BinaryOp::Add => vectors2::<S>(
-                f,
-                a,
-                b,
-                n,
-                #[inline(always)]
-                |x, y| S::add(x, y),
-            ),
-            BinaryOp::Sub => vectors2::<S>(
-                f,
-                a,
-                b,
-                n,
-                #[inline(always)]
-                |x, y| S::sub(x, y),
-            ),
-            BinaryOp::Mul => vectors2::<S>(
-                f,
-                a,
-                b,
-                n,
-                #[inline(always)]
-                |x, y| S::mul(x, y),
-            ),
-            BinaryOp::Div => vectors2::<S>(
-                f,
-                a,
-                b,
-                n,
-                #[inline(always)]
-                |x, y| S::div(x, y),
-            ),
+            BinaryOp::Add => vectors!(n, f, x = a, y = b => S::add(x, y)),
+            BinaryOp::Sub => vectors!(n, f, x = a, y = b => S::sub(x, y)),
+            BinaryOp::Mul => vectors!(n, f, x = a, y = b => S::mul(x, y)),
+            BinaryOp::Div => vectors!(n, f, x = a, y = b => S::div(x, y)),
             // The second operand is given where either is NaN; a NaN in the first is put back.
-            BinaryOp::Min => vectors2::<S>(
-                f,
-                a,
-                b,
-                n,
-                #[inline(always)]
-                |x, y| S::select(S::eq(x, x), S::min(x, y), x),
-            ),
-            BinaryOp::Max => vectors2::<S>(
-                f,
-                a,
-                b,
-                n,
-                #[inline(always)]
-                |x, y| S::select(S::eq(x, x), S::max(x, y), x),
-            ),
+            BinaryOp::Min => vectors!(n, f, x = a, y = b => S::select(S::eq(x, x), S::min(x, y), x)),
+            BinaryOp::Max => vectors!(n, f, x = a, y = b => S::select(S::eq(x, x), S::max(x, y), x)),
             BinaryOp::PRelu => {
-                vectors2::<S>(
-                    f,
-                    a,
-                    b,
-                    n,
-                    #[inline(always)]
-                    |x, y| S::select(S::lt(x, S::splat(0.0)), S::mul(x, y), x),
-                );
+                vectors!(n, f, x = a, y = b => S::select(S::lt(x, S::splat(0.0)), S::mul(x, y), x));
             }
             BinaryOp::Pow => power::<S>(f, a, b, n),
             BinaryOp::Mod => map2(f, a, b, n, |x: f32, y: f32| x % y),
@@ -559,21 +402,9 @@ unsafe fn power<S: Simd>(d: *mut f32, a: *const f32, b: *const f32, n: usize) {
         let first = b.read_unaligned();
         let same = (0..n).all(|i| b.add(i).read_unaligned() == first);
         if same && first == 2.0 {
-            vectors::<S>(
-                d,
-                a,
-                n,
-                #[inline(always)]
-                |x| S::mul(x, x),
-            );
+            vectors!(n, d, x = a => S::mul(x, x));
         } else if same && first == 3.0 {
-            vectors::<S>(
-                d,
-                a,
-                n,
-                #[inline(always)]
-                |x| S::mul(S::mul(x, x), x),
-            );
+            vectors!(n, d, x = a => S::mul(S::mul(x, x), x));
         } else {
             map2(d, a, b, n, f32::powf);
         }

@@ -134,8 +134,8 @@ fn integers_booleans_and_casts() {
             Inst::Cast { from: Lane::I64, to: Lane::I32, dst: 0, a: 0 },
             Inst::Cast { from: Lane::I32, to: Lane::F32, dst: 0, a: 0 },
             Inst::ConstF32 { dst: 5, value: 0.5 },
-            Inst::Select { lane: Lane::F32, dst: 0, cond: 2, a: 0, b: 5 },
-            Inst::Store { output: 0, a: 0 },
+            Inst::Select { lane: Lane::F32, dst: 2, cond: 2, a: 0, b: 5 },
+            Inst::Store { output: 0, a: 2 },
         ],
     };
     on_all(&p, &[Src::new(&x), Src::new(&y)], 4 * n as usize, |name, out| {

@@ -189,59 +189,90 @@ impl<R: Rows> Product<'_, R> {
                 let first = step == 0 && piece == 0;
                 let last = step + 1 == steps && piece + 1 == pieces;
                 let k_row = seg.start * seg_len + inner.start;
+                let depth = Depth { seg: seg.clone(), inner, first, last, k };
                 for group in span.clone() {
                     let cols = cut(panels.len(), groups, group);
                     let cols = panels.start + cols.start..panels.start + cols.end;
-                    let col = cols.start * PANEL;
-                    let width = (cols.end * PANEL).min(self.n) - col;
                     let next = match (group + 1 < span.end, piece + 1 < pieces, step + 1 < steps) {
                         _ if !large => None,
                         (true, ..) => Some((cut(panels.len(), groups, group + 1).start, k_row)),
-                        (_, true, _) => Some((first_panel, k_row + inner.len())),
+                        (_, true, _) => Some((first_panel, k_row + depth.inner.len())),
                         (.., true) => Some((first_panel, cut(segs, steps, step + 1).start * seg_len)),
                         _ => None,
                     };
                     let next = next.map(|(panel, row)| self.b.wrapping_add(((panels.start + panel) * k + row) * PANEL));
-                    let k_len = seg.len() * inner.len();
-                    let mut at = table;
-                    for t in 0..tile_count {
-                        let tile = cut(rows.len(), tile_count, t);
-                        let (row, count) = (rows.start + tile.start, tile.len());
-                        let c = self.c.wrapping_add(row * self.c_stride + col);
-                        let (residual, residual_stride) =
-                            self.ready.residual_at(self.first_row + row, self.first_col + col);
-                        let call = Tile {
-                            rows: at.wrapping_add(seg.start * count),
-                            segs: seg.len(),
-                            seg_len: inner.len(),
-                            offset: inner.start,
-                            b: self.b.wrapping_add((cols.start * k + k_row) * PANEL),
-                            b_stride: k * PANEL,
-                            c,
-                            c_stride: self.c_stride,
-                            accumulate: !first,
-                            bias: self.ready.bias_at(self.first_col + col),
-                            residual,
-                            residual_stride,
-                            low: if last { self.ready.low } else { f32::NEG_INFINITY },
-                            high: if last { self.ready.high } else { f32::INFINITY },
-                            last: width - (cols.len() - 1) * PANEL,
-                            ahead: next.map_or(Ahead::NONE, |b| Ahead::share(b, k_len, t, tile_count)),
-                        };
-                        // SAFETY: the tile lies inside the part; B holds `k` rows of every panel.
-                        unsafe {
-                            self.tiles.table[cols.len() - 1][count - 1](&call);
-                            if last && self.ready.remains() {
-                                let (r, q) = (self.first_row + row, self.first_col + col);
-                                self.ready.finish::<S>(c, self.c_stride, r, q, count, width);
-                            }
-                        }
-                        at = at.wrapping_add(count * segs);
-                    }
+                    // SAFETY: passed on.
+                    unsafe { self.tiles::<S>(rows, cols, &depth, k_row, next, table, tile_count) };
                 }
             }
         }
     }
+
+    /// Computes all tiles of a block of rows and one group of panels, over one block of the inner dimension.
+    ///
+    /// # Safety
+    /// As for [`Product::block`].
+    unsafe fn tiles<S: Simd>(
+        &self,
+        rows: &Range<usize>,
+        cols: Range<usize>,
+        depth: &Depth,
+        k_row: usize,
+        next: Option<*const f32>,
+        table: *const *const f32,
+        tile_count: usize,
+    ) {
+        let (segs, _) = self.rows.segments();
+        let col = cols.start * PANEL;
+        let width = (cols.end * PANEL).min(self.n) - col;
+        let k_len = depth.seg.len() * depth.inner.len();
+        let mut at = table;
+        for t in 0..tile_count {
+            let tile = cut(rows.len(), tile_count, t);
+            let (row, count) = (rows.start + tile.start, tile.len());
+            let c = self.c.wrapping_add(row * self.c_stride + col);
+            let (residual, residual_stride) = self.ready.residual_at(self.first_row + row, self.first_col + col);
+            let call = Tile {
+                rows: at.wrapping_add(depth.seg.start * count),
+                segs: depth.seg.len(),
+                seg_len: depth.inner.len(),
+                offset: depth.inner.start,
+                b: self.b.wrapping_add((cols.start * depth.k + k_row) * PANEL),
+                b_stride: depth.k * PANEL,
+                c,
+                c_stride: self.c_stride,
+                accumulate: !depth.first,
+                bias: self.ready.bias_at(self.first_col + col),
+                residual,
+                residual_stride,
+                low: if depth.last { self.ready.low } else { f32::NEG_INFINITY },
+                high: if depth.last { self.ready.high } else { f32::INFINITY },
+                last: width - (cols.len() - 1) * PANEL,
+                ahead: next.map_or(Ahead::NONE, |b| Ahead::share(b, k_len, t, tile_count)),
+            };
+            // SAFETY: the tile lies inside the part; B holds `k` rows of every panel.
+            unsafe {
+                self.tiles.table[cols.len() - 1][count - 1](&call);
+                if depth.last && self.ready.remains() {
+                    let (r, q) = (self.first_row + row, self.first_col + col);
+                    self.ready.finish::<S>(c, self.c_stride, r, q, count, width);
+                }
+            }
+            at = at.wrapping_add(count * segs);
+        }
+    }
+}
+
+/// A block of the inner dimension.
+struct Depth {
+    /// Segments, and the part of each.
+    seg: Range<usize>,
+    inner: Range<usize>,
+    /// Whether it is the first and the last block.
+    first: bool,
+    last: bool,
+    /// The whole inner dimension.
+    k: usize,
 }
 
 /// Computes a whole product with all workers of the pool.
