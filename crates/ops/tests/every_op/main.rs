@@ -5,6 +5,7 @@ mod coverage;
 mod decomposition;
 mod inference;
 mod schema;
+mod table;
 mod text;
 mod versions;
 
