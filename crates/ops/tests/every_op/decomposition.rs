@@ -8,11 +8,10 @@ use modelsmith_tensor::{DType, Tensor, Value};
 use std::collections::BTreeMap;
 
 /// Operators whose decomposition differs from them at infinities and overflow: which and why.
-const NOT_AT_INFINITY: &[(&str, &str)] =
-    &[("Gelu", "at minus infinity the operator has the limit 0; step by step it is infinity times zero")(
-        "ReduceLogSumExp",
-        "the exponential of a large element overflows; the operator subtracts the largest first",
-    )];
+const NOT_AT_INFINITY: &[(&str, &str)] = &[
+    ("Gelu", "at minus infinity the operator has the limit 0; step by step it is infinity times zero"),
+    ("ReduceLogSumExp", "the exponential of a large element overflows; the operator subtracts the largest first"),
+];
 
 /// Tolerance for a result of this type: a decomposition rounds after each step, and attributes hold only `f32`.
 fn tolerance(dtype: Option<DType>) -> Tolerance {
