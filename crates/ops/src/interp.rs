@@ -6,7 +6,7 @@ use modelsmith_base::Budget;
 use modelsmith_ir::{
     Attr, AttrView, Attrs, Def, EvalCx, Model, Node, NodeId, Op, OpError, OpResult, RegionId, RunRegion, Type, ValueId,
 };
-use modelsmith_tensor::{Evaluator, Tensor, Value, materialize};
+use modelsmith_tensor::{DType, Evaluator, Tensor, Value, materialize};
 use std::cell::RefCell;
 use std::collections::HashMap;
 
@@ -235,6 +235,11 @@ pub struct Operators;
 impl Evaluator for Operators {
     fn eval(&self, op: &str, inputs: &[Tensor]) -> modelsmith_tensor::Result<Tensor> {
         let fail = |message: String| modelsmith_tensor::Error::Eval { op: op.into(), message };
+        if let ("Mul()", [a, b]) = (op, inputs)
+            && let Some(out) = scaled(a, b)?
+        {
+            return Ok(out);
+        }
         let (def, attrs) = modelsmith_ir::text::parse_op(op, crate::all()).map_err(|e| fail(e.to_string()))?;
         let values = inputs.iter().cloned().map(Value::Tensor).collect::<Vec<_>>();
         let cx = EvalCx { attrs: AttrView::new(def, &attrs), outputs: 1, regions: None, evaluator: self };
@@ -245,4 +250,20 @@ impl Evaluator for Operators {
             false => Ok(out.swap_remove(0).tensor()?.clone()),
         }
     }
+}
+
+/// `a * b` of `f32` where `b` varies along one axis of `a` only, as batch normalisation leaves it: the same as the
+/// reference, which computes in `f64` and rounds once, for the product of two `f32` is exact there.
+fn scaled(a: &Tensor, b: &Tensor) -> modelsmith_tensor::Result<Option<Tensor>> {
+    let varying = b.shape().iter().enumerate().filter(|(_, d)| **d != 1).map(|(i, _)| i).collect::<Vec<_>>();
+    let ([axis], true) = (&varying[..], a.dtype() == DType::F32 && b.dtype() == DType::F32) else { return Ok(None) };
+    if a.rank() != b.rank() || a.shape()[*axis] != b.shape()[*axis] || a.is_empty() {
+        return Ok(None);
+    }
+    let inner = a.shape()[axis + 1..].iter().product::<usize>();
+    let (mut out, factors) = (a.clone(), b.as_slice::<f32>()?);
+    for (row, factor) in out.as_mut_slice::<f32>()?.chunks_mut(inner).zip(factors.iter().cycle()) {
+        row.iter_mut().for_each(|x| *x *= factor);
+    }
+    Ok(Some(out))
 }

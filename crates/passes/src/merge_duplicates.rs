@@ -2,6 +2,7 @@
 
 use modelsmith_ir::{Digest, Model, NodeId, RegionId, ValueId, hash_node, hash_weight, same_node, same_weight};
 use modelsmith_rewrite::{Graph, Pass, sweep};
+use modelsmith_tensor::WeightExpr;
 use std::collections::HashMap;
 
 /// See the module.
@@ -57,17 +58,32 @@ fn merge_group(g: &mut Graph, group: Vec<(RegionId, ValueId)>) -> usize {
     merged
 }
 
-/// A hash of the first and last bytes, where they are at hand; others are told apart by comparison.
-fn quick(w: &modelsmith_tensor::WeightExpr) -> u128 {
+/// A hash of the first and last bytes of what the weight is made of; weights of the same hash are compared.
+fn quick(w: &WeightExpr) -> u128 {
     let mut d = Digest::default();
-    match w.mapped() {
-        Some(b) => {
-            d.bytes(&b[..b.len().min(4096)]);
-            d.bytes(&b[b.len().saturating_sub(4096)..]);
-        }
-        None => hash_weight(&mut d, w),
-    }
+    add_quick(&mut d, w);
     d.finish()
+}
+
+fn add_quick(d: &mut Digest, w: &WeightExpr) {
+    if let Some(b) = w.mapped() {
+        d.bytes(&b[..b.len().min(4096)]);
+        d.bytes(&b[b.len().saturating_sub(4096)..]);
+        return;
+    }
+    match w {
+        WeightExpr::Cast(w, _) | WeightExpr::Permute(w, _) | WeightExpr::Reshape(w, _) => add_quick(d, w),
+        WeightExpr::Slice { of, start, .. } => {
+            d.word(*start as u64);
+            add_quick(d, of);
+        }
+        WeightExpr::Concat(parts, _) => parts.iter().for_each(|p| add_quick(d, p)),
+        WeightExpr::Eval { op, inputs, .. } => {
+            d.text(op);
+            inputs.iter().for_each(|p| add_quick(d, p));
+        }
+        WeightExpr::Read(_) | WeightExpr::Literal(_) => hash_weight(d, w),
+    }
 }
 
 fn merge_nodes(g: &mut Graph) -> usize {

@@ -194,6 +194,26 @@ impl<'m> Graph<'m> {
         t.to_f64s()?.first().copied().ok_or_else(|| "the constant is empty".into())
     }
 
+    /// The number that every element of a constant is.
+    ///
+    /// # Errors
+    /// When it is no constant at hand, or the elements differ.
+    pub fn uniform(&self, value: ValueId) -> Try<f64> {
+        let Ok(w) = self.weight(value) else { return self.scalar(value) };
+        let differ = || "the elements of the constant differ".into();
+        let width = w.dtype().bits() / 8;
+        if w.len() == 1 || width == 0 {
+            return self.scalar(value);
+        }
+        let bytes = w.mapped().ok_or("the constant is not at hand")?;
+        let first = bytes.get(..width).ok_or("the constant is empty")?;
+        if bytes.chunks_exact(width).any(|b| b != first) {
+            return Err(differ());
+        }
+        let one = Tensor::from_bytes(w.dtype(), &[], first)?;
+        one.to_f64s()?.first().copied().ok_or_else(differ)
+    }
+
     /// Adds an initializer to the region of `near`.
     pub fn add_weight(&mut self, near: NodeId, weight: Arc<WeightExpr>) -> ValueId {
         let region = self.region_of(near).unwrap_or(self.model().main);

@@ -1,7 +1,7 @@
 //! Patterns in the text of rules: `Mul(x, Add(Erf(Div(x, 1.4142135)), 1))`.
 //!
 //! A name in lower case is any value, the same name the same value; a name in upper case is a constant; a number is a
-//! constant of one element, of any rank; `Op(..) {attr = value}` is a hub operator whose other attributes have their
+//! constant all of whose elements are it, of any shape; `Op(..) {attr = value}` is a hub operator whose other attributes have their
 //! defaults. Commutative operators match either way.
 
 use crate::{Graph, Try};
@@ -152,7 +152,7 @@ impl Pattern {
                     }
                 }
             }
-            Pattern::Number(wanted) => match g.scalar(v) {
+            Pattern::Number(wanted) => match g.uniform(v) {
                 Ok(x) if near(x, *wanted, g.ty(v).dtype()) => vec![m],
                 Ok(x) => {
                     *best = format!("{x} where {wanted} is wanted");

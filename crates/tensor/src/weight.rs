@@ -182,7 +182,53 @@ pub fn permuted(t: &Tensor, perm: &[usize]) -> Result<Tensor> {
     let own = index::strides(t.shape());
     let shape = perm.iter().map(|&p| t.shape()[p]).collect::<Vec<_>>();
     let strides = perm.iter().map(|&p| own[p]).collect::<Vec<_>>();
-    t.gathered(&shape, index::Offsets::unsigned(&shape, &strides))
+    if t.dtype() == DType::String || t.dtype().bits() < 8 || t.is_empty() {
+        return t.gathered(&shape, index::Offsets::unsigned(&shape, &strides));
+    }
+    let mut out = Tensor::zeros(t.dtype(), &shape)?;
+    match t.dtype().bits() / 8 {
+        1 => move_axes::<u8>(t.raw(), bytemuck::cast_slice_mut(out.bytes_mut()), &shape, &strides),
+        2 => move_axes::<u16>(t.raw(), bytemuck::cast_slice_mut(out.bytes_mut()), &shape, &strides),
+        4 => move_axes::<u32>(t.raw(), bytemuck::cast_slice_mut(out.bytes_mut()), &shape, &strides),
+        8 => move_axes::<u64>(t.raw(), bytemuck::cast_slice_mut(out.bytes_mut()), &shape, &strides),
+        _ => move_axes::<[u64; 2]>(t.raw(), bytemuck::cast_slice_mut(out.bytes_mut()), &shape, &strides),
+    }
+    Ok(out)
+}
+
+/// Fills `to`, of `shape`, from elements at `strides`: in tiles over the last axis and the one that is contiguous in
+/// `from`, so that both sides stay in cache.
+fn move_axes<T: Copy>(from: &[T], to: &mut [T], shape: &[usize], strides: &[usize]) {
+    const TILE: usize = 32;
+    let Some(last) = shape.len().checked_sub(1) else {
+        to.copy_from_slice(from);
+        return;
+    };
+    let own = index::strides(shape);
+    // The axis of `to` along which `from` is contiguous; the last one when that is longest in any case.
+    let near = (0..last).find(|&i| strides[i] == 1 && shape[i] > 1).filter(|_| strides[last] != 1);
+    let outer = (0..last).filter(|&i| Some(i) != near).collect::<Vec<_>>();
+    let pick = |of: &[usize]| outer.iter().map(|&i| of[i]).collect::<Vec<_>>();
+    let sizes = pick(shape);
+    let (rows, columns) = (near.map_or(1, |i| shape[i]), shape[last]);
+    let (row_from, row_to) = (near.map_or(0, |i| strides[i]), near.map_or(0, |i| own[i]));
+    let starts = index::Offsets::unsigned(&sizes, &pick(strides)).zip(index::Offsets::unsigned(&sizes, &pick(&own)));
+    for (f, t) in starts {
+        if near.is_none() && strides[last] == 1 {
+            to[t..t + columns].copy_from_slice(&from[f..f + columns]);
+            continue;
+        }
+        for r0 in (0..rows).step_by(TILE) {
+            for c0 in (0..columns).step_by(TILE) {
+                for r in r0..(r0 + TILE).min(rows) {
+                    let line = &mut to[t + r * row_to + c0..][..(c0 + TILE).min(columns) - c0];
+                    for (c, slot) in line.iter_mut().enumerate() {
+                        *slot = from[f + r * row_from + (c0 + c) * strides[last]];
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn sliced(t: &Tensor, axis: usize, start: usize, len: usize) -> Result<Tensor> {
@@ -286,6 +332,26 @@ mod tests {
         assert_eq!(value(WeightExpr::Slice { of: iota(), axis: 1, start: 1, len: 2 }), (vec![2, 2], vec![1, 2, 4, 5]));
         assert_eq!(value(WeightExpr::Concat(vec![iota(), iota()], 0)).0, vec![4, 3]);
         assert_eq!(value(WeightExpr::Reshape(iota(), vec![6])).1, vec![0, 1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn axes_move_like_elements_one_by_one() {
+        let shape = [3, 1, 40, 33, 2];
+        let n = shape.iter().product::<usize>();
+        for perm in
+            [[4, 3, 2, 1, 0], [0, 3, 2, 1, 4], [2, 0, 1, 3, 4], [0, 1, 2, 4, 3], [1, 2, 4, 3, 0], [0, 1, 2, 3, 4]]
+        {
+            let values = (0..n).map(|i| i as i64).collect::<Vec<_>>();
+            let own = index::strides(&shape);
+            let to = perm.map(|p| shape[p]);
+            let wanted = index::Offsets::unsigned(&to, &perm.map(|p| own[p])).map(|i| i as i64).collect::<Vec<_>>();
+            for dtype in [DType::I64, DType::I32, DType::U16, DType::F64] {
+                let t = Tensor::from_i64s(dtype, &shape, &values).unwrap();
+                let moved = permuted(&t, &perm).unwrap();
+                assert_eq!(moved.shape(), to);
+                assert_eq!(moved.to_f64s().unwrap(), wanted.iter().map(|&x| x as f64).collect::<Vec<_>>());
+            }
+        }
     }
 
     #[test]
