@@ -15,4 +15,8 @@ pub mod normalizer;
 pub mod one_hot_encoder;
 pub mod scaler;
 pub mod scores;
+pub mod tree_ensemble;
+pub mod tree_ensemble_classifier;
+pub mod tree_ensemble_regressor;
+pub mod trees;
 pub mod zip_map;
