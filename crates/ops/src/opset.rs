@@ -45,7 +45,7 @@ pub fn upgrade(model: &mut Model) -> Vec<Diagnostic> {
         left.retain(|&(region, node, def)| match raise(model, region, node, def) {
             Ok(()) => false,
             Err(d) => {
-                failed.push(d);
+                failed.push(*d);
                 true
             }
         });
@@ -60,7 +60,7 @@ pub fn upgrade(model: &mut Model) -> Vec<Diagnostic> {
 }
 
 /// Takes one node to the hub.
-fn raise(model: &mut Model, region: RegionId, node: NodeId, def: &'static OpDef) -> Result<(), Diagnostic> {
+fn raise(model: &mut Model, region: RegionId, node: NodeId, def: &'static OpDef) -> Result<(), Box<Diagnostic>> {
     let Op::Foreign { domain, name, version } = model.nodes[node].op.clone() else { return Ok(()) };
     let problem = match def.version_at(version) {
         _ if version > newest(&domain) => Some(format!("opset {version} is newer than this program knows")),
@@ -68,11 +68,11 @@ fn raise(model: &mut Model, region: RegionId, node: NodeId, def: &'static OpDef)
         Some(from) => climb(model, region, node, def, from).err().map(|e| format!("{name} at opset {version}: {e}")),
     };
     if let Some(message) = problem {
-        return Err(diagnose(model, node, "op.upgrade", message));
+        return Err(Box::new(diagnose(model, node, "op.upgrade", message)));
     }
     model.nodes[node].op = Op::Known(def);
     match def.ends {
-        Some(_) => replace(model, region, node, def).map_err(|e| diagnose(model, node, "op.upgrade", e)),
+        Some(_) => replace(model, region, node, def).map_err(|e| Box::new(diagnose(model, node, "op.upgrade", e))),
         None => Ok(()),
     }
 }
