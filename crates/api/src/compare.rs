@@ -35,6 +35,8 @@ pub struct CompareOptions {
     pub opts: Opts,
     /// Look at the values between inputs and outputs.
     pub layers: bool,
+    /// Keep the inputs of sample K as `NAME.npy` files in the folder `K` of this one.
+    pub save_inputs: Option<std::path::PathBuf>,
 }
 
 impl Default for CompareOptions {
@@ -49,6 +51,7 @@ impl Default for CompareOptions {
             map_outputs: vec![],
             opts: Opts::default(),
             layers: false,
+            save_inputs: None,
         }
     }
 }
@@ -158,6 +161,9 @@ pub fn compare(a: &Model, b: &Model, options: &CompareOptions) -> Result<Compari
     let mut run = Gathering::new(a, &pairs, options);
     for s in 0..samples {
         let (inputs, outputs, trace, redrawn) = original(&maker, &mut *left, s, options.layers)?;
+        if let Some(dir) = &options.save_inputs {
+            crate::run::save(&dir.join(s.to_string()), maker.names(), &inputs)?;
+        }
         let result = match (&mut right, &options.golden) {
             (_, Some(golden)) => Ok(golden.clone()),
             (Some(side), None) => {
@@ -379,7 +385,11 @@ impl<'a> Gathering<'a> {
         } else if still {
             (Verdict::Inconclusive, "no output changes by more than the tolerance between samples".into())
         } else {
-            (Verdict::Agree, format!("all {} outputs agree in {samples} sample(s)", self.outputs.len()))
+            let runs = if samples == 1 { "one sample".to_owned() } else { format!("{samples} samples") };
+            match self.outputs.len() {
+                1 => (Verdict::Agree, format!("the output agrees in {runs}")),
+                n => (Verdict::Agree, format!("all {n} outputs agree in {runs}")),
+            }
         };
         let judge = match (&options.golden, options.a.independent(), options.b.independent()) {
             (Some(_), ..) => "independent golden".into(),

@@ -43,8 +43,48 @@ pub struct Inspection {
     pub parameters: u64,
     /// Bytes of weights by element type.
     pub weight_bytes: BTreeMap<String, u64>,
+    /// What an engine says of itself; `None` for a model.
+    pub engine: Option<EngineInfo>,
     /// Findings.
     pub findings: Vec<Finding>,
+}
+
+/// An engine file.
+#[derive(Clone, Debug, Serialize)]
+pub struct EngineInfo {
+    /// Name of the model's graph.
+    pub model: String,
+    /// Version of the program that built it.
+    pub builder: String,
+    /// Instruction sets of the machine that built it.
+    pub machine: String,
+    /// Levels for which it holds a plan, best first.
+    pub levels: Vec<String>,
+    /// Bytes of its weights.
+    pub weight_bytes: u64,
+}
+
+/// Checks the payload of an engine file against its checksums; returns how many blobs there are. A model has no
+/// checksums: its weights are read.
+///
+/// # Errors
+/// Names file and offset of what is damaged, or the tensor that cannot be read.
+pub fn verify_payload(model: &Model) -> crate::Result<usize> {
+    if model.engine().is_some() {
+        return Ok(modelsmith_engine::file::verify(model.path())?);
+    }
+    let mut count = 0;
+    for (_, v) in model.file().values.iter() {
+        if let Def::Weight(_, w) = &v.def {
+            let budget = modelsmith_base::Budget::unlimited();
+            modelsmith_tensor::materialize(w, &modelsmith_ops::interp::Operators, &budget).map_err(|e| {
+                let place = modelsmith_base::Place::tensor(v.name.clone());
+                crate::Error::damaged(e.to_string()).at(place).in_file(model.path())
+            })?;
+            count += 1;
+        }
+    }
+    Ok(count)
 }
 
 /// An input or output.
@@ -144,6 +184,13 @@ pub fn inspect(model: &Model) -> Inspection {
         weights: weights.len(),
         parameters,
         weight_bytes: bytes,
+        engine: model.engine().map(|e| EngineInfo {
+            model: e.info().model.clone(),
+            builder: e.info().builder.clone(),
+            machine: e.info().machine.clone(),
+            levels: e.levels(),
+            weight_bytes: e.weight_bytes(),
+        }),
         findings: model.findings().iter().map(Finding::from).collect(),
     }
 }

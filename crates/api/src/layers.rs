@@ -37,6 +37,9 @@ pub struct LayerReport {
     pub largest: f64,
     /// True when it agrees in every sample.
     pub agrees: bool,
+    /// Type in the first sample, for a tensor.
+    #[serde(skip)]
+    pub kind: Option<modelsmith_ir::Type>,
 }
 
 /// Compares the values that both runs show and adds them to `layers`.
@@ -46,7 +49,16 @@ pub fn merge(layers: &mut Vec<LayerReport>, a: &Trace, b: &Trace, agreement: &Ag
         let (d, agrees) = agreement.compare(name, x, y);
         let at = layers.iter().position(|l| l.name == *name).unwrap_or_else(|| {
             let ty = describe(x);
-            layers.push(LayerReport { name: name.clone(), ty, max_abs: 0.0, cosine: 1.0, largest: 0.0, agrees: true });
+            let kind = x.tensor().ok().map(|t| modelsmith_ir::Type::fixed(t.dtype(), t.shape()));
+            layers.push(LayerReport {
+                name: name.clone(),
+                ty,
+                max_abs: 0.0,
+                cosine: 1.0,
+                largest: 0.0,
+                agrees: true,
+                kind,
+            });
             layers.len() - 1
         });
         let l = &mut layers[at];

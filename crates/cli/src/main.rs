@@ -27,6 +27,11 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(e) => {
+            if let Some(option) = not_built(&e) {
+                let e = Error::unsupported(format!("the option {option} is not built yet"))
+                    .help("modelsmith COMMAND --help lists those that are");
+                return fail(&e, None);
+            }
             let usage = e.use_stderr();
             // Help that nobody reads any more is no fault.
             let _ = e.print();
@@ -39,6 +44,48 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err((e, screen)) => fail(&e, Some(&screen)),
     }
+}
+
+/// Options of the contract that this version does not have.
+const NOT_BUILT: [&str; 27] = [
+    "--target",
+    "--graph",
+    "--weights",
+    "--key",
+    "--map",
+    "--include",
+    "--exclude",
+    "--cast",
+    "--type",
+    "--shard-size",
+    "--budget",
+    "--f32-fast",
+    "--strict",
+    "--calib",
+    "--min-shapes",
+    "--opt-shapes",
+    "--max-shapes",
+    "--layer-precision",
+    "--workspace",
+    "--tune",
+    "--tuning-db",
+    "--cache",
+    "--preset",
+    "--mode",
+    "--method",
+    "--format",
+    "--amount",
+];
+
+/// The unknown option of a call, when it is one of the contract.
+fn not_built(e: &clap::Error) -> Option<String> {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    let found = match e.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(s)) if e.kind() == ErrorKind::UnknownArgument => s.clone(),
+        _ => return None,
+    };
+    let name = found.split('=').next().unwrap_or_default().to_owned();
+    NOT_BUILT.contains(&name.as_str()).then_some(name)
 }
 
 fn fail(e: &Error, screen: Option<&Screen>) -> ExitCode {

@@ -53,6 +53,7 @@ pub fn shown(x: f64, unit: Unit) -> String {
         Unit::Share => format!("{:.2} %", 100.0 * x),
         Unit::Seconds => format!("{x:.2} s"),
         Unit::Number if x == 0.0 => "0".into(),
+        Unit::Number if x.abs() >= 100.0 && x.abs() < 1e6 => format!("{x:.1}"),
         Unit::Number if x.abs() >= 0.01 && x.abs() < 1e5 => format!("{x:.4}"),
         Unit::Number => format!("{x:.2e}"),
     }
@@ -133,7 +134,7 @@ pub fn histogram(doc: &Value, pointer: &str, id: &str) -> String {
     let mut svg = format!("<svg id=\"{id}\" class=\"plot\" viewBox=\"0 0 {width} {height}\" role=\"img\">");
     for (i, c) in counts.iter().enumerate() {
         let (x, w) = (at(edges[i]), (edges[i + 1] - edges[i]) * scale - 1.5);
-        let tall = c / most * 170.0;
+        let tall = c / most * 165.0;
         let _ = write!(
             svg,
             "<rect class=\"bar\" x=\"{x:.1}\" y=\"{:.1}\" width=\"{w:.1}\" height=\"{tall:.1}\" rx=\"2\" data-json=\"{pointer}/counts/{i}\" data-value=\"{c}\"><title>{} to {}: {c} runs</title></rect>",
@@ -160,13 +161,15 @@ pub fn histogram(doc: &Value, pointer: &str, id: &str) -> String {
         left - 6.0,
         left - 6.0
     );
-    for (key, name) in [("median", "median"), ("p95", "p95")] {
+    for (key, name, row) in [("median", "median", 28.0), ("p95", "p95", 13.0)] {
         if let Some(x) = h[key].as_f64().filter(|x| *x >= lo && *x <= hi) {
             let _ = write!(
                 svg,
-                "<line class=\"mark\" x1=\"{0:.1}\" x2=\"{0:.1}\" y1=\"22\" y2=\"{base}\"/><text class=\"marktext\" x=\"{0:.1}\" y=\"16\" text-anchor=\"middle\" data-json=\"{pointer}/{key}\" data-value=\"{x}\">{name} {1}</text>",
+                "<line class=\"mark\" x1=\"{0:.1}\" x2=\"{0:.1}\" y1=\"{2}\" y2=\"{base}\"/><text class=\"marktext\" x=\"{3:.1}\" y=\"{2}\" data-json=\"{pointer}/{key}\" data-value=\"{x}\">{name} {1}</text>",
                 at(x),
                 shown(x, Unit::Ms),
+                row,
+                at(x) + 5.0,
             );
         }
     }

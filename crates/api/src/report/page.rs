@@ -288,7 +288,11 @@ fn memory(doc: &Value, at: &str) -> String {
         figure(doc, &format!("{at}/weight_bytes"), Unit::Bytes),
         figure(doc, &format!("{at}/bench/peak_memory"), Unit::Bytes),
     );
-    section("Memory over the run", &lead, &area(doc, "/plots/memory", "plot-memory"))
+    let body = match doc.pointer("/plots/memory").is_some_and(|m| m.is_object()) {
+        true => area(doc, "/plots/memory", "plot-memory"),
+        false => "<p class=\"soft\">No step of this plan keeps activations in planned memory.</p>".into(),
+    };
+    section("Memory over the run", &lead, &body)
 }
 
 fn machine(doc: &Value) -> String {

@@ -69,7 +69,7 @@ impl Plots {
             nodes,
             latency: bench.map(|b| histogram(&b.latency.samples, b.latency.p95)),
             layers: chosen.and_then(|p| p.profile.as_ref()).map(layers).unwrap_or_default(),
-            memory: bench.and_then(|b| b.memory.as_ref()).filter(|m| !m.live.is_empty()).map(|m| Series {
+            memory: bench.and_then(|b| b.memory.as_ref()).filter(|m| m.live.iter().any(|n| *n > 0)).map(|m| Series {
                 values: m.live.clone(),
                 peak: m.planned_peak,
                 largest: m.live.iter().copied().max().unwrap_or(0),
@@ -78,13 +78,14 @@ impl Plots {
     }
 }
 
-/// Bins from the smallest sample to a little above the 98th percentile: a single outlier must not flatten the rest.
+/// Bins from the smallest sample to the largest that is no outlier: a few slow runs must not flatten the rest.
 fn histogram(samples: &[f64], p95: Option<f64>) -> Histogram {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
     let at = |q: f64| sorted.get(((sorted.len().max(1) - 1) as f64 * q) as usize).copied().unwrap_or(0.0);
     let (lo, median) = (at(0.0), at(0.5));
-    let hi = (at(0.98) * 1.02).max(lo * 1.001 + 1e-6);
+    let fence = (at(0.75) + 6.0 * (at(0.75) - at(0.25))).max(at(0.9));
+    let hi = fence.min(at(1.0)).max(lo * 1.001 + 1e-6);
     let bins = (samples.len() / 3).clamp(6, BINS);
     let width = (hi - lo) / bins as f64;
     let mut counts = vec![0; bins];

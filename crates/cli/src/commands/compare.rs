@@ -12,6 +12,8 @@ use serde::Serialize;
 struct Report<'a> {
     a: String,
     b: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    causes: Vec<String>,
     #[serde(flatten)]
     comparison: &'a Comparison,
 }
@@ -35,7 +37,8 @@ pub fn run(cx: &Context, a: &Compare) -> Result<u8> {
         golden: None,
         map_outputs: a.map_output.iter().map(|t| pair(t)).collect::<Result<_>>()?,
         opts: Opts { threads: cx.threads, isa: cx.isa.clone(), ..Opts::default() },
-        layers: a.layers.is_some(),
+        layers: a.layers.is_some() || a.explain || a.reduce.is_some(),
+        save_inputs: a.inputs.save_inputs.clone(),
     };
     if let Some(path) = &a.golden {
         options.golden = Some(golden(path, &left)?);
@@ -44,9 +47,31 @@ pub fn run(cx: &Context, a: &Compare) -> Result<u8> {
     let found = compare(&left, &right, &options)?;
     cx.progress.end();
     show(cx, a, &found);
+    let causes = follow_up(cx, a, (&left, &right), &found)?;
     let (a, b) = (a.a.display().to_string(), b_path.display().to_string());
-    cx.screen.document("compare", &Report { a, b, comparison: &found })?;
+    cx.screen.document("compare", &Report { a, b, causes, comparison: &found })?;
     Ok(u8::from(found.verdict != Verdict::Agree))
+}
+
+/// Says why the first diverging value differs, and writes the part of the second model that makes it.
+fn follow_up(cx: &Context, a: &Compare, models: (&Model, &Model), found: &Comparison) -> Result<Vec<String>> {
+    let (Some(value), Some(layers)) = (&found.first_diverging, &found.layers) else {
+        if (a.explain || a.reduce.is_some()) && found.verdict != Verdict::Agree {
+            cx.screen.note("no named value differs on the way: --explain and --reduce have nothing to look at");
+        }
+        return Ok(vec![]);
+    };
+    let causes = if a.explain { modelsmith::explain::explain(models.0, models.1, value, layers) } else { vec![] };
+    causes.iter().for_each(|c| cx.screen.say(&format!("cause: {c}")));
+    if let Some(path) = &a.reduce {
+        let part = modelsmith::reduce::reduce(models.1, value, layers)?;
+        let nodes = part.graph().body.len();
+        let format = modelsmith::write::format_for(path, None)?;
+        let opsets = modelsmith::write::target_opsets(models.1, None);
+        modelsmith::write::write(models.1, &part, path, format, opsets, false, None)?;
+        cx.screen.say(&format!("{}: the {nodes} nodes that make {value}", path.display()));
+    }
+    Ok(causes)
 }
 
 fn pair(text: &str) -> Result<(String, String)> {

@@ -18,6 +18,8 @@ struct Entry {
     weight_list: Option<Vec<WeightInfo>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     graph: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified: Option<usize>,
 }
 
 pub fn run(cx: &Context, a: &Inspect) -> Result<u8> {
@@ -27,17 +29,14 @@ pub fn run(cx: &Context, a: &Inspect) -> Result<u8> {
         let entry = Entry {
             inspection: inspect(&model),
             weight_list: a.weights.then(|| weights(&model)),
-            graph: a.dump.then(|| modelsmith_text(&model)),
+            graph: a.dump.then(|| modelsmith::inspect::text(&model)),
+            verified: if a.verify { Some(modelsmith::inspect::verify_payload(&model)?) } else { None },
         };
         show(cx, a, &entry);
         models.push(entry);
     }
     cx.screen.document("inspect", &Report { models })?;
     Ok(0)
-}
-
-fn modelsmith_text(model: &Model) -> String {
-    modelsmith::inspect::text(model)
 }
 
 fn show(cx: &Context, a: &Inspect, e: &Entry) {
@@ -50,6 +49,19 @@ fn show(cx: &Context, a: &Inspect, e: &Entry) {
     let opsets = i.opsets.iter().map(|(d, v)| format!("{d} {v}")).collect::<Vec<_>>().join(", ");
     let dtypes = i.weight_bytes.iter().map(|(d, n)| format!("{d} {}", bytes(*n))).collect::<Vec<_>>().join(", ");
     s.say(&s.bold(&i.path));
+    if let Some(n) = e.verified {
+        s.say(&format!("verified    {n} payloads are sound"));
+    }
+    if let Some(engine) = &i.engine {
+        s.say(&fields(&[
+            ("format", format!("{}, built by {}", i.format, engine.builder)),
+            ("built on", engine.machine.clone()),
+            ("plans", engine.levels.join(", ")),
+            ("size", format!("{}, {} of them weights", bytes(i.file_bytes), bytes(engine.weight_bytes))),
+        ]));
+        s.say(&ports(i));
+        return;
+    }
     s.say(&fields(&[
         ("format", format!("{}, version {}", i.format, i.ir_version)),
         ("producer", if i.producer.is_empty() { "not named".into() } else { i.producer.clone() }),
@@ -59,9 +71,7 @@ fn show(cx: &Context, a: &Inspect, e: &Entry) {
         ("weight bytes", if dtypes.is_empty() { "none".into() } else { dtypes }),
         ("nodes", format!("{} in {} subgraphs and {} functions", i.nodes, i.subgraphs, i.functions)),
     ]));
-    let port = |kind: &str, p: &Port| vec![kind.into(), p.name.clone(), p.ty.clone()];
-    let ports = i.inputs.iter().map(|p| port("input", p)).chain(i.outputs.iter().map(|p| port("output", p)));
-    s.say(&table(&["", "name", "type"], &[], &ports.collect::<Vec<_>>()));
+    s.say(&ports(i));
     show_ops(cx, a, &i.ops);
     if let Some(list) = &e.weight_list {
         let row = |w: &WeightInfo| vec![w.name.clone(), w.dtype.clone(), format!("{:?}", w.shape), count(w.bytes)];
@@ -75,6 +85,12 @@ fn show(cx: &Context, a: &Inspect, e: &Entry) {
         let place = if f.place.is_empty() { String::new() } else { format!(" ({})", f.place) };
         s.note(&format!("{}[{}]: {}{place}", f.severity, f.code, f.message));
     }
+}
+
+fn ports(i: &Inspection) -> String {
+    let port = |kind: &str, p: &Port| vec![kind.into(), p.name.clone(), p.ty.clone()];
+    let ports = i.inputs.iter().map(|p| port("input", p)).chain(i.outputs.iter().map(|p| port("output", p)));
+    table(&["", "name", "type"], &[], &ports.collect::<Vec<_>>())
 }
 
 fn show_ops(cx: &Context, a: &Inspect, ops: &[OpCount]) {
