@@ -1,0 +1,153 @@
+//! GridSample: values of an image at the positions of a grid, interpolated. <https://onnx.ai/onnx/operators/onnx__GridSample.html>
+
+use super::sampling::Sampling;
+use super::window::split;
+use crate::prelude::*;
+
+const SCHEMA: Schema = Schema {
+    inputs: &[Param::one("X", "T1"), Param::one("grid", "T2")],
+    outputs: &[Param::one("Y", "T1")],
+    attrs: &[
+        AttrDef::int("align_corners", 0),
+        AttrDef::string("mode", "linear"),
+        AttrDef::string("padding_mode", "zeros"),
+    ],
+    types: &[types_of("T1", ALL_IR4), types_of("T2", FLOATS_BF16)],
+};
+
+/// The ONNX operator GridSample.
+pub static GRID_SAMPLE: OpDef = OpDef {
+    name: "GridSample",
+    since: 22,
+    schema: SCHEMA,
+    flags: Flags::NONE,
+    infer,
+    eval,
+    decompose: None,
+    history: &[
+        Past {
+            since: 16,
+            schema: Schema {
+                attrs: &[
+                    AttrDef::int("align_corners", 0),
+                    AttrDef::string("mode", "bilinear"),
+                    AttrDef::string("padding_mode", "zeros"),
+                ],
+                types: &[types_of("T1", ALL), types_of("T2", FLOATS)],
+                ..SCHEMA
+            },
+            up: Adapt::Rewrite(from_16),
+            down: Adapt::Rewrite(to_16),
+        },
+        Past {
+            since: 20,
+            schema: Schema { types: &[types_of("T1", ALL), types_of("T2", FLOATS)], ..SCHEMA },
+            up: Adapt::Compatible,
+            down: Adapt::Compatible,
+        },
+    ],
+    samples,
+    ..OpDef::BASE
+};
+
+fn infer(cx: &mut InferCx) -> OpResult<()> {
+    Sampling::of(&cx.attrs)?;
+    let shape = match (cx.shape(0), cx.shape(1)) {
+        (Some(x), Some(grid)) if x.len() == grid.len() && x.len() > 2 => {
+            let mut out = vec![x[0].clone(), x[1].clone()];
+            out.extend_from_slice(&grid[1..grid.len() - 1]);
+            Some(out)
+        }
+        (Some(_), Some(_)) => return Err(OpError::invalid("input and grid must have one rank, at least 3")),
+        _ => None,
+    };
+    cx.set_tensor(0, cx.dtype(0), shape);
+    Ok(())
+}
+
+fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
+    let (x, grid) = (cx.tensor(inputs, 0)?, cx.tensor(inputs, 1)?);
+    let how = Sampling::of(&cx.attrs)?;
+    let (n, c, spatial) = split(x)?;
+    let (Some((&axes, places)), true) = (grid.shape().split_last(), grid.rank() == x.rank()) else {
+        return Err(OpError::invalid(format!("a grid of shape {:?} for {:?}", grid.shape(), x.shape())));
+    };
+    if axes != spatial.len() || places[0] != n {
+        return Err(OpError::invalid(format!("a grid of shape {:?} for {:?}", grid.shape(), x.shape())));
+    }
+    let shape = [&[n, c], &places[1..]].concat();
+    if Tensor::zeros(x.dtype(), &shape)?.is_empty() {
+        return Ok(vec![Tensor::zeros(x.dtype(), &shape)?.into()]);
+    }
+    let positions = grid.to_f64s()?;
+    let taps = positions.chunks_exact(axes).map(|p| how.taps(p, spatial)).collect::<Vec<_>>();
+    let (plane, count) = (spatial.iter().product::<usize>(), places[1..].iter().product::<usize>());
+    if x.dtype() == DType::String {
+        let nearest = |i: usize| match taps[i / count / c * count + i % count].as_slice() {
+            [(at, _)] => Ok(i / count * plane + at),
+            _ => Err(OpError::unsupported("strings that are mixed, or lie outside of the image")),
+        };
+        let source = (0..n * c * count).map(nearest).collect::<OpResult<Vec<_>>>()?;
+        return Ok(vec![x.gathered(&shape, source.into_iter())?.into()]);
+    }
+    let sampled = |data: &[f64]| {
+        let value = |i: usize| {
+            let image = &data[i / count * plane..][..plane];
+            taps[i / count / c * count + i % count].iter().map(|&(at, w)| image[at] * w).sum::<f64>()
+        };
+        (0..n * c * count).map(value).collect::<Vec<_>>()
+    };
+    if x.dtype().is_complex() {
+        let data = x.to_complex()?;
+        let part = |k: usize| sampled(&data.iter().map(|v| v[k]).collect::<Vec<_>>());
+        let out = part(0).into_iter().zip(part(1)).map(|(r, i)| [r, i]).collect::<Vec<_>>();
+        return Ok(vec![Tensor::from_complex(x.dtype(), &shape, &out)?.into()]);
+    }
+    Ok(vec![Tensor::from_f64s(x.dtype(), &shape, &sampled(&x.to_f64s()?))?.into()])
+}
+
+/// Opset 20 renamed the modes when it left two dimensions behind.
+fn from_16(cx: &mut AdaptCx) -> OpResult<()> {
+    let mode = match cx.attrs().get("mode") {
+        Some(Attr::String(s)) => s.clone(),
+        _ => "bilinear".into(),
+    };
+    let renamed = mode.strip_prefix("bi").unwrap_or(&mode).to_owned();
+    cx.attrs().set("mode", renamed.as_str());
+    Ok(())
+}
+
+fn to_16(cx: &mut AdaptCx) -> OpResult<()> {
+    if cx.rank(0) != Some(4) {
+        return Err(OpError::unsupported("before opset 20 GridSample samples images of two dimensions only"));
+    }
+    let mode = match cx.attrs().get("mode") {
+        Some(Attr::String(s)) => s.clone(),
+        _ => "linear".into(),
+    };
+    let old = if mode == "nearest" { mode } else { format!("bi{mode}") };
+    cx.attrs().set("mode", old.as_str());
+    Ok(())
+}
+
+fn samples(s: &mut Samples) {
+    for dtype in ALL_IR4.dtypes() {
+        let (x, grid) = (s.any(dtype, &[1, 2, 4, 3]), s.floats(F32, &[1, 2, 2, 2], -0.9, 0.9));
+        s.case().input(x).input(grid).attr("mode", "nearest").add();
+    }
+    for mode in ["nearest", "linear", "cubic"] {
+        for padding in ["zeros", "border", "reflection"] {
+            for align in [0, 1] {
+                let (x, grid) = (s.any(F32, &[2, 2, 4, 3]), s.floats(F32, &[2, 3, 2, 2], -2.0, 2.0));
+                let case = s.case().input(x).input(grid).attr("mode", mode).attr("padding_mode", padding);
+                case.attr("align_corners", align).add();
+            }
+        }
+    }
+    for dtype in FLOATS_BF16.dtypes() {
+        let (x, grid) = (s.any(F32, &[1, 1, 2, 3, 4]), s.floats(dtype, &[1, 2, 1, 2, 3], -1.0, 1.0));
+        s.case().input(x).input(grid).add();
+    }
+    let (x, grid) = (s.any(F32, &[1, 1, 3]), s.floats(F32, &[1, 0, 1], -1.0, 1.0));
+    s.case().input(x).input(grid).add();
+}
