@@ -34,7 +34,7 @@ pub use model::{
 pub use opdef::{Adapt, AttrDef, Default, Flags, OpDef, Param, ParamKind, Past, Schema, TypeSet, TypeVar, types_of};
 pub use opset::{AdaptCx, OpSet};
 pub use run::{EvalCx, RunRegion};
-pub use samples::{Sample, Samples};
+pub use samples::{Case, Sample, Samples};
 pub use types::{TensorType, Type};
 pub use verify::{verify, verify_node};
 

@@ -1,7 +1,5 @@
-//! CausalConvWithState: convolution of each channel over the past alone, which is handed on from call to call. <https://onnx.ai/onnx/operators/onnx__CausalConvWithState.html>
+//! CausalConvWithState: convolution of each channel over the present and past positions, which carries the last `k - 1` positions from call to call. <https://onnx.ai/onnx/operators/onnx__CausalConvWithState.html>
 
-use super::normalization::per_channel;
-use super::sigmoid::sigmoid;
 use crate::prelude::*;
 
 const SCHEMA: Schema = Schema {
@@ -30,91 +28,95 @@ pub static CAUSAL_CONV_WITH_STATE: OpDef = OpDef {
 };
 
 fn infer(cx: &mut InferCx) -> OpResult<()> {
-    let (dtype, x) = (cx.dtype(0), cx.shape(0));
-    let tail = cx.shape(1).and_then(|w| Some(w.get(2)?.clone() - Dim::Known(1))).unwrap_or(Dim::Unknown);
-    let state = match x {
-        Some([batch, channels, _]) => Some(vec![batch.clone(), channels.clone(), tail]),
-        Some(shape) => return Err(OpError::invalid(format!("an input of rank {}, 3 is wanted", shape.len()))),
-        None => None,
-    };
+    activation(&cx.attrs)?;
     cx.set(0, cx.ty(0));
-    cx.set_tensor(1, dtype, state);
+    let carried = match (cx.shape(0), cx.shape(1)) {
+        (Some([batch, channels, _]), Some([_, _, k])) => {
+            Some(vec![batch.clone(), channels.clone(), k.clone() - Dim::Known(1)])
+        }
+        (Some(s), _) if s.len() != 3 => return Err(OpError::invalid(format!("rank 3 is wanted, not {}", s.len()))),
+        _ => None,
+    };
+    cx.set_tensor(1, cx.dtype(0), carried);
     Ok(())
 }
 
-fn silu(attrs: &AttrView) -> OpResult<bool> {
+/// True when the result goes through SiLU, which is also called Swish.
+fn activation(attrs: &AttrView) -> OpResult<bool> {
     match attrs.string("activation")? {
         "none" => Ok(false),
         "silu" | "swish" => Ok(true),
-        other => Err(OpError::invalid(format!("activation is {other:?}"))),
+        other => Err(OpError::invalid(format!("activation is none, silu or swish, not {other:?}"))),
     }
 }
 
 fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     let (x, w) = (cx.tensor(inputs, 0)?, cx.tensor(inputs, 1)?);
-    let (&[n, c, len], &[filters, 1, k]) = (x.shape(), w.shape()) else {
-        return Err(OpError::invalid(format!("input {:?} and weight {:?}", x.shape(), w.shape())));
+    let silu = activation(&cx.attrs)?;
+    let (&[batch, channels, length], &[kernels, 1, k]) = (x.shape(), w.shape()) else {
+        return Err(OpError::invalid(format!("input {:?} and weight {:?} do not fit", x.shape(), w.shape())));
     };
-    if filters != c || k == 0 {
-        return Err(OpError::invalid(format!("{filters} filters of {k} elements for {c} channels")));
+    let (bias, past) = (cx.opt_tensor(inputs, 2)?, cx.opt_tensor(inputs, 3)?);
+    let fits = kernels == channels
+        && k > 0
+        && bias.is_none_or(|b| b.shape() == [channels])
+        && past.is_none_or(|p| *p.shape() == [batch, channels, k - 1]);
+    if !fits {
+        return Err(OpError::invalid(format!("weight, bias or past state do not fit an input of {:?}", x.shape())));
     }
-    let past = match cx.opt_tensor(inputs, 3)? {
-        Some(t) if t.shape() != [n, c, k - 1] => {
-            return Err(OpError::invalid(format!("past_state has shape {:?}", t.shape())));
-        }
-        Some(t) => t.to_f64s()?,
-        None => vec![0.0; n * c * (k - 1)],
-    };
-    let bias = cx.opt_tensor(inputs, 2)?.map(|t| per_channel(t, c, "bias")).transpose()?;
-    let (data, weights, silu) = (x.to_f64s()?, w.to_f64s()?, silu(&cx.attrs)?);
-    let (mut out, mut state) = (Vec::new(), Vec::new());
-    for i in 0..n * c {
-        let row = [&past[i * (k - 1)..][..k - 1], &data[i * len..][..len]].concat();
-        let weights = &weights[i % c * k..][..k];
-        for window in row.windows(k) {
-            let sum = window.iter().zip(weights).map(|(x, w)| x * w).sum::<f64>();
-            let sum = sum + bias.as_ref().map_or(0.0, |b| b[i % c]);
-            out.push(if silu { sum * sigmoid(sum) } else { sum });
-        }
-        state.extend_from_slice(&row[len..]);
+    let (values, weights) = (x.to_f64s()?, w.to_f64s()?);
+    let bias = bias.map_or(Ok(vec![0.0; channels]), |b| b.to_f64s())?;
+    let rows = batch * channels;
+    let past = past.map_or(Ok(vec![0.0; rows * (k - 1)]), |p| p.to_f64s())?;
+    let (mut y, mut state) = (Vec::with_capacity(values.len()), Vec::with_capacity(past.len()));
+    for row in 0..rows {
+        let c = row % channels;
+        let line = [&past[row * (k - 1)..][..k - 1], &values[row * length..][..length]].concat();
+        y.extend((0..length).map(|i| {
+            let sum = bias[c] + (0..k).map(|j| line[i + j] * weights[c * k + j]).sum::<f64>();
+            if silu { sum / (1.0 + (-sum).exp()) } else { sum }
+        }));
+        state.extend_from_slice(&line[length..]);
     }
-    let state = Tensor::from_f64s(x.dtype(), &[n, c, k - 1], &state)?;
-    Ok(vec![Tensor::from_f64s(x.dtype(), x.shape(), &out)?.into(), state.into()])
+    let state = Tensor::from_f64s(x.dtype(), &[batch, channels, k - 1], &state)?;
+    Ok(vec![Tensor::from_f64s(x.dtype(), x.shape(), &y)?.into(), state.into()])
 }
 
 fn decompose(b: &mut Builder, node: NodeId) -> OpResult<Vec<ValueId>> {
-    let (x, w, bias, past) = (b.input(node, 0)?, b.input(node, 1)?, b.opt_input(node, 2), b.opt_input(node, 3));
-    let silu = silu(&b.attrs(node)?)?;
-    let size = |v: ValueId, i: usize| b.ty(v).shape().and_then(|s| s.get(i)?.known());
-    let (Some(channels), Some(k)) = (size(w, 0), size(w, 2)) else {
-        return Err(OpError::unsupported("a weight of unknown shape"));
+    let (x, w) = (b.input(node, 0)?, b.input(node, 1)?);
+    let silu = activation(&b.attrs(node)?)?;
+    let unknown = || OpError::unsupported("the shapes of input and weight are not known");
+    let (shape, dtype) = (b.ty(x).sizes().ok_or_else(unknown)?, b.ty(x).dtype().ok_or_else(unknown)?);
+    let k = b.ty(w).sizes().and_then(|s| s.get(2).copied()).filter(|_| shape.len() == 3).ok_or_else(unknown)?;
+    let past = match b.opt_input(node, 3) {
+        Some(past) => past,
+        None => b.constant(Tensor::zeros(dtype, &[shape[0], shape[1], k.saturating_sub(1)])?),
     };
-    let tail = k - 1;
-    let padded = match past {
-        Some(past) => b.op_with("Concat", &[past, x], Attrs::new().with("axis", 2))?,
-        None => {
-            let (pads, zero) = (b.ints(&[0, 0, tail, 0, 0, 0]), b.scalar_like(x, 0.0)?);
-            b.op("Pad", &[x, pads, zero])?
-        }
-    };
-    let mut out = b.node("", "Conv", &[Some(padded), Some(w), bias], Attrs::new().with("group", channels), 1)?[0];
+    let padded = b.op_with("Concat", &[past, x], Attrs::new().with("axis", 2))?;
+    let inputs = [Some(padded), Some(w), b.opt_input(node, 2)];
+    let given = if inputs[2].is_some() { 3 } else { 2 };
+    let mut y = b.node("", "Conv", &inputs[..given], Attrs::new().with("group", shape[1] as i64), 1)?[0];
     if silu {
-        let gate = b.op("Sigmoid", &[out])?;
-        out = b.op("Mul", &[out, gate])?;
+        y = b.op("Swish", &[y])?;
     }
-    let (from, to, axis) = (b.ints(&[if tail == 0 { i64::MAX } else { -tail }]), b.ints(&[i64::MAX]), b.ints(&[2]));
-    Ok(vec![out, b.op("Slice", &[padded, from, to, axis])?])
+    let (start, end, axis) = (b.ints(&[shape[2] as i64]), b.ints(&[i64::MAX]), b.ints(&[2]));
+    let state = b.op("Slice", &[padded, start, end, axis])?;
+    Ok(vec![y, state])
 }
 
 fn samples(s: &mut Samples) {
     for dtype in SCHEMA.types[0].set.dtypes() {
-        let (x, w) = (s.any(dtype, &[2, 3, 5]), s.any(dtype, &[3, 1, 4]));
-        let (b, past) = (s.any(dtype, &[3]), s.any(dtype, &[2, 3, 3]));
-        s.case().input(x.clone()).input(w.clone()).outputs(2).add();
-        s.case().input(x).input(w).input(b).input(past).attr("activation", "silu").outputs(2).add();
+        for activation in ["none", "silu", "swish"] {
+            let (x, w) = (s.any(dtype, &[2, 3, 5]), s.any(dtype, &[3, 1, 3]));
+            let (bias, past) = (s.any(dtype, &[3]), s.any(dtype, &[2, 3, 2]));
+            let case = s.case().attr("activation", activation).outputs(2).input(x.clone()).input(w.clone());
+            case.input(bias).input(past.clone()).add();
+            s.case().outputs(2).input(x.clone()).input(w.clone()).absent().input(past).add();
+            s.case().outputs(2).input(x).input(w).add();
+        }
     }
-    let (x, w, past) = (s.any(F32, &[1, 2, 1]), s.any(F32, &[2, 1, 3]), s.any(F32, &[1, 2, 2]));
-    s.case().input(x.clone()).input(w).absent().input(past).attr("activation", "swish").outputs(2).add();
-    let w = s.any(F32, &[2, 1, 1]);
-    s.case().input(x).input(w).outputs(2).add();
+    for (x, w) in [([1, 1, 1], [1, 1, 4]), ([1, 2, 3], [2, 1, 1]), ([0, 2, 3], [2, 1, 2])] {
+        let (x, w) = (s.any(F32, &x), s.any(F32, &w));
+        s.case().outputs(2).input(x).input(w).add();
+    }
 }

@@ -1,9 +1,8 @@
-//! LinearAttention: attention by a recurrent state that each key and value update, in four rules; the state is kept in `f32` or wider.
-//! Not given in simpler operators: the recurrence needs a loop over the sequence. <https://onnx.ai/onnx/operators/onnx__LinearAttention.html>
+//! LinearAttention: attention through a recurrent state of outer products of keys and values, which each step decays and corrects as `update_rule` says. <https://onnx.ai/onnx/operators/onnx__LinearAttention.html>
 
-use super::convolution::zeros;
-use super::heads::{Heads, head_count};
+use crate::math::contraction::checked_len;
 use crate::prelude::*;
+use modelsmith_ir::Case;
 
 const SCHEMA: Schema = Schema {
     inputs: &[
@@ -38,112 +37,157 @@ pub static LINEAR_ATTENTION: OpDef = OpDef {
     ..OpDef::BASE
 };
 
-fn infer(cx: &mut InferCx) -> OpResult<()> {
-    let heads = |name: &str| Ok::<_, OpError>(head_count(&cx.attrs, name)?.unwrap_or(1));
-    let (q_heads, kv_heads) = (Dim::from(heads("q_num_heads")?), Dim::from(heads("kv_num_heads")?));
-    let (q, k, v) = (cx.shape(0), cx.shape(1), cx.shape(2));
-    if let Some(shape) = [q, k, v].into_iter().flatten().find(|s| s.len() != 3) {
-        return Err(OpError::invalid(format!("an operand of rank {}, 3 is wanted", shape.len())));
+/// Sizes of a node, checked.
+struct Sizes {
+    batch: usize,
+    steps: usize,
+    query_heads: usize,
+    heads: usize,
+    depth: usize,
+    width: usize,
+}
+
+fn heads(attrs: &AttrView) -> OpResult<(usize, usize)> {
+    let (q, kv) = (attrs.int("q_num_heads")?, attrs.int("kv_num_heads")?);
+    match q > 0 && kv > 0 && q % kv == 0 {
+        true => Ok((q as usize, kv as usize)),
+        false => Err(OpError::invalid(format!("{q} query heads are no multiple of {kv} key and value heads"))),
     }
-    let value = v.map_or(Dim::Unknown, |v| v[2].floor_div(&kv_heads));
-    let key = q.map_or(Dim::Unknown, |q| q[2].floor_div(&q_heads));
-    let (batch, time) = q.map_or((Dim::Unknown, Dim::Unknown), |q| (q[0].clone(), q[1].clone()));
-    let (dtype, state) = (cx.dtype(0), if cx.has(3) { cx.dtype(3) } else { cx.dtype(0) });
-    cx.set_tensor(0, dtype, Some(vec![batch.clone(), time, q_heads * value.clone()]));
-    cx.set_tensor(1, state, Some(vec![batch, kv_heads, key, value]));
+}
+
+/// Whether the rule decays the state and whether it corrects the value.
+fn rule(attrs: &AttrView) -> OpResult<(bool, bool)> {
+    match attrs.string("update_rule")? {
+        "linear" => Ok((false, false)),
+        "gated" => Ok((true, false)),
+        "delta" => Ok((false, true)),
+        "gated_delta" => Ok((true, true)),
+        other => Err(OpError::invalid(format!("update_rule {other:?} is unknown"))),
+    }
+}
+
+fn infer(cx: &mut InferCx) -> OpResult<()> {
+    let (q, kv) = heads(&cx.attrs)?;
+    rule(&cx.attrs)?;
+    let (q, kv) = (Dim::from(q), Dim::from(kv));
+    let (mut out, mut state) = (None, None);
+    if let (Some([batch, steps, packed]), Some([_, _, values])) = (cx.shape(0), cx.shape(2)) {
+        let width = values.floor_div(&kv);
+        out = Some(vec![batch.clone(), steps.clone(), width.clone() * q.clone()]);
+        state = Some(vec![batch.clone(), kv, packed.floor_div(&q), width]);
+    }
+    cx.set_tensor(0, cx.dtype(0), out);
+    cx.set_tensor(1, cx.dtype(3).or(cx.dtype(0)), state);
     Ok(())
 }
 
-fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
-    let (gated, delta) = match cx.attrs.string("update_rule")? {
-        "linear" => (false, false),
-        "gated" => (true, false),
-        "delta" => (false, true),
-        "gated_delta" => (true, true),
-        other => return Err(OpError::invalid(format!("update_rule is {other:?}"))),
-    };
-    let (q_in, kv_heads) = (cx.tensor(inputs, 0)?, head_count(&cx.attrs, "kv_num_heads")?);
-    let q = Heads::of(q_in, head_count(&cx.attrs, "q_num_heads")?)?;
-    let (k, v) = (Heads::of(cx.tensor(inputs, 1)?, kv_heads)?, Heads::of(cx.tensor(inputs, 2)?, kv_heads)?);
-    if q.heads % k.heads != 0 || (q.batch, q.len, q.size) != (k.batch, k.len, k.size) {
-        return Err(OpError::invalid("queries and keys do not fit each other"));
+fn sizes(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Sizes> {
+    let (query_heads, heads) = heads(&cx.attrs)?;
+    let shapes = [0, 1, 2].map(|i| cx.tensor(inputs, i).map(|t| t.shape().to_vec()));
+    let [q, k, v] = shapes;
+    let (q, k, v) = (q?, k?, v?);
+    let fail = || OpError::invalid(format!("query {q:?}, key {k:?} and value {v:?} do not fit the heads"));
+    let (&[batch, steps, packed], &[_, _, values]) = (q.as_slice(), v.as_slice()) else { return Err(fail()) };
+    let (depth, width) = (packed / query_heads, values / heads);
+    let fits =
+        k == [batch, steps, depth * heads] && v == [batch, steps, width * heads] && packed == depth * query_heads;
+    if !fits {
+        return Err(fail());
     }
-    if (v.batch, v.heads, v.len) != (k.batch, k.heads, k.len) {
-        return Err(OpError::invalid("keys and values do not fit each other"));
-    }
-    let rate = |i: usize, used: bool, name: &str| match (cx.opt_tensor(inputs, i)?, used) {
-        (Some(t), true) if t.rank() == 3 && t.shape()[..2] == [k.batch, k.len] => {
-            Ok(Some((t.to_f64s()?, t.shape()[2])))
+    Ok(Sizes { batch, steps, query_heads, heads, depth, width })
+}
+
+/// An optional operand that the rule asks for or forbids: its elements and how many a step has.
+fn gate(
+    cx: &EvalCx,
+    inputs: &[Option<&Value>],
+    i: usize,
+    wanted: bool,
+    s: &Sizes,
+    widths: [usize; 2],
+) -> OpResult<(Vec<f64>, usize)> {
+    match (cx.opt_tensor(inputs, i)?, wanted) {
+        (None, false) => Ok((vec![], 0)),
+        (Some(t), true) => match *t.shape() {
+            [b, n, w] if b == s.batch && n == s.steps && widths.contains(&w) => Ok((t.to_f64s()?, w)),
+            _ => Err(OpError::invalid(format!("input {i} of shape {:?} does not fit the heads", t.shape()))),
+        },
+        (given, _) => {
+            let word = if given.is_some() { "takes no" } else { "wants" };
+            Err(OpError::invalid(format!("the update rule {word} input {i}")))
         }
-        (None, false) => Ok(None),
-        (Some(t), true) => Err(OpError::invalid(format!("{name} has shape {:?}", t.shape()))),
-        _ => Err(OpError::invalid(format!("{name} does not go with this update_rule, or is missing"))),
-    };
-    let (decay, beta) = (rate(4, gated, "decay")?, rate(5, delta, "beta")?);
-    let fits = |r: &Option<(Vec<f64>, usize)>, widths: [usize; 2]| r.as_ref().is_none_or(|r| widths.contains(&r.1));
-    if !fits(&decay, [k.heads, k.heads * k.size]) || !fits(&beta, [k.heads, 1]) {
-        return Err(OpError::invalid("decay or beta has a last dimension that fits neither heads nor keys"));
     }
-    let shape = [k.batch, k.heads, k.size, v.size];
+}
+
+fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
+    let s = sizes(cx, inputs)?;
+    let (decays, corrects) = rule(&cx.attrs)?;
+    let (decay, decay_width) = gate(cx, inputs, 4, decays, &s, [s.heads, s.heads * s.depth])?;
+    let (beta, beta_width) = gate(cx, inputs, 5, corrects, &s, [s.heads, 1])?;
+    let scale = match cx.attrs.float("scale")? {
+        0.0 => 1.0 / (s.depth as f64).sqrt(),
+        scale => f64::from(scale),
+    };
+    let (q, k, v) = (cx.tensor(inputs, 0)?, cx.tensor(inputs, 1)?.to_f64s()?, cx.tensor(inputs, 2)?.to_f64s()?);
+    let (dtype, q) = (q.dtype(), q.to_f64s()?);
+    let shape = [s.batch, s.heads, s.depth, s.width];
     let past = cx.opt_tensor(inputs, 3)?;
     let mut state = match past {
-        Some(t) if t.shape() != shape => return Err(OpError::invalid(format!("past_state has shape {:?}", t.shape()))),
-        Some(t) => t.to_f64s()?,
-        None => zeros(&shape)?,
+        Some(t) if *t.shape() == shape => t.to_f64s()?,
+        Some(t) => return Err(OpError::invalid(format!("past state of shape {:?}, not {shape:?}", t.shape()))),
+        None => vec![0.0; checked_len(F64, &shape)?],
     };
-    let scale = match f64::from(cx.attrs.float("scale")?) {
-        0.0 => 1.0 / (q.size as f64).sqrt(),
-        scale => scale,
-    };
-    let group = q.heads / k.heads;
-    let mut out = Heads { data: zeros(&[q.batch, q.heads, q.len, v.size])?, size: v.size, ..q.clone() };
-    for i in 0..k.batch * k.heads {
-        let (b, h) = (i / k.heads, i % k.heads);
-        let state = &mut state[i * k.size * v.size..][..k.size * v.size];
-        for t in 0..k.len {
-            let (key, mut value) = (k.row(b, h, t), v.row(b, h, t).to_vec());
-            if let Some((decay, width)) = &decay {
-                let at = |d: usize| (b * k.len + t) * width + if *width == k.heads { h } else { h * k.size + d };
-                let rows = state.chunks_exact_mut(v.size.max(1)).enumerate();
-                rows.for_each(|(d, row)| row.iter_mut().for_each(|s| *s *= decay[at(d)].exp()));
+    let out_shape = [s.batch, s.steps, s.query_heads * s.width];
+    let mut out = vec![0.0; checked_len(F64, &out_shape)?];
+    let group = s.query_heads / s.heads;
+    for (b, t) in (0..s.batch).flat_map(|b| (0..s.steps).map(move |t| (b, t))) {
+        let step = b * s.steps + t;
+        for h in 0..s.heads {
+            let memory = &mut state[(b * s.heads + h) * s.depth * s.width..][..s.depth * s.width];
+            let key = &k[(step * s.heads + h) * s.depth..][..s.depth];
+            let value = &v[(step * s.heads + h) * s.width..][..s.width];
+            for d in (0..s.depth).filter(|_| decays) {
+                let at = if decay_width == s.heads { h } else { h * s.depth + d };
+                let factor = decay[step * decay_width + at].exp();
+                memory[d * s.width..][..s.width].iter_mut().for_each(|m| *m *= factor);
             }
-            if let Some((beta, width)) = &beta {
-                let rate = beta[(b * k.len + t) * width + if *width == 1 { 0 } else { h }];
-                for (m, value) in value.iter_mut().enumerate() {
-                    let known = key.iter().enumerate().map(|(d, x)| state[d * v.size + m] * x).sum::<f64>();
-                    *value = rate * (*value - known);
+            for j in 0..s.width {
+                let mut write = value[j];
+                if corrects {
+                    let held = (0..s.depth).map(|d| memory[d * s.width + j] * key[d]).sum::<f64>();
+                    write = (write - held) * beta[step * beta_width + if beta_width == 1 { 0 } else { h }];
                 }
+                (0..s.depth).for_each(|d| memory[d * s.width + j] += key[d] * write);
             }
-            for (d, x) in key.iter().enumerate() {
-                state[d * v.size..][..v.size].iter_mut().zip(&value).for_each(|(s, y)| *s += x * y);
-            }
-            for head in h * group..(h + 1) * group {
-                let query = q.row(b, head, t);
-                let to = &mut out.data[((b * q.heads + head) * q.len + t) * v.size..][..v.size];
-                for (m, to) in to.iter_mut().enumerate() {
-                    *to = scale * query.iter().enumerate().map(|(d, x)| state[d * v.size + m] * x).sum::<f64>();
+            for g in h * group..(h + 1) * group {
+                let query = &q[(step * s.query_heads + g) * s.depth..][..s.depth];
+                for j in 0..s.width {
+                    let read = (0..s.depth).map(|d| query[d] * memory[d * s.width + j]).sum::<f64>();
+                    out[(step * s.query_heads + g) * s.width + j] = scale * read;
                 }
             }
         }
     }
-    let kept = past.map_or(q_in.dtype(), Tensor::dtype);
-    Ok(vec![out.tensor(q_in.dtype(), true)?.into(), Tensor::from_f64s(kept, &shape, &state)?.into()])
+    let state = Tensor::from_f64s(past.map_or(dtype, Tensor::dtype), &shape, &state)?;
+    Ok(vec![Tensor::from_f64s(dtype, &out_shape, &out)?.into(), state.into()])
+}
+
+/// A call without its optional operands.
+fn call<'s>(s: &'s mut Samples, dtype: DType, rule: &str, heads: [i64; 2]) -> Case<'s> {
+    let (q, kv) = (heads[0] as usize * 3, heads[1] as usize);
+    let (q, k, v) = (s.any(dtype, &[2, 4, q]), s.any(dtype, &[2, 4, kv * 3]), s.any(dtype, &[2, 4, kv * 2]));
+    let case = s.case().attr("update_rule", rule).attr("q_num_heads", heads[0]).attr("kv_num_heads", heads[1]);
+    case.outputs(2).input(q).input(k).input(v)
 }
 
 fn samples(s: &mut Samples) {
     for dtype in SCHEMA.types[0].set.dtypes() {
-        for (rule, gated, delta) in
-            [("linear", false, false), ("gated", true, false), ("delta", false, true), ("gated_delta", true, true)]
-        {
-            let (q, k, v) = (s.any(dtype, &[2, 3, 8]), s.any(dtype, &[2, 3, 4]), s.any(dtype, &[2, 3, 6]));
-            let (past, decay) = (s.any(F32, &[2, 2, 2, 3]), s.any(dtype, &[2, 3, if delta { 2 } else { 4 }]));
-            let beta = s.any(dtype, &[2, 3, if gated { 2 } else { 1 }]);
-            let mut case = s.case().input(q).input(k).input(v);
-            case = if gated { case.input(past) } else { case.absent() };
-            case = if gated { case.input(decay) } else { case.absent() };
-            case = if delta { case.input(beta) } else { case };
-            let case = case.attr("q_num_heads", 4).attr("kv_num_heads", 2).attr("update_rule", rule);
-            case.attr("scale", if gated { 0.0 } else { 0.3 }).attr("chunk_size", 2).outputs(2).add();
-        }
+        let (past, decay, beta) =
+            (s.any(dtype, &[2, 2, 3, 2]), s.floats(dtype, &[2, 4, 2], -1.0, 0.0), s.any(dtype, &[2, 4, 2]));
+        call(s, dtype, "gated_delta", [4, 2]).attr("chunk_size", 16).input(past).input(decay).input(beta).add();
+        call(s, dtype, "linear", [2, 2]).attr("scale", 0.5f32).add();
     }
+    let (decay, beta) = (s.floats(F32, &[2, 4, 6], -1.0, 0.0), s.any(F32, &[2, 4, 1]));
+    call(s, F32, "gated", [2, 2]).absent().input(decay).add();
+    call(s, F32, "delta", [2, 2]).absent().absent().input(beta).add();
 }
