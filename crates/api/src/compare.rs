@@ -11,9 +11,6 @@ use modelsmith_tensor::Value;
 use modelsmith_tensor::compare::{Atol, Difference, Tolerance, values};
 use serde::Serialize;
 
-/// Draws on which the original fails before the sample is given up.
-const ATTEMPTS: usize = 8;
-
 /// How two sides are compared.
 #[derive(Clone, Debug)]
 pub struct CompareOptions {
@@ -204,8 +201,7 @@ fn original(
     layers: bool,
 ) -> Result<(Vec<Value>, Vec<Value>, Trace, usize)> {
     let mut last = None;
-    let attempts = if maker.draws() { ATTEMPTS } else { 1 };
-    for attempt in 0..attempts {
+    for attempt in 0..maker.attempts() {
         let inputs = maker.sample(sample, attempt)?;
         let mut trace = Trace::default();
         let done = match layers {

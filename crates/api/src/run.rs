@@ -12,9 +12,6 @@ use std::time::Instant;
 
 pub use modelsmith_ops::run::Opts;
 
-/// Draws before a model that fails on what is drawn is given up.
-const ATTEMPTS: usize = 8;
-
 /// One inference.
 pub struct Ran {
     /// How the inputs were made.
@@ -70,7 +67,7 @@ pub struct OutputSummary {
 pub fn once(model: &Model, inputs: &Inputs, judge: &Judge, opts: &Opts) -> Result<Ran> {
     let mut side = judge.load(model, opts)?;
     let maker = inputs.maker(model.hub())?;
-    let attempts = if maker.draws() { ATTEMPTS } else { 1 };
+    let attempts = maker.attempts();
     let mut last = None;
     for attempt in 0..attempts {
         let fed = maker.sample(0, attempt)?;

@@ -13,6 +13,34 @@ pub struct Sizes {
     pub dims: Vec<(String, usize)>,
 }
 
+/// What stands in for free dimensions without a size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fill {
+    /// Size of the last axis of an input, or of all axes from the third on where it has four or more.
+    pub inner: usize,
+    /// Size of the others.
+    pub outer: usize,
+}
+
+impl Fill {
+    /// 1 everywhere: what is taken first.
+    pub const ONE: Fill = Fill { inner: 1, outer: 1 };
+
+    /// What is tried in turn when a model fails on dimensions of 1, as one with a window or a stride does.
+    pub const LARGER: [Fill; 5] = [
+        Fill { inner: 64, outer: 1 },
+        Fill { inner: 256, outer: 1 },
+        Fill { inner: 1024, outer: 1 },
+        Fill { inner: 16, outer: 16 },
+        Fill { inner: 2, outer: 2 },
+    ];
+
+    fn at(self, axis: usize, rank: usize) -> usize {
+        let inner = if rank >= 4 { axis >= 2 } else { axis + 1 == rank };
+        if inner { self.inner } else { self.outer }
+    }
+}
+
 /// The shapes that a model's inputs take under some [`Sizes`].
 #[derive(Clone, Debug, Default)]
 pub struct Bound {
@@ -62,6 +90,14 @@ impl Sizes {
     /// # Errors
     /// When a name is not in the model, a rank differs, or a size contradicts the model or another size.
     pub fn bind(&self, model: &Model) -> Result<Bound> {
+        self.bind_with(model, Fill::ONE)
+    }
+
+    /// As [`Sizes::bind`], with another size for free dimensions that nobody gave one.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn bind_with(&self, model: &Model, fill: Fill) -> Result<Bound> {
         let params = &model.graph().params;
         let names = || params.iter().map(|&p| model.values[p].name.as_str()).collect::<Vec<_>>().join(", ");
         for (name, _) in &self.shapes {
@@ -84,7 +120,7 @@ impl Sizes {
         self.solve_given(model, &mut symbols)?;
         let mut bound = Bound { symbols, ..Bound::default() };
         for &p in params {
-            let shape = self.shape_of(model, p, &mut bound)?;
+            let shape = self.shape_of(model, p, fill, &mut bound)?;
             bound.shapes.push(shape);
         }
         bound.assumed.dedup();
@@ -116,7 +152,7 @@ impl Sizes {
         Ok(())
     }
 
-    fn shape_of(&self, model: &Model, param: ValueId, bound: &mut Bound) -> Result<Option<Vec<usize>>> {
+    fn shape_of(&self, model: &Model, param: ValueId, fill: Fill, bound: &mut Bound) -> Result<Option<Vec<usize>>> {
         let v = &model.values[param];
         let given = self.shapes.iter().rev().find(|(n, _)| *n == v.name).map(|(_, s)| s);
         let ty = match &v.ty {
@@ -136,7 +172,7 @@ impl Sizes {
         let mut out = Vec::with_capacity(dims.len());
         for (axis, dim) in dims.iter().enumerate() {
             let given = given.and_then(|g| g.get(axis).copied().flatten());
-            out.push(size_of(&v.name, axis, dim, given, bound)?);
+            out.push(size_of((&v.name, axis), dim, given, fill.at(axis, dims.len()), bound)?);
         }
         Ok(Some(out))
     }
@@ -149,7 +185,8 @@ fn symbols_of(model: &Model, param: ValueId) -> Vec<String> {
     dims.iter().flat_map(|d| d.symbols()).map(|s| s.to_string()).collect()
 }
 
-fn size_of(name: &str, axis: usize, dim: &Dim, given: Option<usize>, bound: &mut Bound) -> Result<usize> {
+fn size_of(place: (&str, usize), dim: &Dim, given: Option<usize>, fill: usize, bound: &mut Bound) -> Result<usize> {
+    let (name, axis) = place;
     let assume = |bound: &mut Bound, what: String| {
         if !bound.assumed.contains(&what) {
             bound.assumed.push(what);
@@ -166,7 +203,7 @@ fn size_of(name: &str, axis: usize, dim: &Dim, given: Option<usize>, bound: &mut
     }
     for symbol in dim.symbols() {
         if !bound.symbols.contains_key(&*symbol) {
-            bound.symbols.insert(symbol.to_string(), 1);
+            bound.symbols.insert(symbol.to_string(), fill);
             assume(bound, format!("dimension {symbol}"));
         }
     }
@@ -175,7 +212,7 @@ fn size_of(name: &str, axis: usize, dim: &Dim, given: Option<usize>, bound: &mut
         Some(n) => Ok(n),
         None => {
             assume(bound, format!("input {name} axis {axis}"));
-            Ok(1)
+            Ok(fill)
         }
     }
 }

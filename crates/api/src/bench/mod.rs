@@ -125,7 +125,7 @@ impl Subject {
         let load_ms = begun.elapsed().as_secs_f64() * 1e3;
         let maker = inputs.maker(model.hub())?;
         let mut last = None;
-        for attempt in 0..if maker.draws() { 8 } else { 1 } {
+        for attempt in 0..maker.attempts() {
             let inputs = maker.sample(0, attempt)?;
             let begun = Instant::now();
             match side.run(&inputs) {

@@ -8,7 +8,7 @@ mod spec;
 pub use spec::InputSpec;
 
 use crate::random::Random;
-use crate::shapes::{Bound, Sizes};
+use crate::shapes::{Bound, Fill, Sizes};
 use crate::{Error, Result, files, npz, test_data};
 use draw::DrawKind;
 use modelsmith_base::DType;
@@ -49,6 +49,8 @@ pub struct InputMaker {
     names: Vec<String>,
     types: Vec<Type>,
     shapes: Vec<Option<Vec<usize>>>,
+    /// Shapes with larger sizes in the place of free dimensions, for models that fail on 1.
+    larger: Vec<Vec<Option<Vec<usize>>>>,
     domains: Vec<Domain>,
     given: Vec<Option<Value>>,
     specs: Vec<Option<InputSpec>>,
@@ -90,9 +92,16 @@ impl Inputs {
                 None => {}
             }
         }
-        let Bound { shapes, assumed, .. } = self.sizes_with(&names, &given).bind(model)?;
+        let sizes = self.sizes_with(&names, &given);
+        let Bound { shapes, assumed, .. } = sizes.bind(model)?;
+        let mut larger = Vec::new();
+        if !assumed.is_empty() {
+            for fill in Fill::LARGER {
+                larger.push(sizes.bind_with(model, fill)?.shapes);
+            }
+        }
         let domains = ranges::domains(model);
-        Ok(InputMaker { names, types, shapes, domains, given, specs, seed: self.seed, assumed })
+        Ok(InputMaker { names, types, shapes, larger, domains, given, specs, seed: self.seed, assumed })
     }
 
     /// The sizes asked for, and those that follow from tensors that were given.
@@ -178,7 +187,13 @@ impl InputMaker {
         (0..self.names.len()).map(one).collect()
     }
 
-    /// The inputs of sample number `sample`; a further `attempt` gives other values.
+    /// Draws worth making before a model that fails on them is given up.
+    pub fn attempts(&self) -> usize {
+        if self.draws() { 4 + 2 * self.larger.len() } else { 1 }
+    }
+
+    /// The inputs of sample number `sample`; a further `attempt` gives other values, and from the fifth on other sizes
+    /// of the free dimensions that nobody gave one.
     ///
     /// # Errors
     /// When a type cannot be drawn or an image does not fit.
@@ -195,7 +210,8 @@ impl InputMaker {
         let name = &self.names[i];
         let keys = [name.as_str(), &sample.to_string(), &attempt.to_string()];
         let mut r = Random::new(self.seed, &keys);
-        let shape = self.shapes[i].as_deref();
+        let shapes = attempt.checked_sub(4).and_then(|a| self.larger.get(a / 2)).unwrap_or(&self.shapes);
+        let shape = shapes[i].as_deref();
         let ty = &self.types[i];
         let dtype = ty.dtype().unwrap_or(DType::F32);
         let dims = shape.unwrap_or_default();

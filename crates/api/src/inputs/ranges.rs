@@ -194,6 +194,9 @@ fn limit(model: &Model, n: NodeId, node: &Node, name: &str, i: usize) -> Option<
             mask()
         }
         ("Cast", 0) if int_attr(node, "to", 0) == modelsmith_ir::code_of_dtype(DType::Bool) => mask(),
+        ("Cast", 0) if node.input(0).is_some_and(|v| model.ty(v).dtype() == Some(DType::String)) => {
+            Some(Domain::Words((0..10).map(|i| i.to_string()).collect(), model.node_label(n)))
+        }
         // `1 - mask`, as every exported attention writes it.
         ("Sub", 1) if is_one(model, node.input(0)) => mask(),
         (
