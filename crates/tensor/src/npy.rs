@@ -146,7 +146,7 @@ fn read_unicode(shape: &[usize], width: &str, big: bool, payload: &[u8]) -> Resu
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
 
     #[test]

@@ -177,6 +177,10 @@ fn samples(s: &mut Samples) {
         let x = s.any(dtype, &[3, 4]);
         s.case().input(x).outputs(2).add();
     }
+    for dtype in SCHEMA.types[1].set.dtypes() {
+        let (x, ratio) = (s.any(F32, &[3, 4]), s.floats(dtype, &[], 0.25, 0.5));
+        s.case().input(x).input(ratio).add();
+    }
     for shape in Samples::shapes() {
         let x = s.any(F32, shape);
         let training = Tensor::from_bools(&[], vec![false]).expect("one element");

@@ -101,6 +101,9 @@ fn slope_of_rank_one(cx: &mut AdaptCx) -> OpResult<()> {
     let (Some(slope), Some(rank)) = (cx.input(1), cx.rank(0)) else {
         return Err(OpError::unsupported("a slope for an input of unknown rank before opset 7"));
     };
+    if rank == 0 {
+        return Err(OpError::unsupported("before opset 7 a slope has rank 1, which a scalar input cannot have"));
+    }
     let shape = cx.model.ty(slope).shape().map(<[Dim]>::to_vec);
     let shape = shape.ok_or_else(|| OpError::unsupported("a slope of unknown shape before opset 7"))?;
     let ones = |dims: &[Dim]| dims.iter().all(|d| *d == Dim::Known(1));

@@ -330,6 +330,11 @@ fn samples(s: &mut Samples) {
         let case = case.input(Tensor::vector(&[3i64, 4])).attr("axes", [2, 3]).attr("mode", mode);
         case.attr("coordinate_transformation_mode", "tf_crop_and_resize").attr("extrapolation_value", 3.0).add();
     }
+    for dtype in SCHEMA.types[1].set.dtypes() {
+        let roi = Tensor::from_f64s(dtype, &[8], &[0.0, 0.0, 0.25, 0.25, 1.0, 1.0, 0.75, 0.75]).expect("eight numbers");
+        let case = s.case().input(x.clone()).input(roi).absent().input(Tensor::vector(&[1i64, 1, 3, 3]));
+        case.attr("coordinate_transformation_mode", "tf_crop_and_resize").add();
+    }
     for nearest in ["round_prefer_floor", "round_prefer_ceil", "floor"] {
         let case = s.case().input(x.clone()).absent().input(Tensor::vector(&[1f32, 1.0, 2.0, 0.5]));
         case.attr("nearest_mode", nearest).add();

@@ -187,6 +187,8 @@ fn samples(s: &mut Samples) {
         let case = s.case().input(x).input(scale).attr("axis", -1).attr("block_size", 2);
         case.attr("output_dtype", 10).add();
     }
+    let x = s.any(U8, &[2, 3]);
+    s.case().input(x).input(Tensor::scalar(0.5f32)).attr("output_dtype", BF16).add();
     let (none, one) = (s.any(U8, &[0, 3]), s.any(U8, &[]));
     s.case().input(none).input(Tensor::scalar(0.5f32)).add();
     s.case().input(one).input(Tensor::scalar(0.5f32)).attr("axis", 0).add();

@@ -92,4 +92,8 @@ fn samples(s: &mut Samples) {
             case.input(zeros).input(Tensor::scalar(0.2f32)).input(y_zero).input(b).add();
         }
     }
+    let (x, w, zero) = (s.any(U8, &[1, 2, 4, 4]), s.any(U8, &[3, 2, 2, 2]), s.any(U8, &[]));
+    let case = s.case().input(x).input(Tensor::scalar(0.3f32)).input(zero.clone()).input(w);
+    let case = case.input(Tensor::scalar(0.2f32)).input(zero.clone());
+    case.input(Tensor::scalar(0.2f32)).input(zero).add();
 }

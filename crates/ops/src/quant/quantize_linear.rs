@@ -219,6 +219,11 @@ fn samples(s: &mut Samples) {
         let zero = s.any(U8, &[3]);
         s.case().input(x).input(scale).input(zero).add();
     }
+    for dtype in SCHEMA.types[1].set.dtypes() {
+        let scale = Tensor::from_f64s(dtype, &[], &[2.0]).expect("one number");
+        let x = s.floats(F32, &[2, 3], -20.0, 20.0);
+        s.case().input(x).input(scale).add();
+    }
     let x = s.floats(F16, &[3, 5], -9.0, 9.0);
     let (scale, zero) = (s.floats(F16, &[3, 3], 0.1, 2.0), s.any(I8, &[3, 3]));
     let case = s.case().input(x.clone()).input(scale).input(zero).attr("axis", -1).attr("block_size", 2);
