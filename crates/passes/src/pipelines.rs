@@ -8,15 +8,16 @@ use modelsmith_ir::{Model, Type, ValueId};
 use modelsmith_ops::infer::without_invented;
 use modelsmith_rewrite::{Graph, Options, Pass, Pipeline, Preserves, Report, Result, Stage, Target, apply_rules, run};
 
-/// Recognises activations and normalisations that are written out.
+/// Recognises activations, normalisations and attention that are written out.
 pub static RECOGNISE: Pass = Pass {
     name: "recognise",
-    doc: "recognises activations and normalisations that are written out in simpler operators",
-    preserves: Preserves::Float(64),
+    doc: "recognises activations, normalisations and attention that are written out in simpler operators",
+    preserves: Preserves::Float(256),
     after: &["lift-constants", "fold-constants"],
     run: |cx| {
         let mut g = Graph::new(cx.model, cx.target, cx.trace);
-        Ok(apply_rules(&mut g, rules::normalisation::RULES) + apply_rules(&mut g, rules::activation::RULES))
+        let families = [rules::normalisation::RULES, rules::activation::RULES, rules::attention::RULES];
+        Ok(families.iter().map(|rules| apply_rules(&mut g, rules)).sum())
     },
     ..Pass::BASE
 };

@@ -99,7 +99,8 @@ fn variable<'d>(
 ) {
     let (allowed, dtype) = match ty {
         Type::Tensor(t) => (t.dtype.is_none_or(|d| set.has(d)), t.dtype),
-        Type::Sequence(_) => (set.has_sequences(), None),
+        // Sequences of maps are a kind of their own, of which the set says nothing.
+        Type::Sequence(inner) => (set.has_sequences() || matches!(**inner, Type::Map(..)), None),
         Type::Optional(_) => (set.has_optionals(), None),
         _ => (true, None),
     };
