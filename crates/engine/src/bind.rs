@@ -6,7 +6,7 @@ use modelsmith_backend_cpu::{KernelCall, prepare};
 use modelsmith_ir::{Dim, Type};
 use modelsmith_kop::{EltwiseProblem, Isa};
 use modelsmith_plan::memory::{self, Placement};
-use modelsmith_plan::{Block, BufferId, Home, Operand, Step, StepOp, instantiate};
+use modelsmith_plan::{Block, BufferId, Form, Home, Operand, Plan, Step, StepOp, instantiate};
 use modelsmith_tensor::Value;
 use std::collections::BTreeMap;
 
@@ -147,6 +147,8 @@ pub(crate) fn bytes_of(o: &Operand) -> Option<usize> {
 
 /// The kernel calls of a step.
 pub(crate) fn ready(
+    plan: &Plan,
+    block: &Block,
     step: &Step,
     operands: &dyn Fn(BufferId) -> Option<Operand>,
     sizes: &dyn Fn(&str) -> Option<i64>,
@@ -156,10 +158,11 @@ pub(crate) fn ready(
     let all = |list: &[Option<BufferId>]| list.iter().map(|b| b.and_then(operands)).collect::<Vec<_>>();
     let fail = |message: String| Error::step(&step.label, message);
     let calls = instantiate(recipe, &all(&step.inputs), &all(&step.outputs), sizes).map_err(fail)?;
+    let packed = packed_format(plan, block, step);
     let mut out = Vec::with_capacity(calls.len());
     for (i, c) in calls.into_iter().enumerate() {
         let prefer = step.kernels.get(i).or(step.kernels.first()).map_or("", String::as_str);
-        let call = prepare(c.op, prefer, isa).map_err(|e| fail(e.to_string()))?;
+        let call = prepare(c.op, prefer, isa, packed).map_err(|e| fail(e.to_string()))?;
         let buffers = |list: &[Option<BufferId>], which: &[usize]| {
             which.iter().map(|&i| list.get(i).copied().flatten()).collect::<Option<Vec<_>>>()
         };
@@ -173,8 +176,20 @@ pub(crate) fn ready(
     Ok(out)
 }
 
-/// Makes a block ready for these symbols.
-pub(crate) fn bind(block: &Block, symbols: Symbols, isa: Isa, threads: usize) -> Result<Binding> {
+/// The pack format of the constant weight among a step's operands.
+fn packed_format<'p>(plan: &'p Plan, block: &Block, step: &Step) -> Option<&'p str> {
+    step.inputs.iter().flatten().find_map(|&b| match block.buffers[b].home {
+        Home::Weight(w) => match &plan.weights[w].form {
+            Form::Packed { format, .. } => Some(format.as_str()),
+            Form::Raw => None,
+        },
+        _ => None,
+    })
+}
+
+/// Makes block `index` ready for these symbols.
+pub(crate) fn bind(plan: &Plan, index: usize, symbols: Symbols, isa: Isa, threads: usize) -> Result<Binding> {
+    let block = &plan.blocks[index];
     let lookup = |s: &str| symbols.get(s).copied();
     let mut operands = Vec::with_capacity(block.buffers.len());
     for id in 0..block.buffers.len() {
@@ -189,7 +204,7 @@ pub(crate) fn bind(block: &Block, symbols: Symbols, isa: Isa, threads: usize) ->
             steps.push(None);
             continue;
         }
-        let made = ready(step, &|b| operands[b].clone(), &lookup, isa)?;
+        let made = ready(plan, block, step, &|b| operands[b].clone(), &lookup, isa)?;
         scratch = made.iter().map(|r| r.call.workspace(threads)).max().unwrap_or(0).max(scratch);
         steps.push(Some(made));
     }

@@ -127,7 +127,7 @@ fn report(plan: &Plan, blobs: &Blobs, fallbacks: Vec<String>) -> BuildReport {
             StepOp::Eval(e) => (format!("reference {}", e.name), true),
             StepOp::Call { .. } | StepOp::Sizes { .. } => ("control".into(), false),
         };
-        StepReport { label: s.label.clone(), kernel, reference, refused: vec![] }
+        StepReport { label: s.label.clone(), kernel, reference, refused: s.refused.clone() }
     };
     BuildReport {
         level: plan.level.clone(),

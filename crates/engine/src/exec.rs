@@ -126,7 +126,7 @@ impl Machine<'_> {
             state.kept.push(found.clone());
             return Ok(found);
         }
-        let made = Rc::new(bind::bind(block, symbols, self.isa, self.pool.threads())?);
+        let made = Rc::new(bind::bind(self.plan, index, symbols, self.isa, self.pool.threads())?);
         if state.kept.len() >= KEPT {
             state.kept.remove(0);
         }
@@ -254,7 +254,14 @@ impl Run<'_, '_> {
                     let at = step.inputs.iter().chain(&step.outputs).position(|x| *x == Some(b))?;
                     operands[at].clone()
                 };
-                Rc::new(bind::ready(step, &of, &|s| self.symbol(state, s), self.machine.isa)?)
+                Rc::new(bind::ready(
+                    self.machine.plan,
+                    self.block,
+                    step,
+                    &of,
+                    &|s| self.symbol(state, s),
+                    self.machine.isa,
+                )?)
             }
         };
         let no_memory = || Error::step(&step.label, "memory for the result is not to be had");
@@ -471,10 +478,13 @@ impl Run<'_, '_> {
         if self.machine.watch.is_none() {
             return Ok(());
         }
-        for &id in self.block.steps[i].outputs.iter().flatten() {
-            if self.block.buffers[id].value.is_some() {
-                let v = self.value(state, id)?;
-                self.tell(id, &v);
+        for &made in self.block.steps[i].outputs.iter().flatten() {
+            // What a step makes may be a value of the model, and so may the views of it.
+            for id in 0..self.block.buffers.len() {
+                if self.block.buffers[id].value.is_some() && self.block.root(id) == made {
+                    let v = self.value(state, id)?;
+                    self.tell(id, &v);
+                }
             }
         }
         Ok(())

@@ -7,8 +7,10 @@
 mod backend;
 pub mod bytes;
 mod error;
+mod fuse;
 mod infer;
 mod instantiate;
+mod layout;
 mod lower;
 pub mod memory;
 mod plan;

@@ -109,6 +109,8 @@ pub struct Step {
     /// Names of the kernels chosen at build, one per call of the recipe; another of the family serves where one does
     /// not fit the sizes of a run.
     pub kernels: Vec<String>,
+    /// Kernels that were passed by, each with the reason.
+    pub refused: Vec<(String, String)>,
 }
 
 /// What a step does.
@@ -201,7 +203,7 @@ impl Block {
     /// The buffer whose bytes `id` shows: itself, or what it views, however many views lie between.
     pub fn root(&self, id: BufferId) -> BufferId {
         let mut at = id;
-        // A view points at a buffer made before it, so this ends; the bound holds for damaged plans too.
+        // Views that view each other occur in damaged plans only; the bound ends those.
         for _ in 0..self.buffers.len() {
             match self.buffers.get(at).map(|b| b.home) {
                 Some(Home::View(of)) => at = of,
@@ -245,5 +247,12 @@ impl Plan {
     pub fn reorders(&self) -> usize {
         let steps = self.blocks.iter().flat_map(|b| &b.steps);
         steps.filter(|s| matches!(s.op, StepOp::Native(Recipe::Move(crate::recipe::Move::Reorder)))).count()
+    }
+}
+
+impl Step {
+    /// A step for which no kernel is chosen yet.
+    pub fn new(label: String, op: StepOp, inputs: Vec<Option<BufferId>>, outputs: Vec<Option<BufferId>>) -> Step {
+        Step { label, op, inputs, outputs, kernels: vec![], refused: vec![] }
     }
 }

@@ -49,16 +49,13 @@ pub enum Recipe {
         /// Where they are looked up.
         coord: CoordMode,
     },
-    /// A forward, reverse or two-way LSTM. Inputs: gates `[seq, batch, directions * 4 * hidden]`, then for each direction
-    /// the recurrent weights, then the initial h and c (`[directions, batch, hidden]`) if any.
-    /// Outputs: Y, the last h, the last c.
+    /// One direction of an LSTM. Inputs: gates `[seq, batch, 4 * hidden]`, the packed recurrent weights, the first h and c
+    /// `[batch, hidden]`. Outputs: Y `[seq, batch, hidden]`, the last h, the last c.
     Lstm {
-        /// Directions run from the last time step to the first.
-        reverse: Vec<bool>,
+        /// Run from the last time step to the first.
+        reverse: bool,
         /// Hidden units.
         hidden: usize,
-        /// Initial states are given.
-        initial: bool,
     },
 }
 

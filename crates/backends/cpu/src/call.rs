@@ -89,16 +89,21 @@ macro_rules! of_call {
 }
 
 /// The kernel called `prefer` where `isa` allows it and it takes the problem; else the first of the family that does.
+/// `packed` is the format of the constant weight among the operands: a kernel that wants another does not serve.
 ///
 /// # Errors
 /// Every kernel's reason.
-pub fn prepare(op: KOp, prefer: &str, isa: Isa) -> Result<KernelCall, Refused> {
+pub fn prepare(op: KOp, prefer: &str, isa: Isa, packed: Option<&str>) -> Result<KernelCall, Refused> {
     by_family!(op, list, problem, make => {
-        let fits = |d: &&KernelDef<_>| isa.contains(d.isa) && d.accepts(&problem).is_ok();
+        let why = |d: &KernelDef<_>| refusal(d, &problem, isa).or_else(|| match (d.pack_format(&problem), packed) {
+            (Some(f), found) if Some(f.name()) != found => Some(format!("takes weights as {}", f.name())),
+            _ => None,
+        });
+        let fits = |d: &&KernelDef<_>| why(d).is_none();
         let named = list.iter().find(|d| d.name == prefer).filter(fits);
         match named.or_else(|| list.iter().find(fits)) {
             Some(def) => Ok(make(def, problem)),
-            None => Err(Refused(list.iter().filter_map(|d| Some((d.name, refusal(d, &problem, isa)?))).collect())),
+            None => Err(Refused(list.iter().filter_map(|d| Some((d.name, why(d)?))).collect())),
         }
     })
 }

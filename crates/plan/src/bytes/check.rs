@@ -30,8 +30,12 @@ fn buffers(plan: &Plan, block: &Block) -> Checked {
     block.inputs.iter().chain(&block.outputs).try_for_each(inside)?;
     for (id, b) in block.buffers.iter().enumerate() {
         match b.home {
-            // Views point backwards, so following them ends.
-            Home::View(of) if of >= id => return Err(format!("buffer {id} views a later one")),
+            Home::View(of) if of >= n => return Err(format!("there is no buffer {of}")),
+            Home::View(_)
+                if matches!(block.buffers.get(block.root(id)).map(|b| b.home), Some(Home::View(_)) | None) =>
+            {
+                return Err(format!("buffer {id} views itself"));
+            }
             Home::Weight(w) if w >= plan.weights.len() => return Err(format!("there is no weight {w}")),
             _ => {}
         }

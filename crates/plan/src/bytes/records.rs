@@ -14,7 +14,7 @@ code_enum!(Home { 0: Input, 1: Weight(w), 2: Arena, 3: Host, 4: View(b) });
 code_enum!(Layout { 0: Plain, 1: ChannelsLast });
 code_struct!(Weight { name, dtype, shape, form, blob });
 code_enum!(Form { 0: Raw, 1: Packed { format, shape } });
-code_struct!(Step { label, op, inputs, outputs, kernels });
+code_struct!(Step { label, op, inputs, outputs, kernels, refused });
 code_enum!(StepOp { 0: Native(r), 1: Eval(e), 2: Call { block }, 3: Sizes { dims } });
 code_struct!(EvalOp { domain, name, attrs, bodies });
 code_struct!(Body { name, block, captures });
@@ -30,7 +30,7 @@ code_enum!(Recipe {
     7: Move(m),
     8: Gather { axis },
     9: Resize { scale, mode, coord },
-    10: Lstm { reverse, hidden, initial },
+    10: Lstm { reverse, hidden },
 });
 code_enum!(Post { 0: Act(a), 1: AddScalar(x), 2: MulScalar(x), 3: Add, 4: Mul });
 code_struct!(Gemm { a_perm, b_perm, c_perm, packed, bias, post });

@@ -146,15 +146,13 @@ pub(super) fn post(
         .collect()
 }
 
-pub(super) fn lstm(cx: &Cx, reverse: &[bool], hidden: usize, initial: bool) -> Made<Vec<Call>> {
+pub(super) fn lstm(cx: &Cx, reverse: bool, hidden: usize) -> Made<Vec<Call>> {
     let gates = cx.input(0)?;
     gates.want(DType::F32, "gates")?;
     let [seq, batch, width] = gates.shape[..] else { return Err("gates are not of rank 3".into()) };
-    if reverse.len() != 1 || hidden.checked_mul(4) != Some(width) {
+    if hidden.checked_mul(4) != Some(width) {
         return Err("gates do not fit the hidden size".into());
     }
     let y_step_stride = product(&[batch, hidden])?;
-    let p = LstmProblem { seq, batch, hidden, reverse: reverse[0], y_step_stride };
-    let inputs = if initial { vec![0, 1, 2, 3] } else { vec![0, 1] };
-    Ok(vec![Call { op: KOp::Lstm(p), inputs, outputs: vec![0, 1, 2] }])
+    cx.one(KOp::Lstm(LstmProblem { seq, batch, hidden, reverse, y_step_stride }))
 }

@@ -68,7 +68,7 @@ pub fn instantiate(
         Recipe::Norm(n) => pointwise::norm(&cx, n),
         Recipe::Move(m) => moves::copies(&cx, m),
         Recipe::Gather { axis } => gather(&cx, *axis),
-        Recipe::Lstm { reverse, hidden, initial } => contract::lstm(&cx, reverse, *hidden, *initial),
+        Recipe::Lstm { reverse, hidden } => contract::lstm(&cx, *reverse, *hidden),
     }
 }
 

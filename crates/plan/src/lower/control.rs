@@ -80,7 +80,7 @@ impl Lowering<'_> {
         self.depth -= 1;
         let (block, _) = block?;
         let outputs = node.outputs.iter().map(|v| v.map(|v| self.new_buffer(Some(v), Home::Host))).collect();
-        self.push(Step { label, op: StepOp::Call { block }, inputs, outputs, kernels: vec![] });
+        self.push(Step::new(label, StepOp::Call { block }, inputs, outputs));
         Ok(())
     }
 }

@@ -1,6 +1,8 @@
 //! From the hub graph to blocks of steps.
 
 mod control;
+mod native;
+mod probe;
 mod scope;
 mod weights;
 
@@ -44,6 +46,7 @@ pub fn lower(model: &Model, backend: &dyn Backend, options: &LowerOptions, blobs
         blocks: vec![],
         scopes: vec![],
         depth: 0,
+        leading: leading(model),
         problems: vec![],
     };
     let main = l.main()?;
@@ -56,6 +59,11 @@ pub fn lower(model: &Model, backend: &dyn Backend, options: &LowerOptions, blobs
     Ok(plan)
 }
 
+fn leading(model: &Model) -> HashSet<String> {
+    let shapes = model.graph().params.iter().filter_map(|&p| model.ty(p).shape()?.first()?.as_symbol());
+    shapes.map(str::to_owned).collect()
+}
+
 /// The state of a lowering.
 struct Lowering<'a> {
     model: &'a Model,
@@ -66,6 +74,8 @@ struct Lowering<'a> {
     blocks: Vec<Block>,
     scopes: Vec<Scope>,
     depth: usize,
+    /// Symbols that are the first size of an input: batches, of which one is the usual number.
+    leading: HashSet<String>,
     problems: Vec<String>,
 }
 
@@ -96,9 +106,10 @@ impl Lowering<'_> {
     ) -> Result<(usize, Vec<BufferId>)> {
         let (model, index) = (self.model, self.blocks.len());
         self.blocks.push(Block { name: name.into(), ..Block::default() });
+        let settled = known.clone();
         let known = RefCell::new(known);
         Infer { model, namer: &self.namer, call: call.as_ref(), known, depth: 0 }.region(region, &mut facts);
-        self.scopes.push(Scope::new(index, facts, call));
+        self.scopes.push(Scope::new(index, facts, call, settled));
         for &p in &model.regions[region].params {
             let id = self.new_buffer(Some(p), Home::Input);
             self.blocks[index].inputs.push(id);
@@ -108,7 +119,12 @@ impl Lowering<'_> {
         }
         let outputs = model.regions[region].results.iter().map(|&v| self.buffer(v)).collect::<Result<Vec<_>>>()?;
         self.blocks[index].outputs = outputs;
-        drop_unused(&mut self.blocks[index]);
+        let kept = self.kept();
+        let block = &mut self.blocks[index];
+        crate::fuse::fuse(block, &kept);
+        drop_unused(block, &kept);
+        crate::layout::assign(block);
+        self.choose(index);
         let captures = self.scopes.pop().map(|s| s.captures).unwrap_or_default();
         Ok((index, captures))
     }
@@ -118,6 +134,12 @@ impl Lowering<'_> {
         // Sizes of the outer block are not symbols of the inner one; each capture gets its own.
         let inner = |f: &Fact| Fact { ty: self.namer.rename(&f.ty, false), value: None, constant: f.constant.clone() };
         self.scope().facts.iter().map(|(&v, f)| (v, inner(f))).collect()
+    }
+
+    /// Buffers of the values that stay visible.
+    fn kept(&self) -> HashSet<BufferId> {
+        let s = self.scope();
+        self.options.watch.iter().filter(|_| s.block == 0).filter_map(|v| s.buffers.get(v).copied()).collect()
     }
 
     fn scope(&self) -> &Scope {
@@ -148,6 +170,11 @@ impl Lowering<'_> {
             None => (String::new(), Type::Unknown),
         };
         let value = v.filter(|_| self.scope().block == 0).map(|v| v.index() as u32);
+        if home == Home::Host {
+            let symbols = ty.shape().unwrap_or_default().iter().flat_map(Dim::symbols).map(|s| s.to_string());
+            let at = self.scopes.len() - 1;
+            self.scopes[at].settled.extend(symbols);
+        }
         let block = self.current();
         block.buffers.push(Buffer { name, ty, home, layout: Layout::Plain, value });
         let id = block.buffers.len() - 1;
@@ -163,7 +190,10 @@ impl Lowering<'_> {
         match &node.op {
             Op::Known(def) if def.name == "Constant" && def.domain.is_empty() && self.constant(n) => Ok(()),
             Op::Known(_) if self.sizes(n) => Ok(()),
-            Op::Known(_) => self.eval(n),
+            Op::Known(_) => match self.native(n)? {
+                true => Ok(()),
+                false => self.eval(n),
+            },
             Op::Call(f) => self.call(n, *f),
             Op::Foreign { .. } => {
                 self.problems.push(format!("{}: no such operator", self.model.node_label(n)));
@@ -195,13 +225,7 @@ impl Lowering<'_> {
         }
         let id = self.new_buffer(Some(v), Home::Host);
         let label = self.model.node_label(n);
-        self.push(Step {
-            label,
-            op: StepOp::Sizes { dims: value.dims },
-            inputs: vec![],
-            outputs: vec![Some(id)],
-            kernels: vec![],
-        });
+        self.push(Step::new(label, StepOp::Sizes { dims: value.dims }, vec![], vec![Some(id)]));
         true
     }
 
@@ -218,14 +242,17 @@ impl Lowering<'_> {
         let outputs = node.outputs.iter().map(|v| v.map(|v| self.new_buffer(Some(v), Home::Host))).collect();
         let attrs = weights::literal_attrs(resolve(&node.attrs, self.scope().call.as_ref()))?;
         let op = StepOp::Eval(EvalOp { domain: def.domain.into(), name: def.name.into(), attrs, bodies });
-        self.push(Step { label: self.model.node_label(n), op, inputs, outputs, kernels: vec![] });
+        self.push(Step::new(self.model.node_label(n), op, inputs, outputs));
         Ok(())
     }
 }
 
 /// Removes steps whose results nothing reads. Operators that draw random numbers have no other effect either.
-fn drop_unused(block: &mut Block) {
-    let mut live = block.outputs.iter().copied().collect::<HashSet<_>>();
+fn drop_unused(block: &mut Block, kept: &HashSet<BufferId>) {
+    let mut live = block.outputs.iter().chain(kept).copied().collect::<HashSet<_>>();
+    for id in live.clone() {
+        live.insert(block.root(id));
+    }
     let mut kept = Vec::new();
     for step in std::mem::take(&mut block.steps).into_iter().rev() {
         let used = |id: &BufferId| live.contains(id);

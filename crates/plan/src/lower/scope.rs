@@ -4,9 +4,9 @@ use super::Lowering;
 use crate::error::{Error, Result};
 use crate::infer::Facts;
 use crate::plan::{Buffer, BufferId, Home};
-use modelsmith_ir::{Attrs, Def, ValueId};
+use modelsmith_ir::{Attrs, Def, Dim, ValueId};
 use modelsmith_kop::Layout;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What is known inside one block while it is lowered.
 pub(super) struct Scope {
@@ -20,11 +20,18 @@ pub(super) struct Scope {
     pub captures: Vec<BufferId>,
     /// Attributes of the function call that the block belongs to, and their defaults.
     pub call: Option<(Attrs, Attrs)>,
+    /// Symbols that have a value by now.
+    pub settled: HashSet<String>,
 }
 
 impl Scope {
-    pub fn new(block: usize, facts: Facts, call: Option<(Attrs, Attrs)>) -> Scope {
-        Scope { block, facts, buffers: HashMap::new(), captures: vec![], call }
+    pub fn new(block: usize, facts: Facts, call: Option<(Attrs, Attrs)>, settled: HashSet<String>) -> Scope {
+        Scope { block, facts, buffers: HashMap::new(), captures: vec![], call, settled }
+    }
+
+    /// True when the size has a value by the time that the present step runs.
+    pub fn settled(&self, d: &Dim) -> bool {
+        *d != Dim::Unknown && d.symbols().iter().all(|s| self.settled.contains(s.as_ref()))
     }
 }
 

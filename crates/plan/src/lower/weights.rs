@@ -4,7 +4,7 @@ use crate::backend::{Backend, WeightDims};
 use crate::error::{Error, Result};
 use crate::plan::{Form, Home, Plan, Weight, WeightId};
 use modelsmith_base::Budget;
-use modelsmith_ir::{Attr, Attrs, Model};
+use modelsmith_ir::{Attr, Attrs, Model, Type};
 use modelsmith_ops::interp::Operators;
 use modelsmith_tensor::{DType, Tensor, WeightExpr, materialize};
 use std::collections::HashMap;
@@ -44,6 +44,25 @@ impl WeightTable {
     /// A constant that is not an initializer.
     pub fn literal(&mut self, name: String, tensor: Tensor) -> WeightId {
         self.entry(name, Arc::new(WeightExpr::Literal(tensor)), Form::Raw)
+    }
+
+    /// The same weight in a pack format.
+    pub fn packed(&mut self, weight: WeightId, format: &str, dims: WeightDims) -> WeightId {
+        let (name, expr) = (self.entries[weight].name.clone(), self.entries[weight].expr.clone());
+        self.entry(name, expr, Form::Packed { format: format.into(), shape: dims.to_numbers() })
+    }
+
+    /// Element type and logical shape of a weight.
+    pub fn ty(&self, weight: WeightId) -> Type {
+        Type::fixed(self.entries[weight].expr.dtype(), &self.entries[weight].expr.shape())
+    }
+
+    /// The name of a weight's pack format, if it has one.
+    pub fn form(&self, weight: WeightId) -> Option<&str> {
+        match &self.entries.get(weight)?.form {
+            Form::Raw => None,
+            Form::Packed { format, .. } => Some(format),
+        }
     }
 
     fn entry(&mut self, name: String, expr: Arc<WeightExpr>, form: Form) -> WeightId {

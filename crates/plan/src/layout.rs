@@ -1,0 +1,180 @@
+//! The order of axes in memory: images are kept channels-last from the first convolution on, and brought into the plain
+//! order where an operator wants it.
+
+use crate::plan::{Block, Buffer, BufferId, Home, Step, StepOp};
+use crate::recipe::{Move, Norm, NormOver, Post, Recipe};
+use modelsmith_ir::Dim;
+use modelsmith_kop::Layout;
+use std::collections::HashMap;
+
+use Layout::{ChannelsLast, Plain};
+
+/// Gives every buffer of a block its layout, and adds the copies that change one.
+pub(crate) fn assign(block: &mut Block) {
+    let mut views: HashMap<BufferId, Vec<BufferId>> = HashMap::new();
+    for (id, b) in block.buffers.iter().enumerate() {
+        if let Home::View(of) = b.home {
+            views.entry(of).or_default().push(id);
+        }
+    }
+    let steps = std::mem::take(&mut block.steps);
+    let mut a = Assign { block, views, copies: HashMap::new(), steps: Vec::with_capacity(steps.len()) };
+    for step in steps {
+        a.step(step);
+    }
+    let outputs = a.block.outputs.clone();
+    // What leaves the block leaves it in the plain order.
+    let outputs = outputs.into_iter().map(|id| a.wanted(id, Plain)).collect();
+    a.block.outputs = outputs;
+    a.block.steps = std::mem::take(&mut a.steps);
+}
+
+struct Assign<'a> {
+    block: &'a mut Block,
+    views: HashMap<BufferId, Vec<BufferId>>,
+    /// Copies in another layout made so far.
+    copies: HashMap<(BufferId, Layout), BufferId>,
+    steps: Vec<Step>,
+}
+
+/// True where both layouts are the same order of memory.
+fn flat(b: &Buffer) -> bool {
+    match b.ty.shape() {
+        Some([_, c, spatial @ ..]) if !spatial.is_empty() => {
+            *c == Dim::Known(1) || spatial.iter().all(|d| *d == Dim::Known(1))
+        }
+        _ => true,
+    }
+}
+
+impl Assign<'_> {
+    fn layout(&self, id: BufferId) -> Layout {
+        self.block.buffers[id].layout
+    }
+
+    fn rank(&self, id: BufferId) -> usize {
+        self.block.buffers[id].ty.rank().unwrap_or(0)
+    }
+
+    /// The buffer, or a copy of it, in a layout.
+    fn wanted(&mut self, id: BufferId, layout: Layout) -> BufferId {
+        let b = &self.block.buffers[id];
+        if b.layout == layout || flat(b) || b.ty.shape().is_none() {
+            return id;
+        }
+        if let Some(&copy) = self.copies.get(&(id, layout)) {
+            return copy;
+        }
+        let copy = Buffer { layout, home: Home::Arena, value: None, ..b.clone() };
+        let label = format!("{} to {}", if b.name.is_empty() { "value" } else { &b.name }, layout.name());
+        self.block.buffers.push(copy);
+        let to = self.block.buffers.len() - 1;
+        let op = StepOp::Native(Recipe::Move(Move::Reorder));
+        self.steps.push(Step::new(label, op, vec![Some(id)], vec![Some(to)]));
+        self.copies.insert((id, layout), to);
+        to
+    }
+
+    fn step(&mut self, mut step: Step) {
+        let StepOp::Native(recipe) = &step.op else {
+            // Host steps take values in the plain order, which copying out of the arena gives them.
+            self.steps.push(step);
+            return;
+        };
+        let recipe = recipe.clone();
+        let ids = step.inputs.iter().map(|b| b.unwrap_or(0)).collect::<Vec<_>>();
+        let first = ids.first().map_or(Plain, |&b| self.layout(b));
+        let out = step.outputs.first().copied().flatten();
+        let out_rank = out.map_or(0, |o| self.rank(o));
+        let mut given = ids.clone();
+        let layout = match &recipe {
+            Recipe::Conv(c) => {
+                let skip = 2 + usize::from(c.bias);
+                for (k, post) in c.post.iter().filter(|p| matches!(p, Post::Add | Post::Mul)).enumerate() {
+                    debug_assert!(matches!(post, Post::Add | Post::Mul));
+                    if let Some(g) = given.get_mut(skip + k) {
+                        *g = self.wanted(*g, ChannelsLast);
+                    }
+                }
+                ChannelsLast
+            }
+            Recipe::Pool(_) | Recipe::Resize { .. } => first,
+            Recipe::Eltwise(_) => {
+                let last = |&b: &BufferId| {
+                    self.layout(b) == ChannelsLast && self.rank(b) == out_rank && !flat(&self.block.buffers[b])
+                };
+                if ids.iter().any(last) { ChannelsLast } else { Plain }
+            }
+            Recipe::Move(m) => self.moved(m, &ids, out_rank),
+            Recipe::Softmax { .. } => first,
+            Recipe::Norm(Norm { over: NormOver::Group(_), .. }) => first,
+            Recipe::Reduce { axes, .. } => {
+                let rank = ids.first().map_or(0, |&b| self.rank(b));
+                let spatial = axes.iter().copied().eq(2..rank);
+                let channels = axes[..] == [1];
+                if first == ChannelsLast && !spatial && !channels {
+                    given[0] = self.wanted(ids[0], Plain);
+                }
+                // Without the spatial axes nothing is left to order; without the channels neither.
+                Plain
+            }
+            Recipe::Gemm(_) | Recipe::Norm(_) | Recipe::Gather { .. } | Recipe::Lstm { .. } => {
+                for g in &mut given {
+                    *g = self.wanted(*g, Plain);
+                }
+                Plain
+            }
+        };
+        for (slot, id) in step.inputs.iter_mut().zip(given) {
+            *slot = slot.map(|_| id);
+        }
+        let outputs = step.outputs.clone();
+        self.steps.push(step);
+        for id in outputs.into_iter().flatten() {
+            self.settle(id, layout);
+        }
+    }
+
+    /// The layout of what a copy makes.
+    fn moved(&self, m: &Move, ids: &[BufferId], out_rank: usize) -> Layout {
+        let last = |&&b: &&BufferId| self.layout(b) == ChannelsLast && !flat(&self.block.buffers[b]);
+        match m {
+            Move::Reorder | Move::Transpose(_) => Plain,
+            Move::Concat(_) => match 2 * ids.iter().filter(last).count() >= ids.len() {
+                true => ChannelsLast,
+                false => Plain,
+            },
+            Move::Expand | Move::Slice { .. } | Move::Split(_) | Move::Pad { .. } => {
+                match ids.iter().take(1).any(|b| last(&b) && self.rank(*b) == out_rank) {
+                    true => ChannelsLast,
+                    false => Plain,
+                }
+            }
+        }
+    }
+
+    /// Gives a result its layout, and the views of it theirs.
+    fn settle(&mut self, id: BufferId, layout: Layout) {
+        let layout = if self.rank(id) < 3 { Plain } else { layout };
+        self.block.buffers[id].layout = layout;
+        for v in self.views.get(&id).cloned().unwrap_or_default() {
+            if layout == Plain || flat(&self.block.buffers[id]) {
+                self.settle(v, Plain);
+            } else if self.keeps_channels(id, v) {
+                self.settle(v, ChannelsLast);
+            } else {
+                let plain = self.wanted(id, Plain);
+                self.block.buffers[v].home = Home::View(plain);
+                self.settle(v, Plain);
+            }
+        }
+    }
+
+    /// True where a view splits or joins spatial axes only.
+    fn keeps_channels(&self, of: BufferId, view: BufferId) -> bool {
+        match (self.block.buffers[of].ty.shape(), self.block.buffers[view].ty.shape()) {
+            (Some([n, c, _, ..]), Some([m, d, _, ..])) => n == m && c == d,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Convolutions, pooling and resizing.
+
+use super::{Lowered, Site};
+use crate::backend::WeightDims;
+use crate::lower::Lowering;
+use crate::recipe::{Conv, Padding, Pool, Recipe, Window};
+use modelsmith_ir::Dim;
+use modelsmith_kop::{CoordMode, NearestMode, PoolKind, ResizeMode};
+use modelsmith_tensor::DType;
+
+/// Window attributes of one or two axes, as two: the missing one is 1 wide.
+struct Attrs {
+    stride: [usize; 2],
+    dilation: [usize; 2],
+    pad: Padding,
+}
+
+fn pair(list: Option<Vec<i64>>, axes: usize) -> Option<[usize; 2]> {
+    let list = list.unwrap_or_else(|| vec![1; axes]);
+    let list = list.iter().map(|&n| usize::try_from(n).ok()).collect::<Option<Vec<_>>>()?;
+    match list[..] {
+        [w] if axes == 1 => Some([1, w]),
+        [h, w] if axes == 2 => Some([h, w]),
+        _ => None,
+    }
+}
+
+fn window(site: &Site, axes: usize) -> Option<Attrs> {
+    let a = &site.attrs;
+    let pads = a.opt_ints("pads").ok()?.unwrap_or_else(|| vec![0; 2 * axes]);
+    let pads = pads.iter().map(|&n| usize::try_from(n).ok()).collect::<Option<Vec<_>>>()?;
+    let fixed = match pads[..] {
+        [l, r] if axes == 1 => [0, l, 0, r],
+        [t, l, b, r] if axes == 2 => [t, l, b, r],
+        _ => return None,
+    };
+    let pad = match a.opt_string("auto_pad").ok()?.unwrap_or("NOTSET") {
+        "NOTSET" | "" => Padding::Fixed(fixed),
+        "VALID" => Padding::Fixed([0; 4]),
+        "SAME_UPPER" => Padding::SameUpper,
+        "SAME_LOWER" => Padding::SameLower,
+        _ => return None,
+    };
+    let stride = pair(a.opt_ints("strides").ok()?, axes)?;
+    let dilation = pair(a.opt_ints("dilations").ok()?, axes)?;
+    (stride.iter().chain(&dilation).all(|&n| n > 0)).then_some(Attrs { stride, dilation, pad })
+}
+
+impl Lowering<'_> {
+    pub(super) fn conv(&mut self, site: &Site) -> Lowered {
+        let Some((recipe, dims)) = conv_recipe(site) else { return Ok(None) };
+        let (Some(x), Some(w)) = (site.input(0), site.input(1)) else { return Ok(None) };
+        let Some((_, weight)) = self.weight_of(w)? else { return Ok(None) };
+        let Some(packed) = self.pack_for(site, &Recipe::Conv(recipe.clone()), weight, dims) else { return Ok(None) };
+        let mut inputs = vec![self.buffer(x)?, packed];
+        if let Some(b) = site.input(2) {
+            inputs.push(self.buffer(b)?);
+        }
+        self.emit(site, Recipe::Conv(recipe), inputs)
+    }
+
+    pub(super) fn pool(&mut self, site: &Site) -> Lowered {
+        let Some(recipe) = pool_recipe(site) else { return Ok(None) };
+        let Some(x) = site.input(0) else { return Ok(None) };
+        let x = self.buffer(x)?;
+        self.emit(site, Recipe::Pool(recipe), vec![x])
+    }
+
+    pub(super) fn resize(&mut self, site: &Site) -> Lowered {
+        let Some(recipe) = self.resize_recipe(site) else { return Ok(None) };
+        let Some(x) = site.input(0) else { return Ok(None) };
+        let x = self.buffer(x)?;
+        self.emit(site, recipe, vec![x])
+    }
+
+    fn resize_recipe(&self, site: &Site) -> Option<Recipe> {
+        let (x, y) = (site.shape(0)?, site.out_shape()?);
+        let plain = site.attrs.int("antialias").ok()? == 0
+            && site.attrs.int("exclude_outside").ok()? == 0
+            && site.attrs.opt_ints("axes").ok()?.is_none()
+            && site.attrs.string("keep_aspect_ratio_policy").ok()? == "stretch";
+        let images = x.len() == 4 && y.len() == 4 && x[..2] == y[..2] && site.dtype(0) == Some(DType::F32);
+        if !plain || !images {
+            return None;
+        }
+        let coord = match site.attrs.string("coordinate_transformation_mode").ok()? {
+            "half_pixel" => CoordMode::HalfPixel,
+            "pytorch_half_pixel" => CoordMode::PytorchHalfPixel,
+            "align_corners" => CoordMode::AlignCorners,
+            "asymmetric" => CoordMode::Asymmetric,
+            _ => return None,
+        };
+        let nearest = match site.attrs.string("nearest_mode").ok()? {
+            "round_prefer_floor" | "" => NearestMode::RoundPreferFloor,
+            "round_prefer_ceil" => NearestMode::RoundPreferCeil,
+            "floor" => NearestMode::Floor,
+            "ceil" => NearestMode::Ceil,
+            _ => return None,
+        };
+        let mode = match site.attrs.string("mode").ok()? {
+            "nearest" => ResizeMode::Nearest(nearest),
+            "linear" => ResizeMode::Linear,
+            _ => return None,
+        };
+        let scales = site.input(2).and_then(|v| self.tensor(v)).filter(|t| t.len() == 4);
+        let scale = match (scales, site.input(3)) {
+            (Some(t), None) => {
+                let s = t.to_f64s().ok()?;
+                Some([s[2] as f32, s[3] as f32])
+            }
+            (None, Some(_)) => None,
+            _ => return None,
+        };
+        Some(Recipe::Resize { scale, mode, coord })
+    }
+}
+
+fn conv_recipe(site: &Site) -> Option<(Conv, WeightDims)> {
+    let transposed = site.name == "ConvTranspose";
+    let rank = site.rank(0)?;
+    if !site.all_f32() || !site.one_output() || !(3..=4).contains(&rank) || site.rank(1)? != rank {
+        return None;
+    }
+    let w = site.shape(1)?.iter().map(Dim::size).collect::<Option<Vec<_>>>()?;
+    let a = window(site, rank - 2)?;
+    let kernel = if rank == 3 { [1, w[2]] } else { [w[2], w[3]] };
+    let groups = usize::try_from(site.attrs.int("group").ok()?).ok().filter(|&g| g > 0)?;
+    if w.contains(&0) {
+        return None;
+    }
+    // What pads a transposed convolution with an output shape is decided by the reference.
+    if transposed && (site.attrs.has("output_shape") || !matches!(a.pad, Padding::Fixed(_))) {
+        return None;
+    }
+    let [kh, kw] = kernel;
+    let dims = if transposed {
+        WeightDims::ConvTransposed { c: w[0], oc: w[1], kh, kw, groups }
+    } else {
+        WeightDims::Conv { oc: w[0], ic: w[1], kh, kw, groups }
+    };
+    let bias = site.input(2).is_some();
+    let Attrs { stride, dilation, pad } = a;
+    Some((Conv { kernel, stride, dilation, pad, groups, transposed, bias, post: vec![] }, dims))
+}
+
+fn pool_recipe(site: &Site) -> Option<Pool> {
+    let rank = site.rank(0)?;
+    if !site.all_f32() || !site.one_output() || !(3..=4).contains(&rank) {
+        return None;
+    }
+    let kind = match site.name {
+        "MaxPool" | "GlobalMaxPool" => PoolKind::Max,
+        "AveragePool" => PoolKind::Avg { count_include_pad: site.attrs.flag("count_include_pad").ok()? },
+        _ => PoolKind::Avg { count_include_pad: false },
+    };
+    if site.name.starts_with("Global") {
+        return Some(Pool { kind, window: None });
+    }
+    let Attrs { stride, dilation, pad } = window(site, rank - 2)?;
+    let kernel = pair(Some(site.attrs.ints("kernel_shape").ok()?), rank - 2)?;
+    Some(Pool { kind, window: Some(Window { kernel, stride, dilation, pad }) })
+}

@@ -1,0 +1,160 @@
+//! Asking the backend, with likely sizes in the place of symbols.
+
+use super::Lowering;
+use super::native::Site;
+use crate::backend::{Candidate, Refusal, WeightDims};
+use crate::instantiate::{Call, Operand, instantiate};
+use crate::plan::{BufferId, Home, StepOp, WeightId};
+use crate::recipe::Recipe;
+use modelsmith_ir::{Dim, Type};
+use modelsmith_kop::{KOp, Layout};
+
+/// Sizes tried for symbols that nothing is known of.
+const LIKELY: [i64; 5] = [128, 224, 16, 8, 1];
+
+impl Lowering<'_> {
+    fn likely(&self, symbol: &str, default: i64) -> i64 {
+        match self.options.sizes.get(symbol) {
+            Some(&n) => n,
+            None if self.leading.contains(symbol) => 1,
+            None => default,
+        }
+    }
+
+    fn size(&self, d: &Dim, default: i64) -> Option<usize> {
+        usize::try_from(d.eval(&|s| Some(self.likely(s, default)))?).ok()
+    }
+
+    fn operand(&self, ty: &Type, layout: Layout, default: i64) -> Option<Operand> {
+        let shape = ty.shape()?.iter().map(|d| self.size(d, default)).collect::<Option<Vec<_>>>()?;
+        Some(Operand { dtype: ty.dtype()?, shape, layout })
+    }
+
+    /// The kernel calls of a recipe at likely sizes.
+    fn probe(&self, recipe: &Recipe, inputs: &[(Type, Layout)], outputs: &[(Type, Layout)]) -> Option<Vec<Call>> {
+        LIKELY.iter().find_map(|&default| {
+            let of =
+                |list: &[(Type, Layout)]| list.iter().map(|(t, l)| self.operand(t, *l, default)).collect::<Vec<_>>();
+            instantiate(recipe, &of(inputs), &of(outputs), &|s| Some(self.likely(s, default))).ok()
+        })
+    }
+
+    /// True when every call of the recipe has a kernel.
+    pub(super) fn accepted(&self, recipe: &Recipe, inputs: &[BufferId], outputs: &[Type]) -> bool {
+        let block = &self.blocks[self.scope().block];
+        let ins = inputs.iter().map(|&b| (block.buffers[b].ty.clone(), Layout::Plain)).collect::<Vec<_>>();
+        let outs = outputs.iter().map(|t| (t.clone(), Layout::Plain)).collect::<Vec<_>>();
+        match self.probe(recipe, &ins, &outs) {
+            Some(calls) => calls.iter().all(|c| self.backend.candidates(&c.op).iter().any(Result::is_ok)),
+            None => false,
+        }
+    }
+
+    /// The buffer of a weight packed as the best kernel for the recipe takes it.
+    pub(super) fn pack_for(
+        &mut self,
+        site: &Site,
+        recipe: &Recipe,
+        weight: WeightId,
+        dims: WeightDims,
+    ) -> Option<BufferId> {
+        let layout = if matches!(recipe, Recipe::Conv(_)) { Layout::ChannelsLast } else { Layout::Plain };
+        let mut inputs = site.facts.iter().map(|f| f.as_ref().map(|f| f.ty.clone()).unwrap_or_default());
+        let inputs = inputs.by_ref().map(|t| (t, layout)).collect::<Vec<_>>();
+        let outputs = site.types.iter().map(|t| (t.clone(), layout)).collect::<Vec<_>>();
+        let bare = bare(recipe);
+        let calls = self.probe(&bare, &inputs, &outputs)?;
+        let format = self.format(&calls.first()?.op)?;
+        Some(self.packed(weight, &format, dims))
+    }
+
+    fn format(&self, op: &KOp) -> Option<String> {
+        let found = self.backend.candidates(op).into_iter().flatten().next()?;
+        found.pack_format.map(str::to_owned)
+    }
+
+    /// The format in which products take a packed matrix.
+    pub(super) fn format_of(&self, recipe: &Recipe) -> Option<String> {
+        let Recipe::Gemm(g) = bare(recipe) else { return None };
+        let [k, n] = g.packed?;
+        let ty = |r: usize, c: usize| (Type::fixed(modelsmith_tensor::DType::F32, &[r, c]), Layout::Plain);
+        let calls = self.probe(&Recipe::Gemm(g), &[ty(16, k)], &[ty(16, n)])?;
+        self.format(&calls.first()?.op)
+    }
+
+    pub(super) fn packed(&mut self, weight: WeightId, format: &str, dims: WeightDims) -> BufferId {
+        let w = self.weights.packed(weight, format, dims);
+        let ty = self.weights.ty(w);
+        self.new_typed(ty, Home::Weight(w))
+    }
+
+    /// Chooses kernels for all steps of a block.
+    pub(super) fn choose(&mut self, index: usize) {
+        let mut chosen = Vec::new();
+        let block = &self.blocks[index];
+        for step in &block.steps {
+            let StepOp::Native(recipe) = &step.op else {
+                chosen.push((vec![], vec![]));
+                continue;
+            };
+            let of = |b: &Option<BufferId>| {
+                b.map(|b| (block.buffers[b].ty.clone(), block.buffers[b].layout)).unwrap_or_default()
+            };
+            let (ins, outs) =
+                (step.inputs.iter().map(of).collect::<Vec<_>>(), step.outputs.iter().map(of).collect::<Vec<_>>());
+            let format = step.inputs.iter().flatten().find_map(|&b| match block.buffers[b].home {
+                Home::Weight(w) => self.weights.form(w),
+                _ => None,
+            });
+            let calls = self.probe(recipe, &ins, &outs).unwrap_or_default();
+            let (mut kernels, mut refused) = (vec![], vec![]);
+            for call in calls {
+                let all = self.backend.candidates(&call.op);
+                let (best, rest) = pick(all, format);
+                kernels.extend(best);
+                refused.extend(rest);
+            }
+            refused.sort();
+            refused.dedup();
+            chosen.push((kernels, refused));
+        }
+        for (step, (kernels, refused)) in self.blocks[index].steps.iter_mut().zip(chosen) {
+            (step.kernels, step.refused) = (kernels, refused);
+        }
+    }
+}
+
+/// The best candidate that takes the weight as it is packed, and why each other was passed by.
+fn pick(all: Vec<Result<Candidate, Refusal>>, format: Option<&str>) -> (Option<String>, Vec<(String, String)>) {
+    let mut best: Option<Candidate> = None;
+    let mut rest = Vec::new();
+    for c in all {
+        match (c, &best) {
+            (Err(r), _) => rest.push((r.kernel.to_owned(), r.reason)),
+            (Ok(c), _) if c.pack_format != format && c.pack_format.is_some() => {
+                rest.push((c.kernel.to_owned(), format!("takes weights as {}", c.pack_format.unwrap_or_default())));
+            }
+            (Ok(c), None) => best = Some(c),
+            (Ok(c), Some(b)) => {
+                let why = format!("estimated at {:.1} us, {} at {:.1} us", c.cost / 1e3, b.kernel, b.cost / 1e3);
+                rest.push((c.kernel.to_owned(), why));
+            }
+        }
+    }
+    (best.map(|b| b.kernel.to_owned()), rest)
+}
+
+/// The recipe without what needs more operands than the product itself.
+fn bare(recipe: &Recipe) -> Recipe {
+    match recipe.clone() {
+        Recipe::Conv(mut c) => {
+            (c.post, c.bias) = (vec![], false);
+            Recipe::Conv(c)
+        }
+        Recipe::Gemm(mut g) => {
+            (g.post, g.bias) = (vec![], false);
+            Recipe::Gemm(g)
+        }
+        other => other,
+    }
+}
