@@ -182,6 +182,7 @@ impl Compiled {
                 threads: opts.threads,
                 isa: opts.isa.clone(),
                 no_fallback: opts.no_fallback,
+                ..SessionOptions::default()
             })?,
             None => {
                 model.supported()?;

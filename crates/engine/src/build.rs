@@ -8,7 +8,7 @@ use modelsmith_backend_cpu::Cpu;
 use modelsmith_ir::{Model, ValueId};
 use modelsmith_kop::Isa;
 use modelsmith_ops::run::{Opts, Runner, Running};
-use modelsmith_plan::{Blobs, LowerOptions, Plan, StepOp, lower};
+use modelsmith_plan::{Blobs, LowerOptions, Plan, Prepared, StepOp, lower, prepare};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -77,15 +77,17 @@ pub fn build(model: &Model, options: &BuildOptions) -> Result<Built> {
         0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
         n => n,
     };
-    let lower_options = LowerOptions {
-        watch: options.watch.clone(),
-        sizes: options.sizes.clone(),
-        reference_only: options.reference_only,
+    let Prepared { model, watch } = match options.reference_only {
+        true => {
+            Prepared { model: model.clone(), watch: options.watch.iter().map(|v| (*v, v.index() as u32)).collect() }
+        }
+        false => prepare(model, &options.watch)?,
     };
+    let lower_options = LowerOptions { watch, sizes: options.sizes.clone(), reference_only: options.reference_only };
     let mut blobs = Blobs::default();
     let mut plans = Vec::new();
     for level in levels(isa, options.all_levels) {
-        plans.push(lower(model, &Cpu::new(level, threads), &lower_options, &mut blobs)?);
+        plans.push(lower(&model, &Cpu::new(level, threads), &lower_options, &mut blobs)?);
     }
     let fallbacks = plans[0].fallbacks();
     if options.no_fallback && !fallbacks.is_empty() {
@@ -163,6 +165,7 @@ pub fn open(model: &Model, opts: &Opts) -> Result<Session> {
         watch: opts.watch.clone(),
         ..BuildOptions::default()
     };
-    let session = SessionOptions { threads: opts.threads, isa: opts.isa.clone(), no_fallback: opts.no_fallback };
+    let session =
+        SessionOptions { threads: opts.threads, isa: opts.isa.clone(), no_fallback: opts.no_fallback, memory_limit: 0 };
     build(model, &options)?.engine.session(&session)
 }

@@ -102,6 +102,7 @@ pub(crate) struct Machine<'a> {
     pub host_weights: &'a HostWeights,
     pub pool: &'a Pool,
     pub isa: Isa,
+    pub memory_limit: usize,
     pub states: &'a [RefCell<BlockState>],
     pub times: Option<&'a RefCell<Vec<StepTime>>>,
     pub watch: Option<OnValue<'a>>,
@@ -140,8 +141,8 @@ impl Machine<'_> {
         let block = &self.plan.blocks[index];
         let cell = &self.states[index];
         let mut state = cell.try_borrow_mut().map_err(|_| Error::Refused("a block runs inside itself".into()))?;
-        if !state.arena.ensure(binding.arena) || !state.scratch.ensure(binding.scratch) {
-            let bytes = binding.arena.saturating_add(binding.scratch);
+        let bytes = binding.arena.saturating_add(binding.scratch);
+        if bytes > self.memory_limit || !state.arena.ensure(binding.arena) || !state.scratch.ensure(binding.scratch) {
             return Err(Error::Refused(format!("{bytes} bytes of memory for activations are not to be had")));
         }
         state.reset();
@@ -273,6 +274,9 @@ impl Run<'_, '_> {
             let len = bytes_of(o).ok_or_else(no_memory)?;
             let offset = state.grown.next_multiple_of(modelsmith_plan::memory::ALIGN);
             let end = offset.checked_add(len).ok_or_else(no_memory)?;
+            if end > self.machine.memory_limit {
+                return Err(no_memory());
+            }
             // Growing in powers of two keeps the number of moves small.
             if end > state.growing.len()
                 && !state.growing.ensure(end.checked_next_power_of_two().ok_or_else(no_memory)?)
@@ -283,7 +287,7 @@ impl Run<'_, '_> {
             state.spans[*b] = Some(Span { offset, len });
         }
         let scratch = calls.iter().map(|r| r.call.workspace(self.machine.pool.threads())).max().unwrap_or(0);
-        if !state.scratch.ensure(scratch) {
+        if scratch.saturating_add(state.grown) > self.machine.memory_limit || !state.scratch.ensure(scratch) {
             return Err(no_memory());
         }
         state.made[i] = Some((operands, calls.clone()));

@@ -19,6 +19,8 @@ pub struct SessionOptions {
     pub isa: String,
     /// Refuse an engine with steps that run the reference on data.
     pub no_fallback: bool,
+    /// Most bytes of memory for activations and scratch in one block; 0 for no limit.
+    pub memory_limit: u64,
 }
 
 /// An input or output of a model.
@@ -54,6 +56,7 @@ pub struct Session {
     pool: Pool,
     states: Vec<RefCell<BlockState>>,
     host_weights: HostWeights,
+    memory_limit: usize,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
 }
@@ -97,6 +100,10 @@ impl Session {
             pool,
             states: plan.blocks.iter().map(|b| RefCell::new(BlockState::new(b))).collect(),
             host_weights: HostWeights::new(plan.weights.len()),
+            memory_limit: match usize::try_from(options.memory_limit) {
+                Ok(0) | Err(_) => usize::MAX,
+                Ok(n) => n,
+            },
             inputs: main.inputs.iter().map(port).collect(),
             outputs: main.outputs.iter().map(port).collect(),
             engine: engine.clone(),
@@ -146,6 +153,7 @@ impl Session {
             host_weights: &self.host_weights,
             pool: &self.pool,
             isa: self.isa,
+            memory_limit: self.memory_limit,
             states: &self.states,
             times: None,
             watch: None,

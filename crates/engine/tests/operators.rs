@@ -114,7 +114,7 @@ fn through_file(model: &Model, inputs: &[Value], isa: &str) -> Result<Vec<Value>
     let source = std::sync::Arc::new(MemSource::new("test.engine", bytes));
     let engine = file::load_source(source).map_err(|e| e.to_string())?;
     let mut s = engine
-        .session(&SessionOptions { threads: 1, isa: isa.into(), no_fallback: false })
+        .session(&SessionOptions { threads: 1, isa: isa.into(), ..SessionOptions::default() })
         .map_err(|e| e.to_string())?;
     s.run(inputs).map_err(|e| e.to_string())
 }

@@ -144,7 +144,7 @@ impl Assign<'_> {
                 true => ChannelsLast,
                 false => Plain,
             },
-            Move::Expand | Move::Slice { .. } | Move::Split(_) | Move::Pad { .. } => {
+            Move::Shuffle { .. } | Move::Expand | Move::Slice { .. } | Move::Split(_) | Move::Pad { .. } => {
                 match ids.iter().take(1).any(|b| last(&b) && self.rank(*b) == out_rank) {
                     true => ChannelsLast,
                     false => Plain,

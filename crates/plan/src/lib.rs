@@ -14,6 +14,7 @@ mod layout;
 mod lower;
 pub mod memory;
 mod plan;
+mod prepare;
 pub mod recipe;
 
 pub use backend::{Backend, Candidate, Refusal, WeightDims};
@@ -21,3 +22,4 @@ pub use error::{Error, Result};
 pub use instantiate::{Call, Operand, Sizes, instantiate};
 pub use lower::{Blobs, LowerOptions, lower};
 pub use plan::{Block, Body, Buffer, BufferId, EvalOp, Form, Home, Plan, Step, StepOp, Weight, WeightId};
+pub use prepare::{Prepared, prepare};

@@ -204,6 +204,11 @@ pub enum Move {
     Concat(usize),
     /// Parts of the input, one to each output.
     Split(usize),
+    /// Channels dealt out anew: channel `j * groups + i` of the result is channel `i * (channels / groups) + j`.
+    Shuffle {
+        /// Groups; divides the channels.
+        groups: usize,
+    },
     /// The input at an offset in an output filled with input 1 (a scalar).
     Pad {
         /// Elements before the input on each axis; negative cuts.

@@ -49,6 +49,7 @@ code_enum!(Move {
     4: Concat(a),
     5: Split(a),
     6: Pad { before },
+    7: Shuffle { groups },
 });
 
 code_enum!(PoolKind { 0: Max, 1: Avg { count_include_pad } });

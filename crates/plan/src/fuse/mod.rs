@@ -3,6 +3,7 @@
 
 mod epilogue;
 mod program;
+mod shuffle;
 mod transpose;
 
 pub(crate) use program::compact;
@@ -21,12 +22,15 @@ pub(super) struct Graph<'a> {
     /// Steps that read a buffer, once for each operand.
     readers: Vec<Vec<usize>>,
     /// Buffers that something else needs: the caller, a body, a view, a watcher.
-    pub pinned: Vec<bool>,
+    pinned: Vec<bool>,
+    /// Buffers that the caller or a watcher was promised.
+    given: Vec<bool>,
 }
 
 /// Joins what can be joined. `kept` buffers stay.
 pub(crate) fn fuse(block: &mut Block, kept: &HashSet<BufferId>) {
     let mut g = Graph::new(block, kept);
+    shuffle::recognise(&mut g);
     gates(&mut g);
     epilogue::absorb(&mut g);
     program::chains(&mut g);
@@ -46,24 +50,48 @@ pub(crate) fn fuse(block: &mut Block, kept: &HashSet<BufferId>) {
 
 impl Graph<'_> {
     fn new<'a>(block: &'a mut Block, kept: &HashSet<BufferId>) -> Graph<'a> {
-        let n = block.buffers.len();
-        let mut pinned = vec![false; n];
-        block.outputs.iter().chain(kept).for_each(|&b| pinned[b] = true);
-        for b in &block.buffers {
-            if let Home::View(of) = b.home {
-                pinned[of] = true;
-            }
-        }
-        let steps = std::mem::take(&mut block.steps);
-        let (mut maker, mut readers) = (vec![None; n], vec![vec![]; n]);
-        for (i, s) in steps.iter().enumerate() {
+        let steps = std::mem::take(&mut block.steps).into_iter().map(Some).collect();
+        let mut given = vec![false; block.buffers.len()];
+        block.outputs.iter().chain(kept).for_each(|&b| given[b] = true);
+        let mut g = Graph { block, steps, maker: vec![], readers: vec![], pinned: vec![], given };
+        g.recount();
+        g
+    }
+
+    /// Finds anew who makes, reads and pins each buffer.
+    pub fn recount(&mut self) {
+        let n = self.block.buffers.len();
+        let (mut maker, mut readers, mut pinned) = (vec![None; n], vec![vec![]; n], self.given.clone());
+        for (i, s) in self.steps.iter().enumerate() {
+            let Some(s) = s else { continue };
             s.outputs.iter().flatten().for_each(|&b| maker[b] = Some(i));
             s.inputs.iter().flatten().for_each(|&b| readers[b].push(i));
             if let StepOp::Eval(e) = &s.op {
                 e.bodies.iter().flat_map(|b| &b.captures).for_each(|&b| pinned[b] = true);
             }
         }
-        Graph { block, steps: steps.into_iter().map(Some).collect(), maker, readers, pinned }
+        // A view that something reads pins what it views.
+        let mut grew = true;
+        while std::mem::take(&mut grew) {
+            for (id, b) in self.block.buffers.iter().enumerate() {
+                if let Home::View(of) = b.home
+                    && (pinned[id] || !readers[id].is_empty())
+                    && !std::mem::replace(&mut pinned[of], true)
+                {
+                    grew = true;
+                }
+            }
+        }
+        (self.maker, self.readers, self.pinned) = (maker, readers, pinned);
+    }
+
+    /// True when no step reads `b` and no one was promised it; views of it do not count.
+    pub fn unread(&self, b: BufferId) -> bool {
+        let captured = |s: &Step| match &s.op {
+            StepOp::Eval(e) => e.bodies.iter().any(|x| x.captures.contains(&b)),
+            _ => false,
+        };
+        self.readers[b].is_empty() && !self.given[b] && !self.steps.iter().flatten().any(captured)
     }
 
     /// The recipe of step `i`.

@@ -59,6 +59,7 @@ pub(super) fn copies(cx: &Cx, m: &Move) -> Made<Vec<Call>> {
         Move::Concat(axis) => concat(cx, *axis),
         Move::Split(axis) => split(cx, *axis),
         Move::Pad { before } => pad(cx, before),
+        Move::Shuffle { groups } => shuffle(cx, *groups),
         Move::Reorder | Move::Transpose(_) | Move::Expand | Move::Slice { .. } => {
             let (x, y) = (cx.input(0)?, cx.output(0)?);
             let (src_offset, src) = source(cx, m, x, y)?;
@@ -163,4 +164,28 @@ fn pad(cx: &Cx, before: &[i64]) -> Made<Vec<Call>> {
     }
     let copy = View { dims, src_offset, src: signed(&own), dst_offset, dst: to };
     Ok(vec![call(cx, fill, y, 1, 0)?, call(cx, copy, y, 0, 0)?])
+}
+
+fn shuffle(cx: &Cx, groups: usize) -> Made<Vec<Call>> {
+    let (x, y) = (cx.input(0)?, cx.output(0)?);
+    let bits = x.dtype.bits();
+    let fits = x.shape == y.shape && x.dtype == y.dtype && x.shape.len() >= 3 && bits % 8 == 0 && bits > 0;
+    if !fits || groups == 0 || !x.shape[1].is_multiple_of(groups) {
+        return Err("operands do not fit".into());
+    }
+    let (from, to, each) = (x.strides(), y.strides(), x.shape[1] / groups);
+    // Axes in the order in which the result lies in memory; the channels are two: their place in a group, the group.
+    let (mut dims, mut src, mut dst) = (vec![], vec![], vec![]);
+    for axis in y.memory_order() {
+        let both = [(x.shape[axis], from[axis], to[axis])];
+        let split = [(each, from[1], to[1].saturating_mul(groups)), (groups, from[1].saturating_mul(each), to[1])];
+        for &(n, s, d) in if axis == 1 { &split[..] } else { &both[..] } {
+            dims.push(n);
+            src.push(isize::try_from(s).map_err(|_| "strides overflow")?);
+            dst.push(d);
+        }
+    }
+    let p =
+        CopyProblem { elem_bytes: bits / 8, dims, src_offset: 0, src_strides: src, dst_offset: 0, dst_strides: dst };
+    cx.one(KOp::Copy(p))
 }

@@ -23,8 +23,8 @@ use weights::WeightTable;
 /// What a lowering is asked for.
 #[derive(Clone, Debug, Default)]
 pub struct LowerOptions {
-    /// Hub values that stay visible.
-    pub watch: Vec<ValueId>,
+    /// Hub values that stay visible, each with the index under which it is reported.
+    pub watch: Vec<(ValueId, u32)>,
     /// Sizes of symbols for which kernels are chosen; 1 for those that are not named.
     pub sizes: BTreeMap<String, i64>,
     /// Run every node by its reference.
@@ -139,7 +139,7 @@ impl Lowering<'_> {
     /// Buffers of the values that stay visible.
     fn kept(&self) -> HashSet<BufferId> {
         let s = self.scope();
-        self.options.watch.iter().filter(|_| s.block == 0).filter_map(|v| s.buffers.get(v).copied()).collect()
+        self.options.watch.iter().filter(|_| s.block == 0).filter_map(|(v, _)| s.buffers.get(v).copied()).collect()
     }
 
     fn scope(&self) -> &Scope {
@@ -169,7 +169,8 @@ impl Lowering<'_> {
             Some(v) => (self.model.values[v].name.clone(), self.ty(v)),
             None => (String::new(), Type::Unknown),
         };
-        let value = v.filter(|_| self.scope().block == 0).map(|v| v.index() as u32);
+        let watched = v.filter(|_| self.scope().block == 0);
+        let value = watched.and_then(|v| self.options.watch.iter().find(|w| w.0 == v)).map(|w| w.1);
         if home == Home::Host {
             let symbols = ty.shape().unwrap_or_default().iter().flat_map(Dim::symbols).map(|s| s.to_string());
             let at = self.scopes.len() - 1;
