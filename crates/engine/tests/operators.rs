@@ -75,7 +75,8 @@ fn agree(what: &str, model: &Model, inputs: &[Value], isa: &str) -> Result<(), S
         })
     };
     let (a, b) = (run(&CpuRunner), run(&Reference));
-    if let (Ok(a), false) = (&a, random) {
+    // The bytes of a file are the same whatever the level that runs.
+    if let (Ok(a), true, true) = (&a, !random, isa.is_empty() && what.ends_with("constant operands")) {
         let again = through_file(model, inputs, isa).map_err(|e| format!("{what}, through a file: {e}"))?;
         let same = |(x, y): (&Value, &Value)| values(x, y, Tolerance::default()).agrees();
         if a.len() != again.len() || !a.iter().zip(&again).all(same) {

@@ -15,7 +15,7 @@ unsafe fn tile<const MR: usize>(t: &Tile) {
     let masks = [mask(t.last.min(8)), mask(t.last.saturating_sub(8))];
     // SAFETY: by the contract of `TileFn`. Bias, residual and C are masked to existing columns.
     unsafe {
-        let mut acc = begin::<MR>(t, masks);
+        let mut acc = [[_mm256_setzero_ps(); 2]; MR];
         let mut b = t.b;
         for s in 0..t.segs {
             let mut rows = [std::ptr::null::<f32>(); MR];
@@ -37,7 +37,8 @@ unsafe fn tile<const MR: usize>(t: &Tile) {
         for i in 0..MR {
             for v in 0..2 {
                 // The second operand is returned where either is NaN.
-                let r = _mm256_min_ps(high, _mm256_max_ps(low, acc[i][v]));
+                let sum = finish(t, acc[i][v], (i, v), masks[v]);
+                let r = _mm256_min_ps(high, _mm256_max_ps(low, sum));
                 let c = t.c.wrapping_add(i * t.c_stride + v * 8);
                 if t.last == PANEL {
                     _mm256_storeu_ps(c, r);
@@ -49,30 +50,26 @@ unsafe fn tile<const MR: usize>(t: &Tile) {
     }
 }
 
-/// The accumulators' first values: what C holds, or bias and residual.
+/// The sum of a block of the inner dimension with what C holds, or with bias and residual. They come last, so that the
+/// sum is rounded at its own size and not at theirs.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn begin<const MR: usize>(t: &Tile, masks: [__m256i; 2]) -> [[__m256; 2]; MR] {
-    let mut acc = [[_mm256_setzero_ps(); 2]; MR];
+unsafe fn finish(t: &Tile, sum: __m256, (i, v): (usize, usize), mask: __m256i) -> __m256 {
+    let mut sum = sum;
     // SAFETY: by the contract of `TileFn`.
     unsafe {
-        for i in 0..MR {
-            for v in 0..2 {
-                if t.accumulate {
-                    acc[i][v] = _mm256_maskload_ps(t.c.wrapping_add(i * t.c_stride + v * 8), masks[v]);
-                    continue;
-                }
-                if !t.bias.is_null() {
-                    acc[i][v] = _mm256_maskload_ps(t.bias.wrapping_add(v * 8), masks[v]);
-                }
-                if !t.residual.is_null() {
-                    let at = t.residual.wrapping_add(i * t.residual_stride + v * 8);
-                    acc[i][v] = _mm256_add_ps(acc[i][v], _mm256_maskload_ps(at, masks[v]));
-                }
-            }
+        if t.accumulate {
+            return _mm256_add_ps(sum, _mm256_maskload_ps(t.c.wrapping_add(i * t.c_stride + v * 8), mask));
+        }
+        if !t.bias.is_null() {
+            sum = _mm256_add_ps(sum, _mm256_maskload_ps(t.bias.wrapping_add(v * 8), mask));
+        }
+        if !t.residual.is_null() {
+            let at = t.residual.wrapping_add(i * t.residual_stride + v * 8);
+            sum = _mm256_add_ps(sum, _mm256_maskload_ps(at, mask));
         }
     }
-    acc
+    sum
 }
 
 /// Tiles of 16 columns.

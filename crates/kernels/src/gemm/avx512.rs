@@ -9,7 +9,7 @@ unsafe fn tile<const MR: usize, const NV: usize>(t: &Tile) {
     let last = ((1u32 << t.last) - 1) as __mmask16;
     // SAFETY: by the contract of `TileFn`. The last vector of bias, residual and C is masked to existing columns.
     unsafe {
-        let mut acc = begin::<MR, NV>(t, last);
+        let mut acc = [[_mm512_setzero_ps(); NV]; MR];
         let mut b = t.b;
         let stride = t.b_stride;
         let mut ahead = t.ahead.ptr;
@@ -42,7 +42,8 @@ unsafe fn tile<const MR: usize, const NV: usize>(t: &Tile) {
         for i in 0..MR {
             for v in 0..NV {
                 // The second operand is returned where either is NaN.
-                let r = _mm512_min_ps(high, _mm512_max_ps(low, acc[i][v]));
+                let sum = finish(t, acc[i][v], (i, v), if v == NV - 1 { last } else { 0xffff });
+                let r = _mm512_min_ps(high, _mm512_max_ps(low, sum));
                 let c = t.c.add(i * t.c_stride + v * PANEL);
                 if v == NV - 1 {
                     _mm512_mask_storeu_ps(c, last, r);
@@ -79,40 +80,26 @@ unsafe fn step<const MR: usize, const NV: usize>(
     }
 }
 
-/// The accumulators' first values: what C holds, or bias and residual.
+/// The sum of a block of the inner dimension with what C holds, or with bias and residual. They come last, so that the
+/// sum is rounded at its own size and not at theirs.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-unsafe fn begin<const MR: usize, const NV: usize>(t: &Tile, last: __mmask16) -> [[__m512; NV]; MR] {
-    let mut acc = [[_mm512_setzero_ps(); NV]; MR];
-    let mask = |v: usize| if v == NV - 1 { last } else { 0xffff };
+unsafe fn finish(t: &Tile, sum: __m512, (i, v): (usize, usize), mask: __mmask16) -> __m512 {
+    let mut sum = sum;
     // SAFETY: by the contract of `TileFn`.
     unsafe {
         if t.accumulate {
-            for i in 0..MR {
-                for v in 0..NV {
-                    acc[i][v] = _mm512_maskz_loadu_ps(mask(v), t.c.add(i * t.c_stride + v * PANEL));
-                }
-            }
-            return acc;
+            return _mm512_add_ps(sum, _mm512_maskz_loadu_ps(mask, t.c.add(i * t.c_stride + v * PANEL)));
         }
         if !t.bias.is_null() {
-            for v in 0..NV {
-                let bias = _mm512_maskz_loadu_ps(mask(v), t.bias.add(v * PANEL));
-                for i in 0..MR {
-                    acc[i][v] = bias;
-                }
-            }
+            sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(mask, t.bias.add(v * PANEL)));
         }
         if !t.residual.is_null() {
-            for i in 0..MR {
-                for v in 0..NV {
-                    let r = _mm512_maskz_loadu_ps(mask(v), t.residual.add(i * t.residual_stride + v * PANEL));
-                    acc[i][v] = _mm512_add_ps(acc[i][v], r);
-                }
-            }
+            let at = t.residual.add(i * t.residual_stride + v * PANEL);
+            sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(mask, at));
         }
     }
-    acc
+    sum
 }
 
 const ONE: &[TileFn] = &[

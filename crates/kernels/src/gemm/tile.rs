@@ -87,11 +87,6 @@ pub(crate) unsafe fn portable<const MR: usize>(t: &Tile) {
     let mut acc = [[0f32; PANEL]; MR];
     // SAFETY: by the contract of `TileFn`; only the first `last` columns of bias, residual and C are touched.
     unsafe {
-        for i in 0..MR {
-            for j in 0..t.last {
-                acc[i][j] = start(t, i, j);
-            }
-        }
         let mut b = t.b;
         for s in 0..t.segs {
             let rows: [*const f32; MR] = std::array::from_fn(|i| (*t.rows.add(s * MR + i)).add(t.offset));
@@ -108,7 +103,7 @@ pub(crate) unsafe fn portable<const MR: usize>(t: &Tile) {
         }
         for i in 0..MR {
             for j in 0..t.last {
-                let v = acc[i][j];
+                let v = acc[i][j] + rest(t, i, j);
                 let v = if v < t.low { t.low } else { v };
                 *t.c.add(i * t.c_stride + j) = if v > t.high { t.high } else { v };
             }
@@ -116,8 +111,9 @@ pub(crate) unsafe fn portable<const MR: usize>(t: &Tile) {
     }
 }
 
+/// What C holds, or bias and residual: added last, so that the sum is rounded at its own size and not at theirs.
 #[inline(always)]
-unsafe fn start(t: &Tile, i: usize, j: usize) -> f32 {
+unsafe fn rest(t: &Tile, i: usize, j: usize) -> f32 {
     // SAFETY: by the contract of `TileFn`.
     unsafe {
         if t.accumulate {
