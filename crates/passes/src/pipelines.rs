@@ -8,17 +8,27 @@ use modelsmith_ir::{Model, Type, ValueId};
 use modelsmith_ops::infer::without_invented;
 use modelsmith_rewrite::{Graph, Options, Pass, Pipeline, Preserves, Report, Result, Stage, Target, apply_rules, run};
 
-/// Recognises activations, normalisations and attention that are written out.
+/// Recognises activations and normalisations that are written out.
 pub static RECOGNISE: Pass = Pass {
     name: "recognise",
-    doc: "recognises activations, normalisations and attention that are written out in simpler operators",
+    doc: "recognises activations and normalisations that are written out in simpler operators",
     preserves: Preserves::Float(256),
     after: &["lift-constants", "fold-constants"],
     run: |cx| {
         let mut g = Graph::new(cx.model, cx.target, cx.trace);
-        let families = [rules::normalisation::RULES, rules::activation::RULES, rules::attention::RULES];
+        let families = [rules::normalisation::RULES, rules::activation::RULES];
         Ok(families.iter().map(|rules| apply_rules(&mut g, rules)).sum())
     },
+    ..Pass::BASE
+};
+
+/// Recognises attention. The planner leaves it out: its kernels take the two products and the softmax as they are.
+pub static RECOGNISE_ATTENTION: Pass = Pass {
+    name: "recognise-attention",
+    doc: "recognises scaled dot-product attention that is written out in simpler operators",
+    preserves: Preserves::Float(256),
+    after: &["recognise"],
+    run: |cx| Ok(apply_rules(&mut Graph::new(cx.model, cx.target, cx.trace), rules::attention::RULES)),
     ..Pass::BASE
 };
 
@@ -40,7 +50,7 @@ pub static SIMPLIFY: Pipeline = Pipeline {
     stages: &[
         Stage { passes: &[&inline_functions::PASS, &infer_shapes::PASS], rounds: 1 },
         Stage { passes: CLEAN, rounds: 6 },
-        Stage { passes: &[&RECOGNISE], rounds: 1 },
+        Stage { passes: &[&RECOGNISE, &RECOGNISE_ATTENTION], rounds: 1 },
         Stage { passes: &[&remove_dead::PASS, &infer_shapes::PASS], rounds: 1 },
     ],
 };
