@@ -51,23 +51,42 @@ static BATCH_NORM: Rule = Rule::code("batch-norm", &["BatchNormalization"], batc
 
 static CONV_SCALE: Rule = Rule::code("conv-scale", &["Mul", "Div"], conv_scale, Preserves::Float(64))
     .doc("a product with a constant per channel behind a convolution is one of its weights")
-    .samples(&["graph(%x: f32[1, 2, 5, 5]) {
-      weight %w = f32[4, 2, 3, 3] 0.25
-      weight %c = f32[4, 1, 1] [1, 2, 3, 4]
-      %y = Conv(%x, %w)
-      %z = Mul(%y, %c)
-      return %z
-    }"]);
+    .samples(&[
+        "graph(%x: f32[1, 2, 5, 5]) {
+          weight %w = f32[4, 2, 3, 3] 0.25
+          weight %c = f32[4, 1, 1] [1, 2, 3, 4]
+          %y = Conv(%x, %w)
+          %z = Mul(%y, %c)
+          return %z
+        }",
+        "graph(%x: f32[1, 2, 5]) {
+          weight %w = f32[2, 4, 3] 0.25
+          weight %b = f32[4] [1, 2, 3, 4]
+          weight %c = f32[4, 1] [1, 2, 3, 4]
+          %y = ConvTranspose(%x, %w, %b)
+          %z = Div(%y, %c)
+          return %z
+        }",
+    ]);
 
 static CONV_SHIFT: Rule = Rule::code("conv-shift", &["Add", "Sub"], conv_shift, Preserves::Float(64))
     .doc("a constant per channel added behind a convolution is its bias")
-    .samples(&["graph(%x: f32[1, 2, 5, 5]) {
-      weight %w = f32[4, 2, 3, 3] 0.25
-      weight %c = f32[1, 4, 1, 1] [1, 2, 3, 4]
-      %y = Conv(%x, %w)
-      %z = Add(%c, %y)
-      return %z
-    }"]);
+    .samples(&[
+        "graph(%x: f32[1, 2, 5, 5]) {
+          weight %w = f32[4, 2, 3, 3] 0.25
+          weight %c = f32[1, 4, 1, 1] [1, 2, 3, 4]
+          %y = Conv(%x, %w)
+          %z = Add(%c, %y)
+          return %z
+        }",
+        "graph(%x: f32[1, 2, 5, 5]) {
+          weight %w = f32[4, 2, 3, 3] 0.25
+          weight %b = f32[4] [1, 2, 3, 4]
+          %y = Conv(%x, %w, %b)
+          %z = Sub(%y, f32[] 3)
+          return %z
+        }",
+    ]);
 
 static GEMM_SHIFT: Rule = Rule::code("gemm-shift", &["Add"], gemm_shift, Preserves::Float(64))
     .doc("a constant added behind Gemm is its third operand")

@@ -11,3 +11,12 @@ pub static PASS: Pass = Pass {
     run: |cx| inline::inline_functions(cx.model),
     ..Pass::BASE
 };
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn literate() {
+        modelsmith_rewrite::check::check_literate(&super::PASS, include_str!("../tests/ir/inline_functions.ir"))
+            .unwrap();
+    }
+}

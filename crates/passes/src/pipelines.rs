@@ -150,6 +150,11 @@ mod tests {
     }
 
     #[test]
+    fn recognition_is_literate() {
+        modelsmith_rewrite::check::check_literate(&RECOGNISE, include_str!("../tests/ir/recognise.ir")).unwrap();
+    }
+
+    #[test]
     fn the_signature_is_kept() {
         let text = "meta {ir_version = 8, opset \"\" = 17} graph(%x: f32[batch, ?]) { %a = Relu(%x) %y: f32[out, ?] = Identity(%a) return %y }";
         let mut m = modelsmith_ir::text::parse(text, modelsmith_ops::all()).unwrap();

@@ -9,3 +9,11 @@ pub static PASS: Pass = Pass {
     run: |cx| Ok(sweep::sweep(cx.model)),
     ..Pass::BASE
 };
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn literate() {
+        modelsmith_rewrite::check::check_literate(&super::PASS, include_str!("../tests/ir/remove_dead.ir")).unwrap();
+    }
+}

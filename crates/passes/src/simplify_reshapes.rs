@@ -1,7 +1,7 @@
 //! Chains of operators that only reinterpret the shape become one, and shapes worked out at run time become constants.
 
 use crate::shape_vector::shape_vector;
-use modelsmith_ir::{Dim, NodeId};
+use modelsmith_ir::{Dim, NodeId, ValueId};
 use modelsmith_rewrite::{Graph, Pass, Preserves, Rule, Try, apply_rules};
 use modelsmith_tensor::Tensor;
 
@@ -56,6 +56,11 @@ static LONE_TRANSPOSE: Rule = Rule::code("transpose-of-ones", &["Transpose"], of
       return %y
     }"]);
 
+/// The constant shape that makes Reshape give the type of `y` from `x`.
+fn vector(g: &Graph, x: ValueId, y: ValueId) -> Option<Vec<i64>> {
+    shape_vector(g.shape(x).ok()?, g.shape(y).ok()?, |d| g.follows_from_inputs(d))
+}
+
 fn shaped(g: &Graph, n: NodeId) -> bool {
     SHAPED.iter().any(|op| g.model().nodes[n].is(op))
 }
@@ -70,7 +75,7 @@ fn chain(g: &mut Graph, n: NodeId) -> Try {
     if !g.used_once(mid) {
         return Err("the shape between is used elsewhere".into());
     }
-    let shape = shape_vector(g.shape(x)?, g.shape(y)?).ok_or("the shape cannot be said as a constant")?;
+    let shape = vector(g, x, y).ok_or("the shape cannot be said as a constant")?;
     let new = g.build(n, &[inner, n], |b| {
         let shape = b.ints(&shape);
         b.op("Reshape", &[x, shape])
@@ -83,7 +88,7 @@ fn constant_shape(g: &mut Graph, n: NodeId) -> Try {
     if g.weight(shape).is_ok() {
         return Err("it is constant".into());
     }
-    let vector = shape_vector(g.shape(x)?, g.shape(y)?).ok_or("the shape cannot be said as a constant")?;
+    let vector = vector(g, x, y).ok_or("the shape cannot be said as a constant")?;
     let constant = g.add_constant(n, Tensor::vector(&vector));
     let producer = g.model().producer(shape);
     g.set_input(n, 1, Some(constant));
@@ -109,7 +114,7 @@ fn of_ones(g: &mut Graph, n: NodeId) -> Try {
     if !before && !after {
         return Err("no reinterpretation is next to it".into());
     }
-    let shape = shape_vector(g.shape(x)?, g.shape(y)?).ok_or("the shape cannot be said as a constant")?;
+    let shape = vector(g, x, y).ok_or("the shape cannot be said as a constant")?;
     let new = g.build(n, &[n], |b| {
         let shape = b.ints(&shape);
         b.op("Reshape", &[x, shape])

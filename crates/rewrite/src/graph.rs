@@ -7,6 +7,7 @@ use modelsmith_ir::{
 use modelsmith_ops::infer::{Facts, infer, is_invented};
 use modelsmith_ops::interp::Operators;
 use modelsmith_tensor::{Tensor, WeightExpr, materialize};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// A model under change: uses, types and symbolic values are kept up to date, and every replacement of a value goes
@@ -14,6 +15,8 @@ use std::sync::Arc;
 pub struct Graph<'m> {
     edit: Edit<'m>,
     facts: Facts,
+    /// Names of sizes in the types of the main graph's inputs.
+    input_sizes: HashSet<Arc<str>>,
     /// What the result may say.
     pub target: &'m Target,
     /// Where rules tell what they did.
@@ -25,7 +28,15 @@ impl<'m> Graph<'m> {
     /// Infers the model and reads its uses.
     pub fn new(model: &'m mut Model, target: &'m Target, trace: &'m mut Trace) -> Graph<'m> {
         let (facts, _) = infer(model);
-        Graph { edit: Edit::new(model), facts, target, trace, changes: 0 }
+        let params = model.graph().params.iter().filter_map(|&p| model.ty(p).shape());
+        let input_sizes = params.flatten().flat_map(Dim::symbols).collect();
+        Graph { edit: Edit::new(model), facts, input_sizes, target, trace, changes: 0 }
+    }
+
+    /// True when a size depends on those of the inputs only. Others, such as the number of elements that are not zero,
+    /// may be 0 in ordinary runs.
+    pub fn follows_from_inputs(&self, size: &Dim) -> bool {
+        *size != Dim::Unknown && size.symbols().iter().all(|s| self.input_sizes.contains(s))
     }
 
     /// The model.
