@@ -46,12 +46,7 @@ impl Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let offset = self.offset.map(|o| o.to_string());
-        let parts = [
-            ("", &self.file),
-            ("node ", &self.node),
-            ("tensor ", &self.tensor),
-            ("byte offset ", &offset),
-        ];
+        let parts = [("", &self.file), ("node ", &self.node), ("tensor ", &self.tensor), ("byte offset ", &offset)];
         let mut first = true;
         for (label, part) in parts {
             if let Some(text) = part {

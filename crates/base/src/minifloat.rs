@@ -53,7 +53,9 @@ pub fn decode(dtype: DType, bits: u8) -> f32 {
     let ones = (1 << l.mantissa_bits) - 1;
     match l.kind {
         Kind::Unsigned0 if bits == sign_bit => return f32::NAN,
-        Kind::Finite if exponent == top && mantissa == ones => return f32::NAN.copysign(if negative { -1.0 } else { 1.0 }),
+        Kind::Finite if exponent == top && mantissa == ones => {
+            return f32::NAN.copysign(if negative { -1.0 } else { 1.0 });
+        }
         Kind::Ieee if exponent == top && mantissa != 0 => return f32::NAN,
         Kind::Ieee if exponent == top => return if negative { f32::NEG_INFINITY } else { f32::INFINITY },
         _ => {}

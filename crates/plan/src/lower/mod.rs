@@ -4,6 +4,7 @@ mod control;
 mod native;
 mod probe;
 mod scope;
+mod unused;
 mod weights;
 
 pub use weights::Blobs;
@@ -122,7 +123,7 @@ impl Lowering<'_> {
         let kept = self.kept();
         let block = &mut self.blocks[index];
         crate::fuse::fuse(block, &kept);
-        drop_unused(block, &kept);
+        unused::drop_unused(block, &kept);
         crate::layout::assign(block);
         self.choose(index);
         let captures = self.scopes.pop().map(|s| s.captures).unwrap_or_default();
@@ -246,34 +247,4 @@ impl Lowering<'_> {
         self.push(Step::new(self.model.node_label(n), op, inputs, outputs));
         Ok(())
     }
-}
-
-/// Removes steps whose results nothing reads. Operators that draw random numbers have no other effect either.
-fn drop_unused(block: &mut Block, kept: &HashSet<BufferId>) {
-    let mut live = block.outputs.iter().chain(kept).copied().collect::<HashSet<_>>();
-    for id in live.clone() {
-        live.insert(block.root(id));
-    }
-    let mut kept = Vec::new();
-    for step in std::mem::take(&mut block.steps).into_iter().rev() {
-        let used = |id: &BufferId| live.contains(id);
-        if !step.outputs.iter().flatten().any(used) {
-            continue;
-        }
-        let mut reads = step.inputs.iter().flatten().copied().collect::<Vec<_>>();
-        if let StepOp::Eval(e) = &step.op {
-            reads.extend(e.bodies.iter().flat_map(|b| b.captures.iter().copied()));
-        }
-        for id in reads {
-            let mut at = id;
-            live.insert(at);
-            while let Home::View(of) = block.buffers[at].home {
-                live.insert(of);
-                at = of;
-            }
-        }
-        kept.push(step);
-    }
-    kept.reverse();
-    block.steps = kept;
 }
