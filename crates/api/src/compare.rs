@@ -393,7 +393,9 @@ impl<'a> Gathering<'a> {
             (None, true, false) => format!("independent {}", options.a.name()),
             _ => "self".into(),
         };
-        let first_diverging = self.layers.iter().find(|l| !l.agrees).map(|l| l.name.clone());
+        // Passes may give a name to another value: what matters is only where outputs differ.
+        let differs = verdict == Verdict::Differ;
+        let first_diverging = self.layers.iter().find(|l| differs && !l.agrees).map(|l| l.name.clone());
         Comparison {
             judge,
             verdict,

@@ -21,11 +21,11 @@ pub enum DrawKind {
 }
 
 impl DrawKind {
-    /// The kind of sample number `i`: normal, uniform, zeros, large, and from then on normal and uniform in turns.
+    /// The kind of sample number `i`: normal, zeros, large, and from then on uniform and normal in turns.
     pub fn of_sample(i: usize) -> DrawKind {
         match i {
-            2 => DrawKind::Zeros,
-            3 => DrawKind::Large,
+            1 => DrawKind::Zeros,
+            2 => DrawKind::Large,
             i if i % 2 == 0 => DrawKind::Normal,
             _ => DrawKind::Uniform,
         }

@@ -199,7 +199,7 @@ impl InputMaker {
     /// When a type cannot be drawn or an image does not fit.
     pub fn sample(&self, sample: usize, attempt: usize) -> Result<Vec<Value>> {
         // Zeros and large values do not change by drawing again: a model that fails on them gets ordinary ones.
-        let kind = if attempt == 0 { DrawKind::of_sample(sample) } else { DrawKind::of_sample(attempt % 2) };
+        let kind = if attempt == 0 { DrawKind::of_sample(sample) } else { DrawKind::of_sample(3 + attempt % 2) };
         (0..self.names.len()).map(|i| self.value(i, kind, sample, attempt)).collect()
     }
 

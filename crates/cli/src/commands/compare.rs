@@ -111,7 +111,7 @@ fn show(cx: &Context, a: &Compare, found: &Comparison) {
     }
     show_outputs(cx, &found.outputs);
     if let Some(layers) = &found.layers {
-        show_layers(cx, layers, a.layers.as_deref() == Some("all"));
+        show_layers(cx, layers, a.layers.as_deref() == Some("all"), found.verdict);
     }
     s.say(&format!("{} sample(s), {}, judge: {}", found.samples.len(), found.tolerance, found.judge));
     let word = match found.verdict {
@@ -122,7 +122,7 @@ fn show(cx: &Context, a: &Compare, found: &Comparison) {
     s.say(&format!("{}: {}", s.verdict(found.verdict == Verdict::Agree, word), found.reason));
 }
 
-fn show_layers(cx: &Context, layers: &[LayerReport], all: bool) {
+fn show_layers(cx: &Context, layers: &[LayerReport], all: bool, verdict: Verdict) {
     let at = layers.iter().position(|l| !l.agrees);
     let shown = match (all, at) {
         (true, _) => layers,
@@ -143,7 +143,12 @@ fn show_layers(cx: &Context, layers: &[LayerReport], all: bool) {
     let rows = shown.iter().map(row).collect::<Vec<_>>();
     cx.screen.say(&table(&["value", "type", "max diff", "largest", "cosine", "verdict"], &[2, 3, 4], &rows));
     match at {
-        Some(i) => cx.screen.say(&format!("first diverging value: {}", layers[i].name)),
+        Some(i) if verdict == Verdict::Differ => {
+            cx.screen.say(&format!("first diverging value: {}", layers[i].name));
+        }
+        Some(i) => {
+            cx.screen.say(&format!("{} is another value in the second model, the outputs agree", layers[i].name))
+        }
         None => cx.screen.say(&format!("{} values on the way agree", layers.len())),
     }
 }
