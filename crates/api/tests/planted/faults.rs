@@ -28,15 +28,13 @@ pub const FAULTS: [(&str, Make); 18] = [
     ("zeroed weight", |m, n| weight(m, n, 2, |x, _| Some(vec![0.0; x.len()]))),
     ("transposed square weight", |m, n| weight(m, n, 4, transposed)),
     ("NaN", |m, n| weight(m, n, 2, |x, _| Some([&[f64::NAN], &x[1..]].concat()))),
-    ("wrong axis", |m, n| {
-        attr(m, n, &["Concat", "Softmax", "LogSoftmax", "Gather", "ReduceMean", "Flatten"], "axis", other_axis)
-    }),
+    ("wrong axis", |m, n| attr(m, n, &["Concat", "Softmax", "LogSoftmax", "Gather", "ReduceMean"], "axis", other_axis)),
     ("missing activation", |m, n| {
         renamed(m, n, &["Relu", "Sigmoid", "Tanh", "HardSwish", "LeakyRelu", "Clip"], "Identity")
     }),
     ("other activation", |m, n| renamed(m, n, &["Relu", "Sigmoid"], "Tanh")),
     ("swapped operands", |m, n| swapped_operands(m, n, &["Sub", "Div", "MatMul"])),
-    ("flipped sign", |m, n| weight(m, n, 2, |x, _| flipped_largest(x))),
+    ("flipped sign", |m, n| weight(m, n, 2, |x, s| if s.len() > 1 { flipped_largest(x) } else { None })),
     ("shifted weight", |m, n| weight(m, n, 4, |x, _| Some([&x[x.len() - 1..], &x[..x.len() - 1]].concat()))),
     ("narrowed weight", |m, n| weight(m, n, 64, |x, _| Some(x.iter().map(|v| (v * 16.0).round() / 16.0).collect()))),
     ("average for maximum", |m, n| renamed(m, n, &["MaxPool"], "AveragePool")),
@@ -122,6 +120,15 @@ fn is_one(m: &Model, n: NodeId, names: &[&str]) -> bool {
     matches!(m.nodes[n].op, Op::Known(d) if d.domain.is_empty() && names.contains(&d.name))
 }
 
+/// True where the node computes on data. On shapes, another axis or operand often says the same.
+fn on_data(m: &Model, n: NodeId) -> bool {
+    let shape = |v: ValueId| m.ty(v).dtype().is_some_and(|d| d.is_int()) || m.ty(v).rank().is_some_and(|r| r < 2);
+    let known = |v: ValueId| m.ty(v).dtype().is_some();
+    let node = &m.nodes[n];
+    node.outputs.iter().chain(&node.inputs).flatten().any(|&v| known(v))
+        && !node.outputs.iter().flatten().any(|&v| shape(v))
+}
+
 fn dropped_bias(m: &Model, at: u64) -> Option<Planted> {
     let some = |v: ValueId| m.constant(v).and_then(|t| t.to_f64s().ok()).is_some_and(|x| x.iter().any(|v| *v != 0.0));
     let n = node(m, at, |n| is_one(m, n, &["Conv", "Gemm"]) && m.nodes[n].input(2).is_some_and(some))?;
@@ -132,7 +139,7 @@ fn dropped_bias(m: &Model, at: u64) -> Option<Planted> {
 
 fn attr(m: &Model, at: u64, ops: &[&str], name: &str, change: fn(&Attr) -> Option<Attr>) -> Option<Planted> {
     let changed = |n: NodeId| m.nodes[n].attrs.get(name).and_then(change);
-    let n = node(m, at, |n| is_one(m, n, ops) && changed(n).is_some())?;
+    let n = node(m, at, |n| is_one(m, n, ops) && on_data(m, n) && changed(n).is_some())?;
     let mut model = m.clone();
     model.nodes[n].attrs.set(name, changed(n)?);
     planted(m.node_label(n), model)
@@ -159,10 +166,16 @@ fn other_axis(old: &Attr) -> Option<Attr> {
 
 /// Operand `to` becomes what operand `from` is.
 fn operand(m: &Model, at: u64, ops: &[&str], to: usize, from: usize) -> Option<Planted> {
-    let made = |v: Option<ValueId>| v.is_some_and(|v| matches!(m.values[v].def, Def::Node(..)));
+    // Tensors filled with one value are equal to each other whichever of them is read.
+    let filled = |v: ValueId| m.producer(v).is_some_and(|n| ["Expand", "ConstantOfShape"].contains(&m.op_name(n)));
+    let made = |v: Option<ValueId>| v.is_some_and(|v| matches!(m.values[v].def, Def::Node(..)) && !filled(v));
     let fits = |n: NodeId| {
         let node = &m.nodes[n];
-        is_one(m, n, ops) && made(node.input(to)) && made(node.input(from)) && node.input(to) != node.input(from)
+        is_one(m, n, ops)
+            && on_data(m, n)
+            && made(node.input(to))
+            && made(node.input(from))
+            && node.input(to) != node.input(from)
     };
     let n = node(m, at, fits)?;
     let mut model = m.clone();
