@@ -232,7 +232,7 @@ pub static ALL: &[&modelsmith_ir::OpDef] = &[
     &shape::scatter::SCATTER,
     &shape::scatter_elements::SCATTER_ELEMENTS,
     &shape::scatter_nd::SCATTER_ND,
-    &shape::shape::SHAPE,
+    &shape::shape_of::SHAPE,
     &shape::size::SIZE,
     &shape::slice::SLICE,
     &shape::split::SPLIT,

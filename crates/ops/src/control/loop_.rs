@@ -188,7 +188,7 @@ fn infer(cx: &mut InferCx) -> OpResult<()> {
         cx.set_fact(i, fact);
     }
     for (i, fact) in results.into_iter().enumerate().skip(n + 1) {
-        let shape = fact.ty.shape().map(|s| [&[trips.clone()], s].concat());
+        let shape = fact.ty.shape().map(|s| [std::slice::from_ref(&trips), s].concat());
         cx.set_tensor(i - 1, fact.ty.dtype(), shape);
     }
     Ok(())

@@ -26,7 +26,7 @@ pub mod scatter;
 pub mod scatter_elements;
 pub mod scatter_nd;
 pub mod scattering;
-pub mod shape;
+pub mod shape_of;
 pub mod size;
 pub mod slice;
 pub mod split;

@@ -29,7 +29,6 @@ pub static SPLIT: OpDef = OpDef {
                 outputs: &[Param::many("outputs...", "T", 1)],
                 attrs: &[AttrDef::optional("axis", AttrKind::Int), AttrDef::optional("split", AttrKind::Ints)],
                 types: &[types_of("T", FLOATS)],
-                ..SCHEMA
             },
             up: Adapt::Rewrite(drop_input_form),
             down: Adapt::Compatible,
@@ -125,7 +124,7 @@ fn parts(dim: &Dim, split: Option<Vec<Dim>>, num_outputs: Option<i64>, outputs: 
         return Ok(split);
     }
     let n = num_outputs.unwrap_or(outputs as i64);
-    if n < 1 || n > 1 << 16 {
+    if !(1..=1 << 16).contains(&n) {
         return Err(OpError::invalid(format!("{n} parts")));
     }
     let part = dim.ceil_div(&Dim::Known(n));
