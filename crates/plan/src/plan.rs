@@ -189,7 +189,7 @@ impl EvalOp {
             let ty = &block.buffers[*id].ty;
             match ty.dtype() {
                 Some(d) if d.is_int() || d == DType::Bool => {
-                    !ty.sizes().is_some_and(|s| s.iter().product::<usize>() <= 4096)
+                    ty.sizes().is_none_or(|s| s.iter().product::<usize>() > 4096)
                 }
                 Some(_) => true,
                 None => false,

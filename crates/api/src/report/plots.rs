@@ -85,7 +85,8 @@ fn histogram(samples: &[f64], p95: Option<f64>) -> Histogram {
     let at = |q: f64| sorted.get(((sorted.len().max(1) - 1) as f64 * q) as usize).copied().unwrap_or(0.0);
     let (lo, median) = (at(0.0), at(0.5));
     let fence = (at(0.75) + 6.0 * (at(0.75) - at(0.25))).max(at(0.9));
-    let hi = fence.min(at(1.0)).max(lo * 1.001 + 1e-6);
+    let inside = sorted.iter().rev().find(|x| **x <= fence).copied().unwrap_or(lo);
+    let hi = inside.max(lo * 1.001 + 1e-6);
     let bins = (samples.len() / 3).clamp(6, BINS);
     let width = (hi - lo) / bins as f64;
     let mut counts = vec![0; bins];

@@ -26,7 +26,7 @@ fn infer(cx: &mut InferCx) -> OpResult<()> {
     let count = cx.value(1).map(|v| v.dims.clone());
     let shape = match count.as_deref() {
         Some([n, _, space @ ..]) if space.len() == 2 || space.len() == 3 => {
-            Some([&[n.clone()], space, &[Dim::from(space.len())]].concat())
+            Some([std::slice::from_ref(n), space, &[Dim::from(space.len())]].concat())
         }
         Some(size) => return Err(OpError::invalid(format!("size has {} elements, 4 or 5 are wanted", size.len()))),
         None => None,

@@ -105,7 +105,11 @@ impl Geometry {
     /// When they do not fit each other or the attributes.
     pub fn of(attrs: &ConvAttrs, x: &[usize], w: &[usize]) -> OpResult<Geometry> {
         let bad = || OpError::invalid(format!("input {x:?} and weight {w:?} in {} groups do not fit", attrs.group));
-        if x.len() < 3 || w.len() != x.len() || x[1] != w[1].saturating_mul(attrs.group) || w[0] % attrs.group != 0 {
+        if x.len() < 3
+            || w.len() != x.len()
+            || x[1] != w[1].saturating_mul(attrs.group)
+            || !w[0].is_multiple_of(attrs.group)
+        {
             return Err(bad());
         }
         let kernel = attrs.window.kernel(Some(&w[2..]))?;
@@ -227,7 +231,7 @@ pub fn add_bias(out: &mut [f64], bias: &[f64], windows: usize) -> OpResult<()> {
     if windows == 0 || out.is_empty() {
         return Ok(());
     }
-    if bias.is_empty() || (out.len() / windows) % bias.len() != 0 {
+    if bias.is_empty() || !(out.len() / windows).is_multiple_of(bias.len()) {
         return Err(OpError::invalid(format!("a bias of {} elements does not fit the output channels", bias.len())));
     }
     for (i, row) in out.chunks_exact_mut(windows).enumerate() {

@@ -81,7 +81,7 @@ fn decompose(b: &mut Builder, node: NodeId) -> OpResult<Vec<ValueId>> {
 fn slope_per_channel(cx: &mut AdaptCx) -> OpResult<()> {
     legacy::drop_consumed_inputs(cx)?;
     let Some(slope) = cx.input(1) else { return Ok(()) };
-    let Some(&[ref size]) = cx.model.ty(slope).shape() else { return Ok(()) };
+    let Some([size]) = cx.model.ty(slope).shape() else { return Ok(()) };
     if *size == Dim::Known(1) {
         return Ok(());
     }

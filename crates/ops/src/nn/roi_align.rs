@@ -109,7 +109,7 @@ fn points(
     let length = if shifted { length } else { length.max(1.0) };
     let bin = round(length / bins as f64);
     let count = if ratio > 0 { ratio as f64 } else { bin.ceil().max(0.0) };
-    if !(count < 65536.0) {
+    if count.is_nan() || count >= 65536.0 {
         return Err(OpError::invalid(format!("a region of {length} elements is too large to sample")));
     }
     let at = |b: usize, i: usize| start + b as f64 * bin + (i as f64 + 0.5) * bin / count;

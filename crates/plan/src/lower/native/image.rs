@@ -86,6 +86,8 @@ impl Lowering<'_> {
         let coord = match site.attrs.string("coordinate_transformation_mode").ok()? {
             "half_pixel" => CoordMode::HalfPixel,
             "pytorch_half_pixel" => CoordMode::PytorchHalfPixel,
+            // Scales that do not give whole sizes: the specification aligns the corner of the size before it is rounded.
+            "align_corners" if site.input(3).is_none() => return None,
             "align_corners" => CoordMode::AlignCorners,
             "asymmetric" => CoordMode::Asymmetric,
             _ => return None,
