@@ -52,7 +52,7 @@ fn step(b: &mut Builder, rng: &mut Samples, x: ValueId, live: &[ValueId]) -> OpR
         }
         2 => {
             let names = ["Add", "Mul", "Sub", "Max", "Min"];
-            let y = live.iter().copied().filter(|&y| sizes(b, y) == shape).next_back().unwrap_or(x);
+            let y = live.iter().copied().rfind(|&y| sizes(b, y) == shape).unwrap_or(x);
             b.op(names[rng.below(names.len() as u64) as usize], &[x, y])
         }
         3 => {
