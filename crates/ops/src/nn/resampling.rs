@@ -152,6 +152,12 @@ impl Resized {
         Resized { input, output, scale, width: output as f32, crop: (0.0, 1.0) }
     }
 
+    /// True when the axis stays as it is.
+    pub fn is_kept(&self, how: Coordinates) -> bool {
+        let whole = how != Coordinates::TfCropAndResize || self.crop == (0.0, 1.0);
+        self.input == self.output && self.scale == 1.0 && whole
+    }
+
     /// The coordinate in the input of element `x` of the output; `None` outside of the crop.
     fn source(&self, x: usize, how: Coordinates) -> Option<f32> {
         let (x, last, width) = (x as f32, self.input as f32 - 1.0, self.width);
@@ -186,6 +192,9 @@ impl Resized {
             Nearest::Floor => at.floor(),
             Nearest::Ceil => at.ceil(),
         };
+        if self.is_kept(attrs.coordinates) {
+            return (0..self.output).map(Some).collect();
+        }
         let top = self.input.saturating_sub(1);
         let index = |at: f32| (pick(at).max(0.0) as usize).min(top);
         (0..self.output).map(|x| self.source(x, attrs.coordinates).map(index)).collect()

@@ -247,8 +247,7 @@ fn nearest(x: &Tensor, attrs: &ResizeAttrs, axes: &[Resized], shape: &[usize]) -
 fn mixed(x: &Tensor, attrs: &ResizeAttrs, axes: &[Resized], shape: &[usize]) -> OpResult<Vec<Value>> {
     let mut data = x.to_f64s()?;
     for (i, axis) in axes.iter().enumerate() {
-        let same = axis.input == axis.output && axis.scale == 1.0;
-        if same && (attrs.coordinates != Coordinates::TfCropAndResize || axis.crop == (0.0, 1.0)) {
+        if axis.is_kept(attrs.coordinates) {
             continue;
         }
         let inner = x.shape()[i + 1..].iter().product::<usize>();

@@ -109,7 +109,8 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     })
 }
 
-/// One step; gates lie in the order input, output, forget, cell, peepholes in the order input, output, forget.
+/// One step; gates lie in the order input, output, forget, cell, peepholes in the order input, output, forget. The
+/// bound `clip` holds for the gates, not for the cell that the hidden state is made of.
 fn step(
     p: &Problem,
     d: usize,
@@ -133,7 +134,7 @@ fn step(
             let forget = if coupled { 1.0 - input } else { f.at(gate(2, look(2, old))) };
             let cell = forget * old + input * g.at(gate(3, 0.0));
             new[1][row * h + k] = cell;
-            new[0][row * h + k] = f.at(gate(1, look(1, cell))) * out.at(p.attrs.clipped(cell));
+            new[0][row * h + k] = f.at(gate(1, look(1, cell))) * out.at(cell);
         }
     }
     new
