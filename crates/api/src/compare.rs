@@ -97,7 +97,7 @@ pub struct OutputReport {
 /// One sample.
 #[derive(Clone, Debug, Serialize)]
 pub struct SampleReport {
-    /// `normal`, `uniform`, `zeros`, `large` or `given`.
+    /// `normal`, `uniform`, `zeros`, `large`, `smooth` or `given`.
     pub kind: String,
     /// Draws on which the first side failed before this one.
     pub redrawn: usize,

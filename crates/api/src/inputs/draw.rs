@@ -18,16 +18,21 @@ pub enum DrawKind {
     Zeros,
     /// Uniform over `[0, 255)`; integers at the high end of their range.
     Large,
+    /// Slow waves around a level, as images and signals are; integers in runs. Noise averages out in a deep network,
+    /// so that samples of noise are all alike to it.
+    Smooth,
 }
 
 impl DrawKind {
-    /// The kind of sample number `i`: normal, zeros, large, and from then on uniform and normal in turns.
+    /// The kind of sample number `i`: normal, zeros, large, and from then on uniform, smooth, uniform, normal and
+    /// smooth in turns.
     pub fn of_sample(i: usize) -> DrawKind {
         match i {
             1 => DrawKind::Zeros,
             2 => DrawKind::Large,
-            i if i % 2 == 0 => DrawKind::Normal,
-            _ => DrawKind::Uniform,
+            0 => DrawKind::Normal,
+            i => [DrawKind::Uniform, DrawKind::Smooth, DrawKind::Uniform, DrawKind::Normal, DrawKind::Smooth]
+                [(i - 3) % 5],
         }
     }
 
@@ -38,6 +43,7 @@ impl DrawKind {
             DrawKind::Uniform => "uniform",
             DrawKind::Zeros => "zeros",
             DrawKind::Large => "large",
+            DrawKind::Smooth => "smooth",
         }
     }
 }
@@ -89,14 +95,14 @@ fn tensor(dtype: DType, shape: &[usize], domain: &Domain, kind: DrawKind, r: &mu
     }
     let limited = match domain {
         Domain::Fixed(v, _) if !v.is_empty() => Some((0..n).map(|i| v[i % v.len()]).collect()),
-        Domain::Range { lo, hi, .. } => Some((0..n).map(|_| integer(*lo, *hi, kind, r)).collect()),
+        Domain::Range { lo, hi, .. } => Some(integers(n, *lo, *hi, kind, r)),
         Domain::Mask(_) => Some(mask(shape, n, kind, r)),
-        _ if dtype == DType::Bool => Some((0..n).map(|_| integer(0, 1, kind, r)).collect::<Vec<_>>()),
+        _ if dtype == DType::Bool => Some(integers(n, 0, 1, kind, r)),
         _ if dtype.is_int() => {
             let (lo, hi) = dtype.int_range().unwrap_or((0, 1));
             // Bytes are pixels and quantised values, wider integers counts and labels.
             let wide = if dtype.bits() <= 8 { (lo, hi) } else { (0, hi.min(9)) };
-            Some((0..n).map(|_| integer(wide.0 as i64, wide.1 as i64, kind, r)).collect())
+            Some(integers(n, wide.0 as i64, wide.1 as i64, kind, r))
         }
         _ => None,
     };
@@ -105,17 +111,39 @@ fn tensor(dtype: DType, shape: &[usize], domain: &Domain, kind: DrawKind, r: &mu
             Ok(Tensor::from_f64s(dtype, shape, &v.into_iter().map(|x| x as f64).collect::<Vec<_>>())?)
         }
         Some(v) => Ok(Tensor::from_i64s(dtype, shape, &v)?),
-        None => Ok(Tensor::from_f64s(dtype, shape, &(0..n).map(|_| float(kind, r)).collect::<Vec<_>>())?),
+        None => Ok(Tensor::from_f64s(dtype, shape, &floats(n, kind, r))?),
     }
 }
 
 fn float(kind: DrawKind, r: &mut Random) -> f64 {
     match kind {
-        DrawKind::Normal => r.normal(),
+        DrawKind::Normal | DrawKind::Smooth => r.normal(),
         DrawKind::Uniform => r.unit(),
         DrawKind::Zeros => 0.0,
         DrawKind::Large => 255.0 * r.unit(),
     }
+}
+
+/// Waves of a few random lengths around a random level, or independent draws.
+fn floats(n: usize, kind: DrawKind, r: &mut Random) -> Vec<f64> {
+    if kind != DrawKind::Smooth {
+        return (0..n).map(|_| float(kind, r)).collect();
+    }
+    let level = r.normal();
+    let wave = |r: &mut Random| (r.normal(), std::f64::consts::TAU / (4.0 + 400.0 * r.unit()), 6.3 * r.unit());
+    let waves = [wave(r), wave(r), wave(r)];
+    (0..n).map(|i| level + waves.iter().map(|(a, f, p)| a * (f * i as f64 + p).sin()).sum::<f64>()).collect()
+}
+
+/// Runs of equal integers, or independent draws.
+fn integers(n: usize, lo: i64, hi: i64, kind: DrawKind, r: &mut Random) -> Vec<i64> {
+    let mut out = Vec::with_capacity(n);
+    while out.len() < n {
+        let run = if kind == DrawKind::Smooth { r.between(1, 64) as usize } else { 1 };
+        let x = integer(lo, hi, kind, r);
+        out.extend(std::iter::repeat_n(x, run.min(n - out.len())));
+    }
+    out
 }
 
 fn integer(lo: i64, hi: i64, kind: DrawKind, r: &mut Random) -> i64 {

@@ -187,6 +187,15 @@ impl InputMaker {
         (0..self.names.len()).map(one).collect()
     }
 
+    /// As [`InputMaker::describe`], with the types of the values that were fed; and the free dimensions that are 1.
+    pub fn describe_fed(&self, fed: &[Value]) -> (Vec<InputInfo>, Vec<String>) {
+        let mut infos = self.describe();
+        infos.iter_mut().zip(fed).for_each(|(info, v)| info.ty = crate::compare::describe(v));
+        let shape = |v: &Value| v.tensor().ok().map(|t| t.shape().to_vec());
+        let as_bound = self.shapes.iter().zip(fed).all(|(s, v)| s.is_none() || shape(v).is_none() || *s == shape(v));
+        (infos, if as_bound { self.assumed.clone() } else { vec![] })
+    }
+
     /// Draws worth making before a model that fails on them is given up.
     pub fn attempts(&self) -> usize {
         if self.draws() { 4 + 2 * self.larger.len() } else { 1 }
@@ -199,7 +208,7 @@ impl InputMaker {
     /// When a type cannot be drawn or an image does not fit.
     pub fn sample(&self, sample: usize, attempt: usize) -> Result<Vec<Value>> {
         // Zeros and large values do not change by drawing again: a model that fails on them gets ordinary ones.
-        let kind = if attempt == 0 { DrawKind::of_sample(sample) } else { DrawKind::of_sample(3 + attempt % 2) };
+        let kind = if attempt == 0 { DrawKind::of_sample(sample) } else { DrawKind::of_sample(3 + attempt % 5) };
         (0..self.names.len()).map(|i| self.value(i, kind, sample, attempt)).collect()
     }
 
