@@ -75,13 +75,8 @@ pub fn once(model: &Model, inputs: &Inputs, judge: &Judge, opts: &Opts) -> Resul
         match side.run(&fed) {
             Ok(outputs) => {
                 let milliseconds = begun.elapsed().as_secs_f64() * 1e3;
-                return Ok(Ran {
-                    inputs: maker.describe(),
-                    assumed: maker.assumed.clone(),
-                    fed,
-                    outputs,
-                    milliseconds,
-                });
+                let (inputs, assumed) = maker.describe_fed(&fed);
+                return Ok(Ran { inputs, assumed, fed, outputs, milliseconds });
             }
             Err(e) if e.kind() == Kind::Unsupported => return Err(e),
             Err(e) => last = Some(e),
