@@ -123,5 +123,6 @@ fn write(
         let why = old.get(case).unwrap_or(why);
         text.push_str(&format!("{case} = {}\n", toml::Value::String(why.chars().take(160).collect())));
     }
+    fs::create_dir_all(list.parent().unwrap_or(list)).map_err(|e| format!("{}: {e}", list.display()))?;
     fs::write(list, text).map_err(|e| format!("{}: {e}", list.display()))
 }
