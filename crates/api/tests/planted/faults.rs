@@ -51,7 +51,7 @@ fn weights(m: &Model) -> Vec<ValueId> {
     let reachable = m.graph().body.iter().flat_map(|&n| m.nodes[n].inputs.iter().flatten().copied());
     let mut out = Vec::new();
     for v in reachable {
-        if m.weight(v).is_some_and(|w| w.dtype() == DType::F32 && w.len() > 0) && !out.contains(&v) {
+        if m.weight(v).is_some_and(|w| w.dtype() == DType::F32 && !w.is_empty()) && !out.contains(&v) {
             out.push(v);
         }
     }
@@ -201,9 +201,7 @@ fn renamed(m: &Model, at: u64, ops: &[&str], to: &str) -> Option<Planted> {
         model.nodes[n].attrs = Default::default();
         model.nodes[n].inputs.truncate(1);
     } else {
-        for unknown in ["storage_order"] {
-            model.nodes[n].attrs.remove(unknown);
-        }
+        model.nodes[n].attrs.remove("storage_order");
     }
     planted(m.node_label(n), model)
 }
