@@ -22,7 +22,7 @@ impl Program {
         Program { inputs: vec![], code: vec![], next: 0 }
     }
 
-    fn put(&mut self, make: impl FnOnce(u8) -> Inst) -> u8 {
+    pub fn put(&mut self, make: impl FnOnce(u8) -> Inst) -> u8 {
         let dst = self.next;
         self.next += 1;
         self.code.push(make(dst));

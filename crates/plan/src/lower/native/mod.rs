@@ -1,5 +1,6 @@
 //! Hub nodes for which there are kernels: each becomes a step of its own, or a view.
 
+mod attention;
 mod contraction;
 mod elementwise;
 mod image;
@@ -98,6 +99,7 @@ impl Lowering<'_> {
             "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Identity" | "Dropout" => self.view(&site)?,
             "Transpose" | "Concat" | "Split" | "Slice" | "Pad" | "Expand" | "Gather" => self.movement(&site)?,
             "LSTM" => self.lstm(&site)?,
+            "Attention" => self.attention(&site)?,
             _ => self.elementwise(&site)?,
         };
         Ok(done.is_some())
