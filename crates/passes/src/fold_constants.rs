@@ -1,8 +1,8 @@
 //! Computes what depends on constants only.
 //!
 //! Only values that other nodes need become initializers, so what lies between costs nothing. A value is folded when it
-//! is small, or not larger than the initializers that it makes superfluous; so a file does not grow by, say, an
-//! Expand or a Range that was cheap to say. Large results are described by lazy expressions.
+//! is within the target's bound for a single constant, or not larger than the initializers that it makes superfluous; so a
+//! file does not grow by, say, an Expand or a Range that was cheap to say, and the planner computes it once. Large results are described by lazy expressions.
 
 use crate::weights;
 use modelsmith_base::Budget;
@@ -13,8 +13,6 @@ use modelsmith_tensor::{Value, WeightExpr, materialize};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// Results of up to this many bytes are folded whatever they replace.
-const SMALL: u64 = 64 << 10;
 /// Largest result computed at once on the way to a smaller one.
 const WORK: u64 = 64 << 20;
 
@@ -108,13 +106,14 @@ impl Folder<'_, '_> {
         if wanted.iter().any(|&v| modelsmith_rewrite::sweep::is_result(self.g.uses(v))) {
             return Err("a result of a graph must be made by a node".into());
         }
+        let single = self.g.target.single;
         let mut made = Vec::new();
         let mut growth = 0;
         for &v in &wanted {
             let expected = self.g.ty(v).sizes().zip(self.g.ty(v).dtype());
             let bytes = expected.and_then(|(s, d)| d.bytes_for(s.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?));
             let saved = self.saved(v);
-            let allowed = |bytes: u64| bytes <= SMALL || bytes <= saved;
+            let allowed = |bytes: u64| bytes <= single || bytes <= saved;
             if bytes.is_some_and(|b| !allowed(b as u64)) {
                 return Err("the file would grow".into());
             }

@@ -7,17 +7,23 @@ pub struct Target {
     pub opsets: Option<Vec<OpSetImport>>,
     /// Bytes by which constants may grow in all.
     pub growth: u64,
+    /// Largest constant, in bytes, that is made although it is larger than the constants that it replaces.
+    pub single: u64,
 }
 
+/// [`Target::single`] of a file: small enough not to be noticed.
+const SMALL: u64 = 64 << 10;
+
 impl Target {
-    /// The model stays inside: every operator of the hub may be used.
+    /// The model stays inside: every operator of the hub may be used, and what is computed once is not computed again
+    /// with each call, whatever room it takes.
     pub fn internal() -> Target {
-        Target { opsets: None, growth: 1 << 30 }
+        Target { opsets: None, growth: 1 << 30, single: 1 << 30 }
     }
 
     /// The model is written at these opsets.
     pub fn file(opsets: &[OpSetImport], growth: u64) -> Target {
-        Target { opsets: Some(opsets.to_vec()), growth }
+        Target { opsets: Some(opsets.to_vec()), growth, single: SMALL }
     }
 
     /// True when `def` with these attributes can be written: its domain is imported, at a version that has it, its
