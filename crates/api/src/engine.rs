@@ -1,6 +1,7 @@
 //! Building engines: from a model to a file that is known to compute what the model does.
 
 use crate::compare::{CompareOptions, Comparison, Verdict, compare};
+use crate::inputs::ranges;
 use crate::judge::{Backend, Judge};
 use crate::write::{VERIFY_SAMPLES, Verify};
 use crate::{Error, Model, Result, files};
@@ -87,6 +88,7 @@ pub fn build(model: &Model, path: &Path, request: &BuildRequest, verify: Option<
         all_levels: request.isa.is_empty(),
         threads: request.threads,
         sizes: sizes(model, verify)?,
+        notes: ranges::notes(model.hub()),
         ..BuildOptions::default()
     };
     let built = modelsmith_engine::build(model.hub(), &options).map_err(|e| Error::from(e).in_file(model.path()))?;

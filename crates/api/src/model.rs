@@ -61,6 +61,7 @@ impl Model {
         let mut hub = modelsmith_ir::Model::new();
         let main = hub.main;
         hub.regions[main].name.clone_from(&engine.info().model);
+        hub.meta.props.clone_from(&engine.info().notes);
         for p in session.inputs() {
             hub.add_param(main, &p.name, p.ty.clone());
         }

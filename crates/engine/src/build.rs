@@ -29,6 +29,8 @@ pub struct BuildOptions {
     pub watch: Vec<ValueId>,
     /// Sizes of symbols for which kernels are chosen.
     pub sizes: BTreeMap<String, i64>,
+    /// Notes to keep with the engine, by key.
+    pub notes: Vec<(String, String)>,
 }
 
 /// A new engine and what was decided on the way.
@@ -98,6 +100,7 @@ pub fn build(model: &Model, options: &BuildOptions) -> Result<Built> {
         model: model.graph().name.clone(),
         builder: env!("CARGO_PKG_VERSION").into(),
         machine: modelsmith_kernels::detect().to_string(),
+        notes: options.notes.clone(),
     };
     let tensors = blobs.tensors.into_iter().map(Blob::Heap).collect();
     let shared = Shared { plans, blobs: tensors, origins: blobs.origins, info };

@@ -28,6 +28,8 @@ pub struct Info {
     pub builder: String,
     /// Instruction sets of the machine that built it.
     pub machine: String,
+    /// What its builder wants kept with it, by key; the engine itself reads none of it.
+    pub notes: Vec<(String, String)>,
 }
 
 /// A compiled model, in memory or mapped from a file. Clones share everything.

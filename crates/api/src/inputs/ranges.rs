@@ -6,10 +6,11 @@
 
 use modelsmith_base::DType;
 use modelsmith_ir::{Attr, Model, Node, NodeId, Op, ValueId};
+use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 
 /// Limits of one input.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Domain {
     /// Anything that the element type holds.
     Free,
@@ -84,11 +85,26 @@ impl Uses {
     }
 }
 
-/// Limits of each input of the main graph.
+/// Prefix of the metadata properties that say what an input may take, for models that do not show their graph.
+const NOTE: &str = "modelsmith.input.";
+
+/// Limits of each input of the main graph: those that the metadata states, else those read off the graph.
 pub fn domains(model: &Model) -> Vec<Domain> {
     let uses = Uses::of(model);
+    let stated = |p: ValueId| {
+        let name = &model.values[p].name;
+        let (_, note) = model.meta.props.iter().find(|(k, _)| k.strip_prefix(NOTE) == Some(name))?;
+        serde_json::from_str(note).ok()
+    };
     let params = &model.graph().params;
-    params.iter().map(|&p| domain_of(model, &uses, p)).collect()
+    params.iter().map(|&p| stated(p).unwrap_or_else(|| domain_of(model, &uses, p))).collect()
+}
+
+/// The limits as metadata properties, which an engine keeps so that its inputs can be drawn.
+pub fn notes(model: &Model) -> Vec<(String, String)> {
+    let limited = model.graph().params.iter().zip(domains(model)).filter(|(_, d)| *d != Domain::Free);
+    let note = |(&p, d)| Some((format!("{NOTE}{}", model.values[p].name), serde_json::to_string(&d).ok()?));
+    limited.filter_map(note).collect()
 }
 
 fn domain_of(model: &Model, uses: &Uses, param: ValueId) -> Domain {
@@ -340,5 +356,12 @@ mod tests {
         assert!(matches!(d[0], Domain::Range { lo: 0, hi: 29, .. }), "{d:?}");
         assert!(matches!(d[1], Domain::Mask(_)), "{d:?}");
         assert_eq!(d[2], Domain::Free);
+        let mut bare = Model::new();
+        bare.meta.props = notes(&m);
+        assert_eq!(bare.meta.props.len(), 2);
+        for name in ["ids", "att", "x"] {
+            bare.add_param(bare.main, name, Type::fixed(DType::I64, &[1, 4]));
+        }
+        assert_eq!(domains(&bare), d);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 0    magic "MSENGINE", version u32, 0 u32, bytes of the meta part u64, bytes of the file u64, checksum u64, zeros to 64
-//! 64   meta part: the info, the section table (name, offset, length), the blob table; then the sections: one plan per level
+//! 64   meta part: the info with its notes, the section table (name, offset, length), the blob table; then the sections: one plan per level
 //! ...  blobs, each at a multiple of 64
 //! ```
 //! The checksum covers header and meta part. Each entry of the blob table has the origin of the blob, its offset, length
@@ -15,7 +15,7 @@ pub use read::{load, load_source, verify};
 pub use write::{save, to_bytes};
 
 pub(crate) const MAGIC: &[u8; 8] = b"MSENGINE";
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 pub(crate) const HEADER: usize = 64;
 /// Where the checksum stands in the header.
 pub(crate) const CHECKSUM_AT: usize = 32;

@@ -147,11 +147,17 @@ impl Parts {
     fn tables(meta: &[u8], file_len: usize, fail: &dyn Fn(u64, String) -> Error) -> Result<Parts> {
         let short = |e: modelsmith_base::OutOfBytes| fail(e.offset, e.to_string());
         let mut c = Cursor::new(meta, HEADER as u64);
-        let info = Info {
+        let mut info = Info {
             model: text(&mut c).map_err(|(o, m)| fail(o, m))?,
             builder: text(&mut c).map_err(|(o, m)| fail(o, m))?,
             machine: text(&mut c).map_err(|(o, m)| fail(o, m))?,
+            notes: vec![],
         };
+        let count = c.u64().map_err(short)?;
+        for _ in 0..count {
+            let key = text(&mut c).map_err(|(o, m)| fail(o, m))?;
+            info.notes.push((key, text(&mut c).map_err(|(o, m)| fail(o, m))?));
+        }
         let range = |c: &mut Cursor| -> Result<Range> {
             let at = c.offset();
             let (start, len) = (c.u64().map_err(short)?, c.u64().map_err(short)?);

@@ -87,6 +87,11 @@ fn meta(engine: &Engine, plans: &[(String, Vec<u8>)], lens: &[usize], offsets: &
     for text in [&shared.info.model, &shared.info.builder, &shared.info.machine] {
         put_text(&mut head, text);
     }
+    put(&mut head, shared.info.notes.len());
+    for (key, value) in &shared.info.notes {
+        put_text(&mut head, key);
+        put_text(&mut head, value);
+    }
     put(&mut head, plans.len());
     let mut table = Vec::new();
     put(&mut table, shared.blobs.len());
