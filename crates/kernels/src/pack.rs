@@ -79,10 +79,12 @@ impl WeightShape {
         match *self {
             WeightShape::Matrix { k, n, .. } => Some((1, k, n)),
             WeightShape::Conv { oc, ic, kh, kw, groups } => {
-                (groups > 0 && oc.is_multiple_of(groups)).then_some((groups, ic * kh * kw, oc / groups))
+                let columns = oc.checked_div(groups).filter(|n| n * groups == oc)?;
+                Some((groups, ic.checked_mul(kh)?.checked_mul(kw)?, columns))
             }
             WeightShape::ConvTransposed { c, oc, kh, kw, groups } => {
-                (groups > 0 && c.is_multiple_of(groups)).then_some((groups, c / groups * kh * kw, oc))
+                let channels = c.checked_div(groups).filter(|n| n * groups == c)?;
+                Some((groups, channels.checked_mul(kh)?.checked_mul(kw)?, oc))
             }
         }
     }
@@ -239,6 +241,12 @@ mod tests {
     fn shapes_that_cannot_be_are_refused() {
         let bad = WeightShape::Conv { oc: 7, ic: 1, kh: 3, kw: 3, groups: 2 };
         assert_eq!(PackFormat::F32Panel16.packed_len(&bad), None);
+        for none in [
+            WeightShape::Conv { oc: 7, ic: 1, kh: 3, kw: 3, groups: 0 },
+            WeightShape::ConvTransposed { c: 7, oc: 1, kh: 3, kw: 3, groups: 0 },
+        ] {
+            assert_eq!(PackFormat::F32Panel16.packed_len(&none), None);
+        }
         let huge = WeightShape::Matrix { k: usize::MAX, n: 2, transposed: false };
         assert_eq!(PackFormat::F32Panel16.packed_len(&huge), None);
     }
