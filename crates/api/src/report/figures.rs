@@ -16,6 +16,10 @@ pub enum Unit {
     Share,
     /// A number of any size.
     Number,
+    /// A measured number, to three digits.
+    Measured,
+    /// A cosine.
+    Cosine,
     /// Seconds.
     Seconds,
 }
@@ -52,6 +56,10 @@ pub fn shown(x: f64, unit: Unit) -> String {
         Unit::Ms => format!("{:.1} µs", x * 1e3),
         Unit::Share => format!("{:.2} %", 100.0 * x),
         Unit::Seconds => format!("{x:.2} s"),
+        Unit::Measured if x >= 100.0 => thousands(x),
+        Unit::Measured if x >= 10.0 => format!("{x:.1}"),
+        Unit::Measured => format!("{x:.2}"),
+        Unit::Cosine => format!("{x:.7}"),
         Unit::Number if x == 0.0 => "0".into(),
         Unit::Number if x.abs() >= 100.0 && x.abs() < 1e6 => format!("{x:.1}"),
         Unit::Number if x.abs() >= 0.01 && x.abs() < 1e5 => format!("{x:.4}"),

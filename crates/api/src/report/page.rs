@@ -59,7 +59,7 @@ fn tiles(doc: &Value, at: &str) -> String {
     );
     out += &tile(&figure(doc, &format!("{at}/bytes"), Unit::Bytes), "engine file");
     out += &tile(&figure(doc, "/plots/latency/median", Unit::Ms), "median latency");
-    out += &tile(&figure(doc, &format!("{at}/bench/latency/throughput"), Unit::Number), "runs per second");
+    out += &tile(&figure(doc, &format!("{at}/bench/latency/throughput"), Unit::Measured), "runs per second");
     if doc.pointer(&format!("{at}/accuracy/engine")).is_some() {
         out += &tile(&figure(doc, &format!("{at}/accuracy/engine"), Unit::Share), "accuracy of the engine");
     }
@@ -180,7 +180,7 @@ fn outputs(doc: &Value, pointer: &str) -> String {
             format!("<code>{}</code>", text(doc, &format!("{at}/ty"))),
             f("max_abs", Unit::Number),
             f("mean_abs", Unit::Number),
-            f("cosine", Unit::Number),
+            f("cosine", Unit::Cosine),
             f("largest", Unit::Number),
             badge(status),
         ]
@@ -268,8 +268,8 @@ fn layers(doc: &Value, at: &str) -> String {
     let lead = format!(
         "{} in all steps. Roofs measured here: {} GFLOP/s and {} GB/s.",
         figure(doc, &format!("{at}/profile/total_ms"), Unit::Ms),
-        figure(doc, &format!("{at}/profile/roof_gflops"), Unit::Number),
-        figure(doc, &format!("{at}/profile/roof_gbs"), Unit::Number),
+        figure(doc, &format!("{at}/profile/roof_gflops"), Unit::Measured),
+        figure(doc, &format!("{at}/profile/roof_gbs"), Unit::Measured),
     );
     let body = format!(
         "<div class=\"legend\"><i></i>native kernel<i class=\"reference\"></i>reference</div>{}<details><summary>All steps, with kernels</summary>{}</details>",
@@ -302,7 +302,7 @@ fn machine(doc: &Value) -> String {
         text(doc, "/machine/processor"),
         figure(doc, "/machine/usable_cores", Unit::Count),
         escape(&isa.collect::<Vec<_>>().join(", ")),
-        figure(doc, "/machine/load", Unit::Number),
+        figure(doc, "/machine/load", Unit::Measured),
     );
     let body = rows(doc, "/precisions", |at, v| {
         vec![
