@@ -1,5 +1,7 @@
 //! Where buffers lie in one arena: buffers whose lives do not meet share memory.
 
+use std::cmp::Reverse;
+
 /// Every buffer starts at a multiple of this many bytes.
 pub const ALIGN: usize = 64;
 
@@ -32,20 +34,46 @@ impl Placement {
     }
 }
 
-/// Places `blocks` over `steps` steps: the largest first, each at the lowest gap that holds it among those alive with it.
-/// `None` when sizes overflow.
+/// Comparisons of two blocks that a search for a better order may make: a few milliseconds.
+const SEARCH: usize = 4 << 20;
+/// Most orders tried in each way from each beginning.
+const ROUNDS: usize = 32;
+
+/// Places `blocks` over `steps` steps, each at the lowest gap that holds it among those alive with it. The order in which
+/// they are placed decides; the best of several is taken. `None` when sizes overflow.
 pub fn place(blocks: &[Block], steps: usize) -> Option<Placement> {
-    let by_size =
-        |order: &mut Vec<usize>| order.sort_by_key(|&i| (std::cmp::Reverse(blocks[i].bytes), blocks[i].first));
-    // Two orders, for each is beaten by the other on some models: by size, and by the fullest step first.
-    let mut order = (0..blocks.len()).collect::<Vec<_>>();
-    by_size(&mut order);
     let live = live(blocks, steps)?;
-    let first = place_in(blocks, &order)?;
+    let least = live.iter().copied().max().unwrap_or(0);
     let pressure = |b: &Block| live[b.first.min(steps)..=b.last.min(steps)].iter().copied().max().unwrap_or(0);
-    order.sort_by_key(|&i| (std::cmp::Reverse(pressure(&blocks[i])), std::cmp::Reverse(blocks[i].bytes)));
-    let second = place_in(blocks, &order)?;
-    let (offsets, total) = if second.1 < first.1 { second } else { first };
+    let area = |b: &Block| b.bytes as u128 * (b.last.saturating_sub(b.first) as u128 + 1);
+    // The largest first, the fullest step first, the most room over time first: each is beaten by another somewhere.
+    let mut orders = vec![(0..blocks.len()).collect::<Vec<_>>(); 3];
+    orders[0].sort_by_key(|&i| (Reverse(blocks[i].bytes), blocks[i].first));
+    orders[1].sort_by_key(|&i| (Reverse(pressure(&blocks[i])), Reverse(blocks[i].bytes)));
+    orders[2].sort_by_key(|&i| (Reverse(area(&blocks[i])), blocks[i].first));
+    let mut best: Option<(Vec<usize>, usize)> = None;
+    let rounds = (SEARCH / blocks.len().pow(2).max(1)).clamp(1, ROUNDS);
+    for (mut order, all) in orders.iter().flat_map(|o| [(o.clone(), false), (o.clone(), true)]) {
+        let mut forward = vec![0u32; blocks.len()];
+        for _ in 0..rounds {
+            let (offsets, total) = place_in(blocks, &order)?;
+            let out = |i: usize| offsets[i] + blocks[i].bytes.next_multiple_of(ALIGN) == total;
+            // What sticks out at the end of the arena goes earlier the next time: before its equals, or before `all`.
+            if !all {
+                (0..blocks.len()).for_each(|i| forward[i] += u32::from(out(i)));
+                order.sort_by_key(|&i| (Reverse(blocks[i].bytes), Reverse(forward[i])));
+            } else if let Some(p) = order.iter().rposition(|&i| out(i)) {
+                order[..=p].rotate_right(1);
+            }
+            if best.as_ref().is_none_or(|b| total < b.1) {
+                best = Some((offsets, total));
+            }
+            if best.as_ref().is_some_and(|b| b.1 as u64 == least) {
+                break;
+            }
+        }
+    }
+    let (offsets, total) = best?;
     Some(Placement { offsets, total, live })
 }
 

@@ -92,7 +92,7 @@ pub fn show_outputs(cx: &Context, outputs: &[OutputReport]) {
             o.ty.clone(),
             number(o.max_abs),
             number(o.mean_abs),
-            number(o.max_ulp),
+            if o.max_ulp.is_finite() && o.max_ulp < 1e6 { format!("{:.0}", o.max_ulp) } else { number(o.max_ulp) },
             format!("{:.7}", o.cosine),
             number(o.largest),
             verdict,
