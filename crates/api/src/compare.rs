@@ -8,7 +8,7 @@ use crate::model::Model;
 use crate::{Error, Kind, Result};
 use modelsmith_ops::run::Opts;
 use modelsmith_tensor::Value;
-use modelsmith_tensor::compare::{Atol, Difference, Tolerance, values};
+use modelsmith_tensor::compare::{Difference, values};
 use serde::Serialize;
 
 /// How two sides are compared.
@@ -130,19 +130,12 @@ pub struct Comparison {
     pub first_diverging: Option<String>,
 }
 
-/// The tolerance in words.
-pub fn tolerance_text(t: &Tolerance) -> String {
-    match t.atol {
-        Atol::Absolute(x) => format!("|a - b| <= {x:e} + {:e} |b|", t.rtol),
-        Atol::OfLargest(x) => format!("|a - b| <= {x:e} largest |b| + {:e} |b|", t.rtol),
-    }
-}
-
 /// Compares `b` with the original `a`.
 ///
 /// # Errors
 /// When a side cannot be loaded, inputs and outputs do not correspond, or the original fails on every draw.
 pub fn compare(a: &Model, b: &Model, options: &CompareOptions) -> Result<Comparison> {
+    let options = &CompareOptions { agreement: options.agreement.for_model(a.hub()), ..options.clone() };
     let mut left = options.a.load(a, &watching(a, options))?;
     let mut right: Option<Box<dyn Runs>> = match options.golden {
         Some(_) => None,
@@ -400,7 +393,7 @@ impl<'a> Gathering<'a> {
             judge,
             verdict,
             reason,
-            tolerance: tolerance_text(&options.agreement.tolerance),
+            tolerance: options.agreement.describe(),
             inputs: maker.describe(),
             assumed: maker.assumed.clone(),
             samples: self.samples,

@@ -187,7 +187,7 @@ pub struct AgreementArgs {
     /// Absolute tolerance, of one output or of all
     #[arg(long, value_name = "[OUTPUT=]X")]
     pub atol: Vec<String>,
-    /// elements, cosine[=LEAST] or top1[=LEAST]
+    /// elements, cosine[=LEAST], top1[=LEAST] or norm[=MOST]
     #[arg(long)]
     pub metric: Option<String>,
 }
