@@ -1,20 +1,26 @@
 //! The contraction routine under every reference operator that multiplies and adds: blocked plain loops over
-//! `f64` that the compiler vectorises. Tested against the triple loop.
+//! `f64` that the compiler vectorises. Operands are widened while they are packed. Tested against the triple loop.
 
 /// Rows of the register tile.
 const MR: usize = 4;
-/// Columns of the register tile.
-const NR: usize = 4;
+/// Columns of the register tile, and of a panel of the right operand.
+pub const NR: usize = 4;
 /// Depth of a block, so that a packed panel of either side stays in the first-level cache.
 const KC: usize = 256;
 /// Rows of `a` packed at once.
-const MC: usize = 64;
+const MC: usize = 32;
+/// Columns of `b` packed at once, so that a block stays in the second-level cache.
+const NC: usize = 256;
+
+/// What is multiplied: a number that `f64` holds exactly.
+pub trait Factor: Copy + Into<f64> {}
+impl<T: Copy + Into<f64>> Factor for T {}
 
 /// `c[m,n] += a[m,k] * b[k,n]`, all dense row-major.
 ///
 /// # Panics
 /// When a slice is shorter than its shape.
-pub fn matmul(m: usize, k: usize, n: usize, a: &[f64], b: &[f64], c: &mut [f64]) {
+pub fn matmul<A: Factor, B: Factor>(m: usize, k: usize, n: usize, a: &[A], b: &[B], c: &mut [f64]) {
     strided(m, k, n, (a, k, 1), (b, n, 1), c);
 }
 
@@ -23,28 +29,87 @@ pub fn matmul(m: usize, k: usize, n: usize, a: &[f64], b: &[f64], c: &mut [f64])
 ///
 /// # Panics
 /// When an index leaves its slice.
-pub fn strided(m: usize, k: usize, n: usize, a: (&[f64], usize, usize), b: (&[f64], usize, usize), c: &mut [f64]) {
-    assert!(c.len() >= m * n, "c holds {} of {} elements", c.len(), m * n);
-    if m == 0 || n == 0 {
-        return;
-    }
+pub fn strided<A: Factor, B: Factor>(
+    m: usize,
+    k: usize,
+    n: usize,
+    a: (&[A], usize, usize),
+    b: (&[B], usize, usize),
+    c: &mut [f64],
+) {
     if m < MR && b.2 == 1 {
         // Packing all of `b` would cost more than one pass over it.
         return rows(m, k, n, a, (b.0, b.1), c);
     }
-    let mut packed_b = vec![0.0; KC * n.div_ceil(NR) * NR];
-    let mut packed_a = vec![0.0; KC * MC];
-    for p0 in (0..k).step_by(KC) {
-        let kc = KC.min(k - p0);
-        pack(n, kc, NR, &mut packed_b, |j, p| b.0[(p0 + p) * b.1 + j * b.2]);
-        for i0 in (0..m).step_by(MC) {
-            let mc = MC.min(m - i0);
-            pack(mc, kc, MR, &mut packed_a, |i, p| a.0[(i0 + i) * a.1 + (p0 + p) * a.2]);
-            for j in (0..n).step_by(NR) {
-                let panel_b = &packed_b[j * kc..][..kc * NR];
-                for i in (0..mc).step_by(MR) {
-                    let tile = tile(&packed_a[i * kc..][..kc * MR], panel_b);
-                    add(&tile, c, n, i0 + i, j, (mc - i).min(MR), (n - j).min(NR));
+    blocks(m, k, n, a, c, true, |p, j, panel| {
+        let width = NR.min(n - j);
+        for (i, group) in panel.chunks_exact_mut(NR).enumerate() {
+            let at = (p + i) * b.1 + j * b.2;
+            if width == NR && b.2 == 1 {
+                group.iter_mut().zip(&b.0[at..][..NR]).for_each(|(to, &x)| *to = x.into());
+            } else {
+                group
+                    .iter_mut()
+                    .enumerate()
+                    .for_each(|(x, to)| *to = if x < width { b.0[at + x * b.2].into() } else { 0.0 });
+            }
+        }
+    });
+}
+
+/// `c = a * b` with a right operand that `fill` gives: `fill(p, j, panel)` writes `b[p + i, j + x]` to
+/// `panel[i * NR + x]` for every `i` that the panel holds and `x < NR`; columns past `n` are free.
+///
+/// # Panics
+/// When an index leaves its slice.
+pub fn panelled<A: Factor>(
+    m: usize,
+    k: usize,
+    n: usize,
+    a: (&[A], usize, usize),
+    c: &mut [f64],
+    fill: impl FnMut(usize, usize, &mut [f64]),
+) {
+    blocks(m, k, n, a, c, false, fill);
+}
+
+/// The product block by block; without `keep`, what `c` holds before is forgotten.
+fn blocks<A: Factor>(
+    m: usize,
+    k: usize,
+    n: usize,
+    a: (&[A], usize, usize),
+    c: &mut [f64],
+    keep: bool,
+    mut fill: impl FnMut(usize, usize, &mut [f64]),
+) {
+    assert!(c.len() >= m * n, "c holds {} of {} elements", c.len(), m * n);
+    if m == 0 || n == 0 || k == 0 {
+        if !keep {
+            c[..m * n].fill(0.0);
+        }
+        return;
+    }
+    let depth = KC.min(k);
+    let mut packed_b = vec![0.0; depth * NC.min(n).next_multiple_of(NR)];
+    let mut packed_a = vec![0.0; 2 * depth * MC.min(m).next_multiple_of(MR)];
+    for j0 in (0..n).step_by(NC) {
+        let nc = NC.min(n - j0);
+        for p0 in (0..k).step_by(KC) {
+            let kc = KC.min(k - p0);
+            for (panel, j) in packed_b.chunks_exact_mut(kc * NR).zip((j0..j0 + nc).step_by(NR)) {
+                fill(p0, j, panel);
+            }
+            for i0 in (0..m).step_by(MC) {
+                let mc = MC.min(m - i0);
+                pack_twice(mc, kc, &mut packed_a, |i, p| a.0[(i0 + i) * a.1 + (p0 + p) * a.2].into());
+                for j in (0..nc).step_by(NR) {
+                    let panel_b = &packed_b[j * kc..][..kc * NR];
+                    for i in (0..mc).step_by(MR) {
+                        let tile = tile(&packed_a[2 * i * kc..][..2 * kc * MR], panel_b);
+                        let room = ((mc - i).min(MR), (nc - j).min(NR));
+                        put(&tile, &mut c[(i0 + i) * n + j0 + j..], n, room, keep || p0 > 0);
+                    }
                 }
             }
         }
@@ -52,25 +117,45 @@ pub fn strided(m: usize, k: usize, n: usize, a: (&[f64], usize, usize), b: (&[f6
 }
 
 /// A few rows of `a` times a `b` whose rows are dense.
-fn rows(m: usize, k: usize, n: usize, a: (&[f64], usize, usize), b: (&[f64], usize), c: &mut [f64]) {
-    for p in 0..k {
-        let line = &b.0[p * b.1..][..n];
-        for i in 0..m {
-            let x = a.0[i * a.1 + p * a.2];
-            for (to, y) in c[i * n..][..n].iter_mut().zip(line) {
-                *to += x * y;
+fn rows<A: Factor, B: Factor>(m: usize, k: usize, n: usize, a: (&[A], usize, usize), b: (&[B], usize), c: &mut [f64]) {
+    for j0 in (0..n).step_by(NC) {
+        let nc = NC.min(n - j0);
+        for p0 in (0..k).step_by(4) {
+            let lines: [&[B]; 4] = std::array::from_fn(|p| &b.0[(p0 + p).min(k - 1) * b.1 + j0..][..nc]);
+            for i in 0..m {
+                let x: [f64; 4] = std::array::from_fn(|p| match p0 + p < k {
+                    true => a.0[i * a.1 + (p0 + p) * a.2].into(),
+                    false => 0.0,
+                });
+                let to = &mut c[i * n + j0..][..nc];
+                if k - p0 >= 4 {
+                    four(x, lines, to);
+                } else {
+                    for (x, line) in x.iter().zip(lines).take(k - p0) {
+                        to.iter_mut().zip(line).for_each(|(to, &y)| *to += x * y.into());
+                    }
+                }
             }
         }
     }
 }
 
-/// Panels of `width` rows, each stored depth by depth; rows past the end are zero.
-fn pack(rows: usize, depth: usize, width: usize, out: &mut [f64], at: impl Fn(usize, usize) -> f64) {
-    for r0 in (0..rows).step_by(width) {
-        let panel = &mut out[r0 * depth..][..depth * width];
-        for (p, group) in panel.chunks_exact_mut(width).enumerate() {
-            for (r, slot) in group.iter_mut().enumerate() {
-                *slot = if r0 + r < rows { at(r0 + r, p) } else { 0.0 };
+/// `to += x[0] * lines[0] + ... + x[3] * lines[3]`, added in this order.
+fn four<B: Factor>(x: [f64; 4], lines: [&[B]; 4], to: &mut [f64]) {
+    let [p, q, r, s] = lines;
+    for ((((to, &p), &q), &r), &s) in to.iter_mut().zip(p).zip(q).zip(r).zip(s) {
+        *to = *to + x[0] * p.into() + x[1] * q.into() + x[2] * r.into() + x[3] * s.into();
+    }
+}
+
+/// Panels of [`MR`] rows, each stored depth by depth and each number twice, which spares the tile the broadcasts;
+/// rows past the end are zero.
+fn pack_twice(rows: usize, depth: usize, out: &mut [f64], at: impl Fn(usize, usize) -> f64) {
+    for r0 in (0..rows).step_by(MR) {
+        let panel = &mut out[2 * r0 * depth..][..2 * depth * MR];
+        for (p, group) in panel.chunks_exact_mut(2 * MR).enumerate() {
+            for (r, pair) in group.chunks_exact_mut(2).enumerate() {
+                pair.fill(if r0 + r < rows { at(r0 + r, p) } else { 0.0 });
             }
         }
     }
@@ -78,20 +163,24 @@ fn pack(rows: usize, depth: usize, width: usize, out: &mut [f64], at: impl Fn(us
 
 fn tile(a: &[f64], b: &[f64]) -> [[f64; NR]; MR] {
     let mut acc = [[0.0; NR]; MR];
-    for (x, y) in a.chunks_exact(MR).zip(b.chunks_exact(NR)) {
+    for (x, y) in a.chunks_exact(2 * MR).zip(b.chunks_exact(NR)) {
         for i in 0..MR {
             for j in 0..NR {
-                acc[i][j] += x[i] * y[j];
+                acc[i][j] += x[2 * i + j % 2] * y[j];
             }
         }
     }
     acc
 }
 
-fn add(tile: &[[f64; NR]; MR], c: &mut [f64], n: usize, i: usize, j: usize, rows: usize, cols: usize) {
-    for (r, row) in tile.iter().enumerate().take(rows) {
-        for (to, x) in c[(i + r) * n + j..][..cols].iter_mut().zip(row) {
-            *to += x;
+/// Stores as many rows and columns of a tile as there is `room` for, or adds them.
+fn put(tile: &[[f64; NR]; MR], c: &mut [f64], n: usize, room: (usize, usize), add: bool) {
+    for (r, row) in tile.iter().enumerate().take(room.0) {
+        let to = &mut c[r * n..][..room.1];
+        match <&mut [f64; NR]>::try_from(&mut *to) {
+            Ok(to) if add => to.iter_mut().zip(row).for_each(|(to, x)| *to += x),
+            Ok(to) => *to = *row,
+            Err(_) => to.iter_mut().zip(row).for_each(|(to, x)| *to = if add { *to + x } else { *x }),
         }
     }
 }
@@ -122,6 +211,22 @@ mod tests {
             }
             let mut got = vec![1.0; m * n];
             matmul(m, k, n, &a, &b, &mut got);
+            let close = |x: &f64, y: &f64| (x - y).abs() <= 1e-9 * (1.0 + y.abs());
+            assert!(got.iter().zip(&want).all(|(x, y)| close(x, y)), "{m} {k} {n}");
+        }
+    }
+
+    #[test]
+    fn a_right_operand_may_be_given_panel_by_panel() {
+        for (m, k, n) in [(6, 300, 5), (2, 3, 9), (3, 0, 2)] {
+            let (a, b) = (values(m * k, 5), values(k * n, 6));
+            let (mut want, mut got) = (vec![0.0; m * n], vec![7.0; m * n]);
+            matmul(m, k, n, &a, &b, &mut want);
+            panelled(m, k, n, (&a, k, 1), &mut got, |p, j, panel| {
+                for (i, group) in panel.chunks_exact_mut(NR).enumerate() {
+                    group.iter_mut().enumerate().for_each(|(x, to)| *to = b[(p + i) * n + (j + x).min(n - 1)]);
+                }
+            });
             let close = |x: &f64, y: &f64| (x - y).abs() <= 1e-9 * (1.0 + y.abs());
             assert!(got.iter().zip(&want).all(|(x, y)| close(x, y)), "{m} {k} {n}");
         }

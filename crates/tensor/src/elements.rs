@@ -123,7 +123,11 @@ impl Tensor {
         Tensor::check_count(dtype, shape, values.len())?;
         let n = values.len();
         match dtype {
-            F32 => Tensor::new(shape, values.iter().map(|&x| x as f32).collect()),
+            F32 => {
+                let mut t = Tensor::zeros(dtype, shape)?;
+                t.as_mut_slice::<f32>()?.iter_mut().zip(values).for_each(|(to, &x)| *to = x as f32);
+                Ok(t)
+            }
             F64 => Tensor::new(shape, values.to_vec()),
             F16 => Tensor::new(shape, values.iter().map(|&x| f16::from_f64(x)).collect()),
             BF16 => Tensor::new(shape, values.iter().map(|&x| bf16::from_f64(x)).collect()),

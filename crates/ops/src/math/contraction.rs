@@ -5,15 +5,18 @@ use crate::prelude::*;
 
 /// Numbers that a contraction adds and multiplies.
 pub trait Number: Copy + PartialEq {
+    /// What products are summed in.
+    type Sum: Copy;
     /// Zero.
-    const ZERO: Self;
+    const ZERO: Self::Sum;
     /// `a + b`; integers wrap.
     fn plus(self, other: Self) -> Self;
     /// `c[m,n] += a[m,k] * b[k,n]`, dense row-major.
-    fn matmul(m: usize, k: usize, n: usize, a: &[Self], b: &[Self], c: &mut [Self]);
+    fn matmul(m: usize, k: usize, n: usize, a: &[Self], b: &[Self], c: &mut [Self::Sum]);
 }
 
 impl Number for f64 {
+    type Sum = f64;
     const ZERO: f64 = 0.0;
     fn plus(self, other: f64) -> f64 {
         self + other
@@ -23,7 +26,20 @@ impl Number for f64 {
     }
 }
 
+/// Widened while it is packed, which spares a copy of the operand.
+impl Number for f32 {
+    type Sum = f64;
+    const ZERO: f64 = 0.0;
+    fn plus(self, other: f32) -> f32 {
+        self + other
+    }
+    fn matmul(m: usize, k: usize, n: usize, a: &[f32], b: &[f32], c: &mut [f64]) {
+        contract::matmul(m, k, n, a, b, c);
+    }
+}
+
 impl Number for i64 {
+    type Sum = i64;
     const ZERO: i64 = 0;
     fn plus(self, other: i64) -> i64 {
         self.wrapping_add(other)
@@ -97,7 +113,7 @@ impl Product {
     ///
     /// # Errors
     /// Never for slices that fill the shapes.
-    pub fn run<T: Number>(&self, a: &[T], b: &[T]) -> OpResult<Vec<T>> {
+    pub fn run<T: Number>(&self, a: &[T], b: &[T]) -> OpResult<Vec<T::Sum>> {
         let total = self.shape.iter().product::<usize>();
         let mut c = vec![T::ZERO; total];
         let (m, k, n) = (self.m, self.k, self.n);
@@ -126,7 +142,9 @@ pub fn matmul(a: &Tensor, b: &Tensor) -> OpResult<Tensor> {
     }
     let p = Product::of(a.shape(), b.shape())?;
     checked_len(F64, &p.shape)?;
-    if a.dtype().is_float() {
+    if let (Ok(x), Ok(y)) = (a.as_slice::<f32>(), b.as_slice::<f32>()) {
+        Ok(Tensor::from_f64s(F32, &p.shape, &p.run(x, y)?)?)
+    } else if a.dtype().is_float() {
         Ok(Tensor::from_f64s(a.dtype(), &p.shape, &p.run(&a.to_f64s()?, &b.to_f64s()?)?)?)
     } else {
         Ok(Tensor::from_i64s(a.dtype(), &p.shape, &p.run(&a.to_i64s()?, &b.to_i64s()?)?)?)

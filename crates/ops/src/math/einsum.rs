@@ -88,7 +88,7 @@ struct Term<T> {
     data: Vec<T>,
 }
 
-impl<T: Number> Term<T> {
+impl<T: Number<Sum = T>> Term<T> {
     /// The operand with the diagonal taken of each repeated label.
     fn read(labels: &[Label], shape: &[usize], data: &[T]) -> Term<T> {
         let strides = index::strides(shape);
@@ -142,7 +142,7 @@ impl<T: Number> Term<T> {
 }
 
 /// Operands contracted from left to right, each step one batched matrix product.
-fn evaluate<T: Number>(
+fn evaluate<T: Number<Sum = T>>(
     equation: &Equation,
     sizes: &HashMap<Label, usize>,
     all: &[&Tensor],
@@ -172,7 +172,12 @@ fn evaluate<T: Number>(
 }
 
 /// One product of two terms that keeps the labels in `kept` and sums over the others.
-fn pair<T: Number>(a: Term<T>, b: Term<T>, kept: &[Label], size: &impl Fn(Label) -> usize) -> OpResult<Term<T>> {
+fn pair<T: Number<Sum = T>>(
+    a: Term<T>,
+    b: Term<T>,
+    kept: &[Label],
+    size: &impl Fn(Label) -> usize,
+) -> OpResult<Term<T>> {
     let full = |l: Label, n: usize| if n == 1 { size(l) } else { 1 };
     let mut wanted_b = kept.to_vec();
     wanted_b.extend(&a.labels);

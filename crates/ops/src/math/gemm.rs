@@ -145,7 +145,11 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
         return Ok(vec![Tensor::from_i64s(a.dtype(), &[m, n], &y)?.into()]);
     }
     let mut y = vec![0.0; m * n];
-    contract::strided(m, k, n, (&a.to_f64s()?, a_row, a_col), (&b.to_f64s()?, b_row, b_col), &mut y);
+    if let (Ok(a), Ok(b)) = (a.as_slice::<f32>(), b.as_slice::<f32>()) {
+        contract::strided(m, k, n, (a, a_row, a_col), (b, b_row, b_col), &mut y);
+    } else {
+        contract::strided(m, k, n, (&a.to_f64s()?, a_row, a_col), (&b.to_f64s()?, b_row, b_col), &mut y);
+    }
     y.iter_mut().for_each(|y| *y *= alpha);
     if let (Some(c), Some(at)) = (c, at) {
         let c = c.to_f64s()?;

@@ -51,14 +51,25 @@ fn infer(cx: &mut InferCx) -> OpResult<()> {
 fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     let (x, w) = (cx.tensor(inputs, 0)?, cx.tensor(inputs, 1)?);
     let g = Geometry::of(&ConvAttrs::of(&cx.attrs)?, x.shape(), w.shape())?;
-    let mut out = g.convolve(&x.to_f64s()?, &w.to_f64s()?)?;
-    if let Some(b) = cx.opt_tensor(inputs, 2)? {
-        if b.shape() != [g.filters] {
+    let bias = match cx.opt_tensor(inputs, 2)? {
+        Some(b) if b.shape() != [g.filters] => {
             return Err(OpError::invalid(format!("a bias of shape {:?} for {} filters", b.shape(), g.filters)));
         }
-        add_bias(&mut out, &b.to_f64s()?, g.windows())?;
+        Some(b) => b.to_f64s()?,
+        None => vec![0.0; g.filters],
+    };
+    let mut y = Tensor::zeros(x.dtype(), &g.output_shape())?;
+    let windows = g.windows();
+    if let (Ok(x), Ok(w), Ok(out)) = (x.as_slice::<f32>(), w.as_slice::<f32>(), y.as_mut_slice::<f32>()) {
+        g.sums(x, w, |at, sums| {
+            let (to, b) = (&mut out[at..][..sums.len()], bias[at / windows % g.filters]);
+            to.iter_mut().zip(sums).for_each(|(to, v)| *to = (v + b) as f32);
+        })?;
+        return Ok(vec![y.into()]);
     }
-    Ok(vec![Tensor::from_f64s(x.dtype(), &g.output_shape(), &out)?.into()])
+    let mut out = g.convolve(&x.to_f64s()?, &w.to_f64s()?)?;
+    add_bias(&mut out, &bias, windows)?;
+    Ok(vec![Tensor::from_f64s(x.dtype(), y.shape(), &out)?.into()])
 }
 
 fn samples(s: &mut Samples) {

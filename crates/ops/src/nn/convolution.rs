@@ -1,10 +1,14 @@
-//! Convolution as a contraction: windows are gathered into columns and multiplied by the weights, in `f64`.
+//! Convolution as a contraction: windows are gathered into columns and multiplied by the weights, in `f64`; with few
+//! filters to a group they are multiplied where they lie.
 
+use super::direct;
+use super::padded::{Padded, Runs};
 use super::window::{Axis, WindowAttrs};
 use crate::prelude::*;
+use modelsmith_tensor::contract::Factor;
 
-/// Columns are gathered in blocks of about this many elements.
-const BLOCK: usize = 1 << 20;
+/// Windows whose sums are complete before the next are begun: they stay in the second-level cache.
+const BLOCK: usize = 256;
 
 /// Attributes of Conv, ConvInteger, QLinearConv and (with its own geometry) ConvTranspose.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,9 +139,9 @@ impl Geometry {
         self.axes.iter().map(|a| a.kernel).product()
     }
 
-    fn padded(&self) -> Vec<usize> {
-        // A window may reach past the padding when the number of windows is rounded up; it never does here.
-        self.axes.iter().map(|a| a.begin + a.input + a.end).collect()
+    /// How the windows of this convolution are summed.
+    pub fn route(&self) -> Route {
+        if self.filters / self.group < direct::FEW { Route::Direct } else { Route::Packed }
     }
 
     /// The convolution of `x` with `w`, without bias: `[batch, filters, windows]`.
@@ -145,68 +149,83 @@ impl Geometry {
     /// # Errors
     /// When the output is too large for memory.
     pub fn convolve(&self, x: &[f64], w: &[f64]) -> OpResult<Vec<f64>> {
-        let (windows, kernel) = (self.windows(), self.kernel());
-        let mut out = zeros(&[self.batch, self.filters, windows])?;
-        let (channels, filters) = (self.channels / self.group, self.filters / self.group);
-        let depth = channels * kernel;
-        if out.is_empty() || depth == 0 {
-            return Ok(out);
-        }
-        let padded = self.padded();
-        let mut image = zeros(&[&[channels], &padded[..]].concat())?;
-        let (taps, starts) = self.offsets(channels, &padded);
-        let block = (BLOCK / depth).clamp(16, windows.max(16));
-        let mut columns = vec![0.0; depth * block];
-        let mut product = vec![0.0; filters * block];
-        for n in 0..self.batch {
-            for g in 0..self.group {
-                self.pad(&x[(n * self.channels + g * channels) * self.inputs()..], &mut image, channels, &padded);
-                let weights = &w[g * filters * depth..][..filters * depth];
-                let to = &mut out[(n * self.filters + g * filters) * windows..][..filters * windows];
-                for at in (0..windows).step_by(block) {
-                    let width = block.min(windows - at);
-                    for (row, tap) in columns.chunks_exact_mut(width).zip(&taps) {
-                        row.iter_mut().zip(&starts[at..]).for_each(|(c, start)| *c = image[tap + start]);
-                    }
-                    let product = &mut product[..filters * width];
-                    product.fill(0.0);
-                    contract::matmul(filters, depth, width, weights, &columns, product);
-                    for (f, row) in product.chunks_exact(width).enumerate() {
-                        to[f * windows + at..][..width].copy_from_slice(row);
-                    }
-                }
-            }
-        }
+        let mut out = zeros(&[self.batch, self.filters, self.windows()])?;
+        self.sums(x, w, |at, sums| out[at..][..sums.len()].copy_from_slice(sums))?;
         Ok(out)
     }
 
-    /// Offsets in the padded image of each element of a window, and of the first element of each window.
-    fn offsets(&self, channels: usize, padded: &[usize]) -> (Vec<usize>, Vec<usize>) {
-        let strides = index::strides(padded);
-        let plane = padded.iter().product::<usize>();
-        let pick = |f: fn(&Axis) -> usize| self.axes.iter().map(f).collect::<Vec<_>>();
-        let scaled = |f: fn(&Axis) -> usize| self.axes.iter().zip(&strides).map(|(a, s)| f(a) * s).collect::<Vec<_>>();
-        let taps = index::Offsets::unsigned(
-            &[&[channels], &pick(|a| a.kernel)[..]].concat(),
-            &[&[plane], &scaled(|a| a.dilation)[..]].concat(),
-        );
-        let starts = index::Offsets::unsigned(&pick(|a| a.output), &scaled(|a| a.stride));
-        (taps.collect(), starts.collect())
-    }
-
-    fn pad(&self, x: &[f64], image: &mut [f64], channels: usize, padded: &[usize]) {
-        let strides = index::strides(padded);
-        let first = self.axes.iter().zip(&strides).map(|(a, s)| a.begin * s).sum::<usize>();
-        let plane = padded.iter().product::<usize>();
-        let (run, rows) = self.axes.split_last().map_or((1, &[][..]), |(last, rows)| (last.input, rows));
-        let shape = rows.iter().map(|a| a.input).collect::<Vec<_>>();
-        for c in 0..channels {
-            let from = &x[c * self.inputs()..][..self.inputs()];
-            let places = index::Offsets::unsigned(&shape, &strides[..rows.len()]);
-            for (row, at) in from.chunks_exact(run.max(1)).zip(places) {
-                image[c * plane + first + at..][..run].copy_from_slice(row);
+    /// As [`Geometry::convolve`], in pieces as they become complete: `emit(at, sums)` gives the sums from flat position
+    /// `at` of the output on, all of one filter.
+    ///
+    /// # Errors
+    /// When what is needed for one group is too large for memory.
+    pub fn sums<X: Factor, W: Factor>(&self, x: &[X], w: &[W], mut emit: impl FnMut(usize, &[f64])) -> OpResult<()> {
+        let (channels, filters) = (self.channels / self.group, self.filters / self.group);
+        let (windows, depth) = (self.windows(), channels * self.kernel());
+        if windows == 0 || depth == 0 {
+            let nothing = zeros(&[windows])?;
+            (0..self.batch * self.filters).for_each(|plane| emit(plane * windows, &nothing));
+            return Ok(());
+        }
+        let layout = Padded::new(&self.axes)?;
+        let taps = layout.taps(channels);
+        let mut images = layout.images(channels, direct::SLACK)?;
+        let (runs, route) = match self.route() {
+            Route::Direct => (layout.runs(), Route::Direct),
+            Route::Packed => (layout.rows(), Route::Packed),
+        };
+        let room = if route == Route::Direct { runs.starts.len() * runs.len() } else { BLOCK.min(windows) };
+        let mut out = zeros(&[filters, room])?;
+        for i in 0..self.batch * self.group {
+            let (n, g) = (i / self.group, i % self.group);
+            let x = &x[(n * self.channels + g * channels) * self.inputs()..][..channels * self.inputs()];
+            layout.fill(x, &mut images);
+            let weights = &w[g * filters * depth..][..filters * depth];
+            let first = (n * self.filters + g * filters) * windows;
+            if route == Route::Direct {
+                let weights = weights.iter().map(|&w| w.into()).collect::<Vec<_>>();
+                direct::convolve(&images, &weights, &taps, &runs.starts, runs.len(), &mut out);
+                runs.each_row(&out, |row, sums| emit(first + row * runs.width, sums));
+                continue;
+            }
+            for j in (0..windows).step_by(BLOCK) {
+                let width = BLOCK.min(windows - j);
+                let out = &mut out[..filters * width];
+                contract::panelled(filters, depth, width, (weights, depth, 1), out, |p, x, panel| {
+                    gather(&images, &taps[p..], &runs, j + x, panel);
+                });
+                out.chunks_exact(width).enumerate().for_each(|(f, sums)| emit(first + f * windows + j, sums));
             }
         }
+        Ok(())
+    }
+}
+
+/// How the windows of a convolution are summed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Straight from the image: few filters share a window.
+    Direct,
+    /// Windows packed as the columns of a matrix for [`contract`].
+    Packed,
+}
+
+/// Columns `j..` of the windows' matrix, as many as a panel has, for as many taps as it has rows. Windows past the last
+/// are any that are in the image.
+fn gather(images: &[f64], taps: &[usize], rows: &Runs, j: usize, panel: &mut [f64]) {
+    let at = |j: usize| rows.starts[j / rows.width] + j % rows.width;
+    let windows = rows.starts.len() * rows.width;
+    let within = j % rows.width + contract::NR <= rows.width;
+    if within || j + contract::NR > windows && j / rows.width + 1 == rows.starts.len() {
+        let images = &images[at(j)..];
+        for (group, &tap) in panel.chunks_exact_mut(contract::NR).zip(taps) {
+            group.copy_from_slice(&images[tap..tap + contract::NR]);
+        }
+        return;
+    }
+    let at: [usize; contract::NR] = std::array::from_fn(|x| at((j + x).min(windows - 1)));
+    for (group, &tap) in panel.chunks_exact_mut(contract::NR).zip(taps) {
+        group.iter_mut().zip(at).for_each(|(to, at)| *to = images[at + tap]);
     }
 }
 
