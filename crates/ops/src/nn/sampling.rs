@@ -70,6 +70,8 @@ impl Sampling {
         if x < low || x > high {
             match self.padding {
                 Padding::Zeros => {}
+                // The taps of the cubic filter are clamped one by one.
+                Padding::Border if self.mode == Mode::Cubic => {}
                 Padding::Border => x = x.clamp(0.0, size - 1.0),
                 Padding::Reflection => x = reflected(x, low, high),
             }
