@@ -189,76 +189,118 @@ fn infer(cx: &mut InferCx) -> OpResult<()> {
     Ok(())
 }
 
+/// Queries, and keys and values with those of the past before them.
+struct Operands {
+    q: Heads,
+    k: Heads,
+    v: Heads,
+    /// Keys of the past.
+    past: usize,
+}
+
+impl Operands {
+    fn of(cx: &EvalCx, inputs: &[Option<&Value>], attrs: &AttentionAttrs) -> OpResult<Operands> {
+        let q = Heads::of(cx.tensor(inputs, 0)?, attrs.q_heads)?;
+        let mut k = Heads::of(cx.tensor(inputs, 1)?, attrs.kv_heads)?;
+        let mut v = Heads::of(cx.tensor(inputs, 2)?, attrs.kv_heads)?;
+        let past = match (cx.opt_tensor(inputs, 4)?, cx.opt_tensor(inputs, 5)?) {
+            (None, None) => 0,
+            (Some(past_k), Some(past_v)) => {
+                let past = Heads::of(past_k, None)?;
+                k = k.after(&past)?;
+                v = v.after(&Heads::of(past_v, None)?)?;
+                past.len
+            }
+            _ => return Err(OpError::invalid("past_key and past_value belong together")),
+        };
+        let fits = (q.batch, q.size) == (k.batch, k.size) && (k.batch, k.heads, k.len) == (v.batch, v.heads, v.len);
+        if !fits || k.heads == 0 || q.heads % k.heads != 0 {
+            return Err(OpError::invalid("the shapes of queries, keys and values do not fit each other"));
+        }
+        Ok(Operands { q, k, v, past })
+    }
+
+    /// Scores of one head, `[queries, keys]`. Both sides are multiplied by the root of the scale.
+    fn scores(&self, b: usize, h: usize, shared: usize, root: f64) -> Vec<f64> {
+        let (q, k) = (&self.q, &self.k);
+        let scaled = |x: &[f64]| x.iter().map(|x| x * root).collect::<Vec<_>>();
+        let (queries, keys) = (scaled(q.head(b, h)), scaled(k.head(b, shared)));
+        let mut scores = vec![0.0; q.len * k.len];
+        contract::strided(q.len, q.size, k.len, (&queries, q.size, 1), (&keys, 1, k.size), &mut scores);
+        scores
+    }
+}
+
+/// What turns scores into weights.
+struct Weighing {
+    attrs: AttentionAttrs,
+    mask: Mask,
+    /// Keys that are no padding, for each sequence.
+    valid: Option<Vec<usize>>,
+    /// Position of the first query where no key is padding.
+    past: usize,
+    queries: usize,
+    keys: usize,
+}
+
+impl Weighing {
+    /// What is added to the scores of query `row`: the mask, or minus infinity for a key that it does not see.
+    fn bias(&self, b: usize, h: usize, row: usize) -> Vec<f64> {
+        let (bound, offset) = match &self.valid {
+            Some(valid) => (valid[b], valid[b] as i64 - self.queries as i64),
+            None => (self.keys, self.past as i64),
+        };
+        let seen = |j: usize| j < bound && visible(&self.attrs, row as i64 + offset, j as i64);
+        (0..self.keys).map(|j| if seen(j) { self.mask.at(b, h, row, j) } else { f64::NEG_INFINITY }).collect()
+    }
+
+    /// The scores of query `row` become weights; `shown` gets the stage that `qk_matmul_output_mode` asks for.
+    fn weigh(&self, (b, h, row): (usize, usize, usize), line: &mut [f64], shown: &mut [f64]) {
+        let show = |stage: usize, line: &[f64], shown: &mut [f64]| {
+            if self.attrs.output_mode == stage {
+                shown.copy_from_slice(line);
+            }
+        };
+        show(0, line, shown);
+        let cap = self.attrs.softcap;
+        if cap > 0.0 {
+            line.iter_mut().for_each(|x| *x = cap * (*x / cap).tanh());
+        }
+        show(1, line, shown);
+        let bias = self.bias(b, h, row);
+        line.iter_mut().zip(&bias).for_each(|(x, b)| *x += b);
+        show(2, line, shown);
+        if bias.iter().all(|&b| b == f64::NEG_INFINITY) {
+            line.fill(0.0);
+        } else {
+            let precision = rounder(self.attrs.precision.unwrap_or(F64));
+            line.iter_mut().for_each(|x| *x = precision(*x));
+            softmax(line);
+        }
+        show(3, line, shown);
+    }
+}
+
 fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     let attrs = AttentionAttrs::of(&cx.attrs)?;
     let (q_in, v_in) = (cx.tensor(inputs, 0)?, cx.tensor(inputs, 2)?);
-    let q = Heads::of(q_in, attrs.q_heads)?;
-    let mut k = Heads::of(cx.tensor(inputs, 1)?, attrs.kv_heads)?;
-    let mut v = Heads::of(v_in, attrs.kv_heads)?;
-    let past = match (cx.opt_tensor(inputs, 4)?, cx.opt_tensor(inputs, 5)?) {
-        (None, None) => 0,
-        (Some(past_k), Some(past_v)) => {
-            let past = Heads::of(past_k, None)?;
-            let len = past.len;
-            k = k.after(&past)?;
-            v = v.after(&Heads::of(past_v, None)?)?;
-            len
-        }
-        _ => return Err(OpError::invalid("past_key and past_value belong together")),
-    };
-    let fits = (q.batch, q.size) == (k.batch, k.size) && (k.batch, k.heads, k.len) == (v.batch, v.heads, v.len);
-    if !fits || k.heads == 0 || q.heads % k.heads != 0 {
-        return Err(OpError::invalid("the shapes of queries, keys and values do not fit each other"));
-    }
-    let valid = valid_keys(cx, inputs, &q, &k)?;
-    let mask = Mask::of(cx.opt_tensor(inputs, 3)?, &q, k.len)?;
+    let all = Operands::of(cx, inputs, &attrs)?;
+    let (q, k, v) = (&all.q, &all.k, &all.v);
     let dtype = q_in.dtype();
-    let round = rounder(dtype);
-    let root = round(attrs.scale.unwrap_or(1.0 / (q.size as f64).sqrt()).sqrt());
-    let precision = rounder(attrs.precision.unwrap_or(F64));
+    let root = rounder(dtype)(attrs.scale.unwrap_or(1.0 / (q.size as f64).sqrt()).sqrt());
+    let valid = valid_keys(cx, inputs, q, k)?;
+    let mask = Mask::of(cx.opt_tensor(inputs, 3)?, q, k.len)?;
+    let weighing = Weighing { attrs, mask, valid, past: all.past, queries: q.len, keys: k.len };
     let mut out = zeros(&[q.batch, q.heads, q.len, v.size])?;
     let mut shown = zeros(&[q.batch, q.heads, q.len, k.len])?;
     for i in 0..q.batch * q.heads {
         let (b, h) = (i / q.heads, i % q.heads);
         let shared = h / (q.heads / k.heads);
-        let scaled = |x: &[f64]| x.iter().map(|x| x * root).collect::<Vec<_>>();
-        let (queries, keys) = (scaled(q.head(b, h)), scaled(k.head(b, shared)));
-        let mut scores = vec![0.0; q.len * k.len];
-        contract::strided(q.len, q.size, k.len, (&queries, q.size, 1), (&keys, 1, k.size), &mut scores);
-        let offset = match &valid {
-            Some(valid) => valid[b] as i64 - q.len as i64,
-            None => past as i64,
-        };
-        let show = &mut shown[i * q.len * k.len..][..q.len * k.len];
-        show.copy_from_slice(&scores);
-        for (row, line) in scores.chunks_exact_mut(k.len.max(1)).enumerate() {
-            if attrs.softcap > 0.0 {
-                line.iter_mut().for_each(|x| *x = attrs.softcap * (*x / attrs.softcap).tanh());
-            }
-            let show = &mut show[row * k.len..][..k.len];
-            if attrs.output_mode == 1 {
-                show.copy_from_slice(line);
-            }
-            let bound = valid.as_ref().map_or(k.len, |v| v[b]);
-            let bias = (0..k.len).map(|j| {
-                let seen = j < bound && visible(&attrs, row as i64 + offset, j as i64);
-                if seen { mask.at(b, h, row, j) } else { f64::NEG_INFINITY }
-            });
-            let bias = bias.collect::<Vec<_>>();
-            line.iter_mut().zip(&bias).for_each(|(x, b)| *x += b);
-            if attrs.output_mode == 2 {
-                show.copy_from_slice(line);
-            }
-            match bias.iter().all(|&b| b == f64::NEG_INFINITY) {
-                true => line.fill(0.0),
-                false => {
-                    line.iter_mut().for_each(|x| *x = precision(*x));
-                    softmax(line);
-                }
-            }
-            if attrs.output_mode == 3 {
-                show.copy_from_slice(line);
-            }
+        let mut scores = all.scores(b, h, shared, root);
+        let width = k.len.max(1);
+        let shown = shown[i * q.len * k.len..].chunks_exact_mut(width);
+        for (row, (line, shown)) in scores.chunks_exact_mut(width).zip(shown).enumerate() {
+            weighing.weigh((b, h, row), line, shown);
         }
         let to = &mut out[i * q.len * v.size..][..q.len * v.size];
         contract::matmul(q.len, k.len, v.size, &scores, v.head(b, shared), to);
