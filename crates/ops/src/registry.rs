@@ -106,6 +106,7 @@ pub static ALL: &[&modelsmith_ir::OpDef] = &[
     &microsoft::fused_gemm::FUSED_GEMM,
     &microsoft::fused_mat_mul::FUSED_MAT_MUL,
     &microsoft::gelu::GELU,
+    &microsoft::q_linear_add::Q_LINEAR_ADD,
     &microsoft::quick_gelu::QUICK_GELU,
     &microsoft::skip_layer_normalization::SKIP_LAYER_NORMALIZATION,
     &ml::array_feature_extractor::ARRAY_FEATURE_EXTRACTOR,

@@ -8,5 +8,6 @@ pub mod fused_conv;
 pub mod fused_gemm;
 pub mod fused_mat_mul;
 pub mod gelu;
+pub mod q_linear_add;
 pub mod quick_gelu;
 pub mod skip_layer_normalization;
