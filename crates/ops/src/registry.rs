@@ -122,6 +122,7 @@ pub static ALL: &[&modelsmith_ir::OpDef] = &[
     &ml::normalizer::NORMALIZER,
     &ml::one_hot_encoder::ONE_HOT_ENCODER,
     &ml::scaler::SCALER,
+    &ml::svm_regressor::SVM_REGRESSOR,
     &ml::tree_ensemble::TREE_ENSEMBLE,
     &ml::tree_ensemble_classifier::TREE_ENSEMBLE_CLASSIFIER,
     &ml::tree_ensemble_regressor::TREE_ENSEMBLE_REGRESSOR,
