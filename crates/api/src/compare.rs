@@ -1,7 +1,7 @@
 //! Two models, or two ways to run one, on the same inputs.
 
 use crate::agreement::Agreement;
-use crate::inputs::{InputInfo, InputMaker, Inputs, draw::DrawKind};
+use crate::inputs::{InputInfo, InputMaker, Inputs, between, draw::DrawKind};
 use crate::judge::{Judge, Runs};
 use crate::layers::{LayerReport, Trace};
 use crate::model::Model;
@@ -10,6 +10,9 @@ use modelsmith_ops::run::Opts;
 use modelsmith_tensor::Value;
 use modelsmith_tensor::compare::{Difference, values};
 use serde::Serialize;
+
+/// Samples that are drawn beyond those asked for while no output has changed from one to the next.
+const MORE: usize = 6;
 
 /// How two sides are compared.
 #[derive(Clone, Debug)]
@@ -97,7 +100,7 @@ pub struct OutputReport {
 /// One sample.
 #[derive(Clone, Debug, Serialize)]
 pub struct SampleReport {
-    /// `normal`, `uniform`, `zeros`, `large`, `smooth` or `given`.
+    /// `normal`, `uniform`, `zeros`, `large`, `smooth`, `between` or `given`.
     pub kind: String,
     /// Draws on which the first side failed before this one.
     pub redrawn: usize,
@@ -141,38 +144,69 @@ pub fn compare(a: &Model, b: &Model, options: &CompareOptions) -> Result<Compari
         Some(_) => None,
         None => Some(options.b.load(b, &watching(b, options))?),
     };
-    let maker = options.inputs.maker(a.hub())?;
+    let mut maker = options.inputs.maker(a.hub())?;
     let order = match options.golden {
         Some(_) => (0..maker.names().len()).map(Some).collect(),
         None => input_order(a, b)?,
     };
+    maker.fit(b.hub(), &order);
     let pairs = output_pairs(a, b, &options.map_outputs)?;
     let samples = if maker.draws() && options.golden.is_none() { options.samples.max(1) } else { 1 };
     let mut run = Gathering::new(a, &pairs, options);
-    for s in 0..samples {
+    run.may_move = samples > 1 && maker.matters(a.hub());
+    let mut done = Vec::new();
+    while done.len() < samples || (run.still() && done.len() < samples + MORE) {
+        let s = done.len();
         let (inputs, outputs, trace, redrawn) = original(&maker, &mut *left, s, options.layers)?;
-        if let Some(dir) = &options.save_inputs {
-            crate::run::save(&dir.join(s.to_string()), maker.names(), &inputs)?;
-        }
-        let result = match (&mut right, &options.golden) {
-            (_, Some(golden)) => Ok(golden.clone()),
-            (Some(side), None) => {
-                let fed = order.iter().map(|i| i.map(|i| inputs[i].clone())).collect::<Option<Vec<_>>>();
-                let fed = fed.ok_or_else(|| Error::usage("an input of the second model has no counterpart"))?;
-                let mut second = Trace::default();
-                let done = match options.layers {
-                    true => side.run_watched(&fed, &mut |name, v| second.add(name, v)),
-                    false => side.run(&fed),
-                };
-                run.layers(&trace, &second);
-                done
-            }
-            (None, None) => Err(Error::new(Kind::Fault, "nothing to compare with")),
-        };
         let kind = if maker.draws() { DrawKind::of_sample(s).name() } else { "given" };
-        run.sample(kind, redrawn, &outputs, result);
+        judge(&mut run, options, &maker, &order, &mut right, (kind, redrawn), (&inputs, &outputs, &trace))?;
+        done.push(between::Run { inputs, outputs });
     }
-    Ok(run.finish(&maker, options, samples))
+    if samples > 1 && run.agrees() && !options.a.independent() {
+        let soft = between::find(&done, &maker.linear(), &mut |inputs| left.run(inputs).ok());
+        for inputs in soft {
+            let mut trace = Trace::default();
+            let outputs = side_run(&mut *left, &inputs, options.layers, &mut trace)?;
+            judge(&mut run, options, &maker, &order, &mut right, ("between", 0), (&inputs, &outputs, &trace))?;
+        }
+    }
+    Ok(run.finish(&maker, options))
+}
+
+fn side_run(side: &mut dyn Runs, inputs: &[Value], layers: bool, trace: &mut Trace) -> Result<Vec<Value>> {
+    match layers {
+        true => side.run_watched(inputs, &mut |name, v| trace.add(name, v)),
+        false => side.run(inputs),
+    }
+}
+
+/// Holds the second side, or the recording, against inputs and outputs of the first.
+fn judge(
+    run: &mut Gathering,
+    options: &CompareOptions,
+    maker: &InputMaker,
+    order: &[Option<usize>],
+    right: &mut Option<Box<dyn Runs>>,
+    (kind, redrawn): (&str, usize),
+    (inputs, outputs, trace): (&[Value], &[Value], &Trace),
+) -> Result<()> {
+    if let Some(dir) = &options.save_inputs {
+        crate::run::save(&dir.join(run.samples.len().to_string()), maker.names(), inputs)?;
+    }
+    let result = match (right, &options.golden) {
+        (_, Some(golden)) => Ok(golden.clone()),
+        (Some(side), None) => {
+            let fed = order.iter().map(|i| i.map(|i| inputs[i].clone())).collect::<Option<Vec<_>>>();
+            let fed = fed.ok_or_else(|| Error::usage("an input of the second model has no counterpart"))?;
+            let mut second = Trace::default();
+            let done = side_run(&mut **side, &fed, options.layers, &mut second);
+            run.layers(trace, &second);
+            done
+        }
+        (None, None) => Err(Error::new(Kind::Fault, "nothing to compare with")),
+    };
+    run.sample(kind, redrawn, outputs, result);
+    Ok(())
 }
 
 /// The options with every named value of the main graph kept visible, where values on the way are wanted.
@@ -197,11 +231,7 @@ fn original(
     for attempt in 0..maker.attempts() {
         let inputs = maker.sample(sample, attempt)?;
         let mut trace = Trace::default();
-        let done = match layers {
-            true => side.run_watched(&inputs, &mut |name, v| trace.add(name, v)),
-            false => side.run(&inputs),
-        };
-        match done {
+        match side_run(side, &inputs, layers, &mut trace) {
             Ok(outputs) => return Ok((inputs, outputs, trace, attempt)),
             Err(e) if e.kind() == Kind::Unsupported || e.kind() == Kind::Io => return Err(e),
             Err(e) => last = Some(e),
@@ -276,6 +306,8 @@ struct Gathering<'a> {
     first: Vec<Option<Value>>,
     /// Outputs that moved beyond the tolerance between samples.
     moved: Vec<bool>,
+    /// Whether samples differ in what outputs depend on.
+    may_move: bool,
     samples: Vec<SampleReport>,
     layers: Vec<LayerReport>,
     failed: Option<String>,
@@ -304,10 +336,20 @@ impl<'a> Gathering<'a> {
             outputs: pairs.iter().map(blank).collect(),
             first: vec![None; pairs.len()],
             moved: vec![false; pairs.len()],
+            may_move: false,
             samples: vec![],
             layers: vec![],
             failed: None,
         }
+    }
+
+    /// True while no output moved by more than the tolerance that could.
+    fn still(&self) -> bool {
+        self.may_move && !self.moved.iter().any(|m| *m) && !self.pairs.is_empty()
+    }
+
+    fn agrees(&self) -> bool {
+        self.samples.iter().all(|s| s.agrees)
     }
 
     fn layers(&mut self, a: &Trace, b: &Trace) {
@@ -364,9 +406,10 @@ impl<'a> Gathering<'a> {
         }
     }
 
-    fn finish(self, maker: &InputMaker, options: &CompareOptions, samples: usize) -> Comparison {
+    fn finish(self, maker: &InputMaker, options: &CompareOptions) -> Comparison {
+        let samples = self.samples.len();
         let bad = self.outputs.iter().filter(|o| !o.agrees).map(|o| o.name.as_str()).collect::<Vec<_>>();
-        let still = maker.draws() && samples > 1 && !self.moved.iter().any(|m| *m) && !self.pairs.is_empty();
+        let still = self.still();
         let (verdict, reason) = if let Some(e) = &self.failed {
             (Verdict::Differ, format!("the second side fails where the first does not: {e}"))
         } else if !bad.is_empty() {
@@ -395,7 +438,7 @@ impl<'a> Gathering<'a> {
             reason,
             tolerance: options.agreement.describe(),
             inputs: maker.describe(),
-            assumed: maker.assumed.clone(),
+            assumed: maker.assumed_in_samples(),
             samples: self.samples,
             outputs: self.outputs,
             layers: options.layers.then_some(self.layers),

@@ -110,8 +110,7 @@ pub fn build(model: &Model, path: &Path, request: &BuildRequest, verify: Option<
     drop(built);
     if let Some(v) = verify {
         let found = verify_engine(model, &tmp.0, v)?;
-        // What proves nothing is written all the same, and said; what differs is not.
-        out.kept = found.verdict != Verdict::Differ;
+        out.kept = found.verdict == Verdict::Agree;
         out.verification = Some(found);
     }
     if out.kept {

@@ -35,6 +35,9 @@ impl Fill {
         Fill { inner: 2, outer: 2 },
     ];
 
+    /// What is fed in some samples beside 1.
+    pub const VARIED: [Fill; 2] = [Fill { inner: 5, outer: 1 }, Fill { inner: 3, outer: 2 }];
+
     fn at(self, axis: usize, rank: usize) -> usize {
         let inner = if rank >= 4 { axis >= 2 } else { axis + 1 == rank };
         if inner { self.inner } else { self.outer }

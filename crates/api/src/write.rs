@@ -112,8 +112,7 @@ pub fn write(
     if let Some(v) = verify {
         let back = Model::open(&inner)?;
         let found = compare(original, &back, &compare_options(v))?;
-        // What proves nothing is written all the same, and said; what differs is not.
-        out.kept = found.verdict != Verdict::Differ;
+        out.kept = found.verdict == Verdict::Agree;
         out.verification = Some(found);
     }
     if out.kept {

@@ -1,46 +1,66 @@
-//! Faults planted into real models, each of which `compare` must refuse with the inputs that it draws by itself.
+//! Faults planted into real models, each of which `compare`, `convert` and `optimize` must refuse with the inputs that
+//! they draw by themselves.
 //!
 //! Models: the digits example, and those of the corpus and the zoo that are there. A fault changes one thing of the
-//! hub form; both sides are run by the reference, so that only inputs and rule of agreement are on trial.
+//! hub form. For `compare` it stands in the second model; for `convert` in what is about to be written; for `optimize`
+//! in what the passes made, as if one of them were wrong. All sides are run by the reference, so that inputs and rule of
+//! agreement are on trial and nothing else.
 
 mod planted {
     pub mod faults;
 }
 
 use modelsmith::Model;
-use modelsmith::compare::{CompareOptions, Verdict, compare};
+use modelsmith::compare::{CompareOptions, Comparison, Verdict, compare};
 use modelsmith::judge::{Backend, Judge};
+use modelsmith::optimize::{Passes, simplify};
+use modelsmith::write::{Verify, compare_options, format_for, target_opsets, write};
 use planted::faults::{FAULTS, Planted};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Faults that are planted where enough models are there.
 const WANTED: usize = 150;
+/// Of these, faults that may be missed.
+const MISSED: usize = 3;
 /// Faults in a single model at most, so that no model dominates.
 const MOST_PER_MODEL: usize = 30;
 /// Zoo models that the reference runs in a moment.
-const ZOO: [&str; 7] =
-    ["lstm", "gate", "combined", "seed_gate", "seed_combined", "squeezenet1_1", "shufflenet_v2_x1_0"];
-/// Corpus models with trained weights.
-const CORPUS: [&str; 6] = [
+const ZOO: [&str; 6] = ["lstm", "gate", "combined", "seed_gate", "seed_combined", "squeezenet1_1"];
+/// Corpus models with trained weights that the reference runs in a moment.
+const CORPUS: [&str; 10] = [
     "OAID__Tengine__tengine_mnist.onnx",
     "opencv__open_model_zoo__samplenet.onnx",
     "robertknight__rten__mnist.onnx",
     "google__mediapipe__hand_recrop.onnx",
     "google__magika__standard_v1.onnx",
     "Linzaer__Ultra-Light-Fast-Generic-Face-Detector-1MB__version-RFB-320_without_postprocessing.onnx",
+    "yanorepuser4__onnxruntime__cnn_mnist_pytorch.onnx",
+    "yanorepuser4__onnxruntime__bert_toy_optimized.onnx",
+    "webonnx__wonnx__opt-mnist.onnx",
+    "sonos__tract__keras_example.onnx",
 ];
 
-fn models() -> Vec<PathBuf> {
+fn models() -> Vec<Model> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut out = vec![root.join("examples/digits/digits.onnx")];
+    let mut paths = vec![root.join("examples/digits/digits.onnx")];
+    assert!(paths[0].exists(), "the digits example is part of the repository");
     if let Some(dir) = modelsmith_testkit::corpus() {
-        out.extend(CORPUS.iter().map(|n| dir.join("onnx").join(n)));
+        paths.extend(CORPUS.iter().map(|n| dir.join("onnx").join(n)));
     }
     if let Some(dir) = modelsmith_testkit::zoo() {
-        out.extend(ZOO.iter().map(|n| dir.join(n).join("model.onnx")));
+        paths.extend(ZOO.iter().map(|n| dir.join(n).join("model.onnx")));
     }
-    out.retain(|p| p.exists());
+    let mut out = Vec::new();
+    for path in paths.iter().filter(|p| p.exists()) {
+        let model = Model::open(path).unwrap();
+        // What does not run, or proves nothing by itself, can hold no fault on trial.
+        match compare(&model, &model, &compare_options(&Verify::default())) {
+            Ok(c) if c.verdict == Verdict::Agree => out.push(model),
+            Ok(c) => println!("skipped {}: {}", path.display(), c.reason),
+            Err(e) => println!("skipped {}: {e}", path.display()),
+        }
+    }
     out
 }
 
@@ -50,9 +70,9 @@ fn options(samples: usize) -> CompareOptions {
 }
 
 /// Faults in turns over models and kinds, until there are enough.
-fn plant(models: &[Model]) -> Vec<(usize, Planted)> {
+fn plant(models: &[modelsmith_ir::Model]) -> Vec<(usize, Planted)> {
     let mut out = Vec::new();
-    let mut used = BTreeMap::<(usize, String), ()>::new();
+    let mut used = BTreeSet::new();
     let mut per_model = vec![0; models.len()];
     for round in 0..WANTED as u64 {
         let before = out.len();
@@ -64,8 +84,8 @@ fn plant(models: &[Model]) -> Vec<(usize, Planted)> {
                 if per_model[i] >= MOST_PER_MODEL.max(WANTED / models.len() + 1) {
                     continue;
                 }
-                if let Some(p) = make(m.hub(), round)
-                    && used.insert((i, format!("{kind}: {}", p.place)), ()).is_none()
+                if let Some(p) = make(m, round)
+                    && used.insert((i, format!("{kind}: {}", p.place)))
                 {
                     per_model[i] += 1;
                     out.push((i, Planted { kind, ..p }));
@@ -79,43 +99,90 @@ fn plant(models: &[Model]) -> Vec<(usize, Planted)> {
     out
 }
 
-#[test]
-fn planted_faults_are_refused() {
-    let mut models = Vec::new();
-    for path in models_or_example() {
-        let model = Model::open(&path).unwrap();
-        // What does not run, or proves nothing by itself, can hold no fault on trial.
-        match compare(&model, &model, &options(2)) {
-            Ok(c) if c.verdict == Verdict::Agree => models.push(model),
-            Ok(c) => println!("skipped {}: {}", path.display(), c.reason),
-            Err(e) => println!("skipped {}: {e}", path.display()),
-        }
-    }
-    let planted = plant(&models);
-    let mut misses = Vec::new();
-    for (i, fault) in &planted {
-        let (original, broken) = (&models[*i], models[*i].with_hub(fault.model.clone()));
-        // The samples of a longer comparison begin with those of a shorter one.
-        let verdict = [1, 3, 10].into_iter().find_map(|n| {
-            let found = compare(original, &broken, &options(n)).map(|c| c.verdict);
-            (n == 10 || !matches!(found, Ok(Verdict::Agree | Verdict::Inconclusive))).then_some(found)
-        });
-        if matches!(verdict, Some(Ok(Verdict::Agree))) {
-            misses.push(format!("{} in {}: {}", fault.kind, original.path().display(), fault.place));
-        }
-    }
+/// Plants faults into `hubs`, forms of `models`, and holds how many of them `missed` reports against the bound.
+fn trial(
+    what: &str,
+    models: &[Model],
+    hubs: &[modelsmith_ir::Model],
+    missed: impl Fn(&Model, &Planted) -> Option<Comparison>,
+) {
+    let planted = plant(hubs);
     let mut kinds = BTreeMap::<_, usize>::new();
     planted.iter().for_each(|(_, f)| *kinds.entry(f.kind).or_default() += 1);
-    println!("{} faults in {} models: {kinds:?}", planted.len(), models.len());
-    misses.iter().for_each(|m| println!("missed: {m}"));
+    let mut misses = 0;
+    for (i, fault) in &planted {
+        if let Some(found) = missed(&models[*i], fault) {
+            misses += 1;
+            let name = models[*i].path().file_name().unwrap_or_default().to_string_lossy();
+            println!("{what} missed: {} in {name}: {}: {}", fault.kind, fault.place, explanation(&found));
+        }
+    }
+    let refused = planted.len() - misses;
+    println!("{what} refused {refused} of {} faults in {} models: {kinds:?}", planted.len(), models.len());
     assert!(!planted.is_empty(), "no fault could be planted");
-    // The aim is 3 of 150. On the corpus alone 10 were missed when this bound was set, nearly all in a classifier whose
-    // softmax is saturated by the inputs that are drawn.
-    assert!(misses.len() * 15 <= planted.len(), "{} of {} faults were missed", misses.len(), planted.len());
+    assert!(misses * WANTED <= MISSED * planted.len(), "{what}: {misses} of {} were missed", planted.len());
 }
 
-fn models_or_example() -> Vec<PathBuf> {
-    let all = models();
-    assert!(!all.is_empty(), "the digits example is part of the repository");
-    all
+/// Why a comparison does not see a fault: by how much it moves the outputs.
+fn explanation(c: &Comparison) -> String {
+    let share = c.outputs.iter().map(|o| o.max_abs / o.largest.max(f64::MIN_POSITIVE)).fold(0.0, f64::max);
+    let kinds = c.samples.iter().map(|s| s.kind.as_str()).collect::<Vec<_>>().join(", ");
+    match share {
+        0.0 => format!("no output changes in any bit ({kinds})"),
+        x => format!("no output moves by more than {x:.1e} of its largest value ({kinds}; {})", c.tolerance),
+    }
+}
+
+#[test]
+fn compare_refuses_planted_faults() {
+    let models = models();
+    let hubs = models.iter().map(|m| m.hub().clone()).collect::<Vec<_>>();
+    trial("compare", &models, &hubs, |original, fault| {
+        let broken = original.with_hub(fault.model.clone());
+        // The samples of a longer comparison begin with those of a shorter one.
+        for n in [2, 10] {
+            match compare(original, &broken, &options(n)) {
+                Ok(c) if c.verdict == Verdict::Differ => return None,
+                Ok(c) if n == 10 => return (c.verdict == Verdict::Agree).then_some(c),
+                Ok(_) => {}
+                Err(_) => return None,
+            }
+        }
+        None
+    });
+}
+
+/// Writes a faulty graph as a command would; what the verification found where the file was kept.
+fn written(original: &Model, fault: &Planted, dir: &Path) -> Option<Comparison> {
+    let path = dir.join("out.onnx");
+    let (format, opsets) = (format_for(&path, None).unwrap(), target_opsets(original, None));
+    let done = write(original, &fault.model, &path, format, opsets, false, Some(&Verify::default()));
+    let kept = done.as_ref().is_ok_and(|w| w.kept);
+    assert_eq!(path.exists(), kept, "a file that was refused is there: {} {}", fault.kind, fault.place);
+    let _ = std::fs::remove_file(&path);
+    done.ok().filter(|w| w.kept).and_then(|w| w.verification)
+}
+
+#[test]
+fn convert_refuses_planted_faults() {
+    let models = models();
+    let hubs = models.iter().map(|m| m.hub().clone()).collect::<Vec<_>>();
+    let dir = scratch("convert");
+    trial("convert", &models, &hubs, |original, fault| written(original, fault, &dir));
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn optimize_refuses_planted_faults() {
+    let models = models();
+    let hubs = models.iter().map(|m| simplify(m, &Passes::default()).unwrap().0).collect::<Vec<_>>();
+    let dir = scratch("optimize");
+    trial("optimize", &models, &hubs, |original, fault| written(original, fault, &dir));
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+fn scratch(name: &str) -> PathBuf {
+    let dir = std::env::temp_dir().join(format!("modelsmith-planted-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    dir
 }

@@ -86,6 +86,7 @@ fn tensor(dtype: DType, shape: &[usize], domain: &Domain, kind: DrawKind, r: &mu
     if dtype == DType::String {
         let plain = ["a", "model", "smith", "onnx", ""].map(str::to_owned);
         let words = if let Domain::Words(w, _) = domain { w.as_slice() } else { &plain };
+        let words = if words.is_empty() { &plain[..] } else { words };
         let pick = |r: &mut Random| words[r.between(0, words.len() as i64 - 1) as usize].clone();
         return Ok(Tensor::from_strings(shape, (0..n).map(|_| pick(r)).collect())?);
     }
@@ -149,7 +150,8 @@ fn integers(n: usize, lo: i64, hi: i64, kind: DrawKind, r: &mut Random) -> Vec<i
 fn integer(lo: i64, hi: i64, kind: DrawKind, r: &mut Random) -> i64 {
     match kind {
         DrawKind::Zeros => lo,
-        DrawKind::Large => hi - r.between(0, (hi - lo) / 8),
+        // The limits of an engine are what its file says.
+        DrawKind::Large => hi.saturating_sub(r.between(0, hi.saturating_sub(lo) / 8)),
         _ => r.between(lo, hi),
     }
 }

@@ -1,8 +1,10 @@
 //! Inputs of a model: given by files or specifications, drawn where nothing is given.
 
+pub mod between;
 pub mod draw;
 pub mod image;
 pub mod ranges;
+mod reach;
 mod spec;
 
 pub use spec::InputSpec;
@@ -51,6 +53,8 @@ pub struct InputMaker {
     shapes: Vec<Option<Vec<usize>>>,
     /// Shapes with larger sizes in the place of free dimensions, for models that fail on 1.
     larger: Vec<Vec<Option<Vec<usize>>>>,
+    /// Shapes for some of the samples: over a single element a softmax, and so a whole attention, says nothing.
+    varied: Vec<Vec<Option<Vec<usize>>>>,
     domains: Vec<Domain>,
     given: Vec<Option<Value>>,
     specs: Vec<Option<InputSpec>>,
@@ -94,14 +98,17 @@ impl Inputs {
         }
         let sizes = self.sizes_with(&names, &given);
         let Bound { shapes, assumed, .. } = sizes.bind(model)?;
-        let mut larger = Vec::new();
+        let (mut larger, mut varied) = (Vec::new(), Vec::new());
         if !assumed.is_empty() {
             for fill in Fill::LARGER {
                 larger.push(sizes.bind_with(model, fill)?.shapes);
             }
+            for fill in Fill::VARIED {
+                varied.push(sizes.bind_with(model, fill)?.shapes);
+            }
         }
         let domains = ranges::domains(model);
-        Ok(InputMaker { names, types, shapes, larger, domains, given, specs, seed: self.seed, assumed })
+        Ok(InputMaker { names, types, shapes, larger, varied, domains, given, specs, seed: self.seed, assumed })
     }
 
     /// The sizes asked for, and those that follow from tensors that were given.
@@ -164,8 +171,51 @@ impl InputMaker {
 
     /// True when at least one input is drawn, so that samples differ.
     pub fn draws(&self) -> bool {
+        self.drawn().contains(&true)
+    }
+
+    fn drawn(&self) -> Vec<bool> {
         let fixed = |s: &Option<InputSpec>| matches!(s, Some(InputSpec::Zeros | InputSpec::Ones | InputSpec::Image(_)));
-        self.given.iter().zip(&self.specs).any(|(g, s)| g.is_none() && !fixed(s))
+        self.given.iter().zip(&self.specs).map(|(g, s)| g.is_none() && !fixed(s)).collect()
+    }
+
+    /// True where an output of `model` can depend on what is drawn.
+    pub fn matters(&self, model: &Model) -> bool {
+        reach::outputs_depend(model, &self.drawn())
+    }
+
+    /// Leaves free dimensions at 1 in every sample where `other`, whose inputs are fed in this `order`, takes no more.
+    pub fn fit(&mut self, other: &Model, order: &[Option<usize>]) {
+        let takes = |shapes: &Vec<Option<Vec<usize>>>| {
+            other.graph().params.iter().zip(order).all(|(&p, at)| {
+                let fed = at.and_then(|i| shapes.get(i)?.as_ref());
+                let (Some(wanted), Some(fed)) = (other.ty(p).shape(), fed) else { return true };
+                wanted.len() == fed.len() && wanted.iter().zip(fed).all(|(w, &f)| w.size().is_none_or(|w| w == f))
+            })
+        };
+        self.varied.retain(takes);
+    }
+
+    /// Free dimensions that are 1 because nobody gave a size, for the report of a comparison.
+    pub fn assumed_in_samples(&self) -> Vec<String> {
+        let more = if self.varied.is_empty() { "" } else { " (more in some samples)" };
+        self.assumed.iter().map(|name| format!("{name}{more}")).collect()
+    }
+
+    /// Shapes of sample number `sample` at its first draw: every second one from the third on has more than one element
+    /// along free dimensions.
+    fn first_shapes(&self, sample: usize) -> &Vec<Option<Vec<usize>>> {
+        match sample {
+            2 => self.varied.first().unwrap_or(&self.shapes),
+            s if s > 2 && s % 2 == 0 => self.varied.last().unwrap_or(&self.shapes),
+            _ => &self.shapes,
+        }
+    }
+
+    /// For each input, whether any number between two of its values may be fed.
+    pub fn linear(&self) -> Vec<bool> {
+        let free = |s: &Option<InputSpec>| matches!(s, None | Some(InputSpec::Normal | InputSpec::Uniform));
+        self.domains.iter().zip(&self.specs).map(|(d, s)| *d == Domain::Free && free(s)).collect()
     }
 
     /// How each input is made.
@@ -219,7 +269,10 @@ impl InputMaker {
         let name = &self.names[i];
         let keys = [name.as_str(), &sample.to_string(), &attempt.to_string()];
         let mut r = Random::new(self.seed, &keys);
-        let shapes = attempt.checked_sub(4).and_then(|a| self.larger.get(a / 2)).unwrap_or(&self.shapes);
+        let shapes = match attempt {
+            0 => self.first_shapes(sample),
+            a => a.checked_sub(4).and_then(|a| self.larger.get(a / 2)).unwrap_or(&self.shapes),
+        };
         let shape = shapes[i].as_deref();
         let ty = &self.types[i];
         let dtype = ty.dtype().unwrap_or(DType::F32);

@@ -308,6 +308,10 @@ fn vocabulary(model: &Model, n: NodeId, node: &Node) -> Option<Domain> {
             _ => {}
         }
     }
+    // Of nothing but words that are taken out, nothing is left.
+    if node.attrs.get("stopwords").is_some() {
+        words.extend(["a", "model"].map(str::to_owned));
+    }
     match (words.is_empty(), ints.iter().min(), ints.iter().max()) {
         (false, ..) => Some(Domain::Words(words, model.node_label(n))),
         (true, Some(&lo), Some(&hi)) => range(lo, hi, model, n),
