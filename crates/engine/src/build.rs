@@ -168,7 +168,11 @@ pub fn open(model: &Model, opts: &Opts) -> Result<Session> {
         watch: opts.watch.clone(),
         ..BuildOptions::default()
     };
-    let session =
-        SessionOptions { threads: opts.threads, isa: opts.isa.clone(), no_fallback: opts.no_fallback, memory_limit: 0 };
+    let session = SessionOptions {
+        threads: opts.threads,
+        isa: opts.isa.clone(),
+        no_fallback: opts.no_fallback,
+        ..SessionOptions::default()
+    };
     build(model, &options)?.engine.session(&session)
 }

@@ -5,14 +5,14 @@ use crate::bind::{self, Binding, Ready, bytes_of, operand};
 use crate::engine::Shared;
 use crate::error::{Error, Result};
 use crate::weights::{Blob, HostWeights};
-use modelsmith_ir::{AttrView, Dim, EvalCx, OpError, OpResult, RunRegion, Type};
+use modelsmith_ir::{AttrView, Dim, EvalCx, OpError, OpResult, RunRegion, TensorType, Type};
 use modelsmith_kernels::{Dst, Src};
 use modelsmith_kop::{Isa, Layout};
 use modelsmith_ops::interp::Operators;
 use modelsmith_plan::{Block, Body, BufferId, EvalOp, Form, Home, Operand, Plan, Step, StepOp};
 use modelsmith_pool::Pool;
 use modelsmith_tensor::{DType, Tensor, Value, index};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -103,6 +103,8 @@ pub(crate) struct Machine<'a> {
     pub pool: &'a Pool,
     pub isa: Isa,
     pub memory_limit: usize,
+    /// Runs of bodies that are left.
+    pub iterations: Cell<u64>,
     pub states: &'a [RefCell<BlockState>],
     pub times: Option<&'a RefCell<Vec<StepTime>>>,
     pub watch: Option<OnValue<'a>>,
@@ -408,7 +410,8 @@ impl Run<'_, '_> {
             .iter()
             .map(|b| b.captures.iter().map(|&c| self.value(state, c)).collect::<Result<Vec<_>>>())
             .collect::<Result<Vec<_>>>()?;
-        let bodies = Bodies { machine: self.machine, bodies: &e.bodies, captured };
+        let results = e.bodies.iter().map(|b| self.result_types(state, b.block)).collect();
+        let bodies = Bodies { machine: self.machine, bodies: &e.bodies, captured, results };
         let cx = EvalCx {
             attrs: AttrView::new(def, &e.attrs),
             outputs: step.outputs.len(),
@@ -419,6 +422,30 @@ impl Run<'_, '_> {
         let results = (def.eval)(&cx, &refs).map_err(|e| fail(e.to_string()))?;
         self.keep(state, step, results)?;
         Ok(Ran::Reference(def.name))
+    }
+
+    /// A tensor without elements in the sizes that the plan knows: what a loop stacks that never ran has no others.
+    fn empty_as_planned(&self, state: &BlockState, ty: &Type, value: Value) -> Value {
+        let (Value::Tensor(t), Some(shape)) = (&value, ty.shape()) else { return value };
+        if !t.is_empty() || shape.len() != t.rank() {
+            return value;
+        }
+        let size =
+            |d: &Dim, n: usize| d.eval(&|s| self.symbol(state, s)).and_then(|k| usize::try_from(k).ok()).unwrap_or(n);
+        let planned = shape.iter().zip(t.shape()).map(|(d, &n)| size(d, n)).collect::<Vec<_>>();
+        t.reshaped(&planned).map(Value::Tensor).unwrap_or(value)
+    }
+
+    /// Types of the results of a body, with the sizes that are known here.
+    fn result_types(&self, state: &BlockState, block: usize) -> Vec<Type> {
+        let block = &self.machine.plan.blocks[block];
+        let mut types = block.outputs.iter().map(|&id| block.buffers[id].ty.clone()).collect::<Vec<_>>();
+        for ty in &mut types {
+            if let Type::Tensor(TensorType { shape: Some(shape), .. }) = ty {
+                shape.iter_mut().for_each(|d| *d = d.substitute(&|s| self.symbol(state, s).map(Dim::Known)));
+            }
+        }
+        types
     }
 
     /// Keeps host results, after checking them against what the plan says of them; sizes that only now are known
@@ -432,6 +459,7 @@ impl Run<'_, '_> {
         for (i, (slot, value)) in step.outputs.iter().zip(results).enumerate() {
             let Some(id) = *slot else { continue };
             let b = &self.block.buffers[id];
+            let value = self.empty_as_planned(state, &b.ty, value);
             if let Type::Tensor(ty) = &b.ty {
                 let t = value.tensor().map_err(|e| fail(e.to_string()))?;
                 let wrong = || fail(format!("output {i} is {}{:?}, {ty} was planned", t.dtype(), t.shape()));
@@ -543,12 +571,21 @@ struct Bodies<'a, 'm> {
     machine: &'a Machine<'m>,
     bodies: &'a [Body],
     captured: Vec<Vec<Value>>,
+    /// Types of the results of each body.
+    results: Vec<Vec<Type>>,
 }
 
 impl RunRegion for Bodies<'_, '_> {
+    fn result_types(&self, name: &str) -> Vec<Type> {
+        let at = self.bodies.iter().position(|b| b.name == name);
+        at.map(|at| self.results[at].clone()).unwrap_or_default()
+    }
+
     fn run(&self, name: &str, args: &[Value]) -> OpResult<Vec<Value>> {
         let at = self.bodies.iter().position(|b| b.name == name);
         let at = at.ok_or_else(|| OpError::invalid(format!("body {name} is missing")))?;
+        let left = &self.machine.iterations;
+        left.set(left.get().checked_sub(1).ok_or_else(|| OpError::invalid("bodies ran more often than is allowed"))?);
         let inputs = args.iter().chain(&self.captured[at]).collect::<Vec<_>>();
         let result = self.machine.run(self.bodies[at].block, &inputs);
         result.map_err(|e| OpError::invalid(format!("in body {name}: {e}")))

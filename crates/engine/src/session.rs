@@ -8,7 +8,7 @@ use modelsmith_ops::run::{Running, Watch};
 use modelsmith_plan::{Plan, StepOp};
 use modelsmith_pool::Pool;
 use modelsmith_tensor::Value;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// How a session runs.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +21,8 @@ pub struct SessionOptions {
     pub no_fallback: bool,
     /// Most bytes of memory for activations and scratch in one block; 0 for no limit.
     pub memory_limit: u64,
+    /// Most runs of bodies of control flow in one run of the model; 0 for no limit.
+    pub iteration_limit: u64,
 }
 
 /// An input or output of a model.
@@ -57,6 +59,7 @@ pub struct Session {
     states: Vec<RefCell<BlockState>>,
     host_weights: HostWeights,
     memory_limit: usize,
+    iteration_limit: u64,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
 }
@@ -103,6 +106,10 @@ impl Session {
             memory_limit: match usize::try_from(options.memory_limit) {
                 Ok(0) | Err(_) => usize::MAX,
                 Ok(n) => n,
+            },
+            iteration_limit: match options.iteration_limit {
+                0 => u64::MAX,
+                n => n,
             },
             inputs: main.inputs.iter().map(port).collect(),
             outputs: main.outputs.iter().map(port).collect(),
@@ -154,6 +161,7 @@ impl Session {
             pool: &self.pool,
             isa: self.isa,
             memory_limit: self.memory_limit,
+            iterations: Cell::new(self.iteration_limit),
             states: &self.states,
             times: None,
             watch: None,
