@@ -3,8 +3,9 @@
 use crate::agreement::Agreement;
 use crate::inputs::{InputInfo, InputMaker, Inputs, between, draw::DrawKind};
 use crate::judge::{Judge, Runs};
-use crate::layers::{LayerReport, Trace};
+use crate::layers::LayerReport;
 use crate::model::Model;
+use crate::sides::{self, Drawn, Sides};
 use crate::{Error, Kind, Result};
 use modelsmith_ops::run::Opts;
 use modelsmith_tensor::Value;
@@ -139,8 +140,8 @@ pub struct Comparison {
 /// When a side cannot be loaded, inputs and outputs do not correspond, or the original fails on every draw.
 pub fn compare(a: &Model, b: &Model, options: &CompareOptions) -> Result<Comparison> {
     let options = &CompareOptions { agreement: options.agreement.for_model(a.hub()), ..options.clone() };
-    let mut left = options.a.load(a, &watching(a, options))?;
-    let mut right: Option<Box<dyn Runs>> = match options.golden {
+    let left = options.a.load(a, &watching(a, options))?;
+    let right: Option<Box<dyn Runs>> = match options.golden {
         Some(_) => None,
         None => Some(options.b.load(b, &watching(b, options))?),
     };
@@ -150,63 +151,26 @@ pub fn compare(a: &Model, b: &Model, options: &CompareOptions) -> Result<Compari
         None => input_order(a, b)?,
     };
     maker.fit(b.hub(), &order);
+    let together = sides::together(&options.a, &options.b, options.opts.threads);
+    let mut sides = Sides { left, right, order, layers: options.layers, together };
     let pairs = output_pairs(a, b, &options.map_outputs)?;
     let samples = if maker.draws() && options.golden.is_none() { options.samples.max(1) } else { 1 };
     let mut run = Gathering::new(a, &pairs, options);
     run.may_move = samples > 1 && maker.matters(a.hub());
     let mut done = Vec::new();
     while done.len() < samples || (run.still() && done.len() < samples + MORE) {
-        let s = done.len();
-        let (inputs, outputs, trace, redrawn) = original(&maker, &mut *left, s, options.layers)?;
-        let kind = if maker.draws() { DrawKind::of_sample(s).name() } else { "given" };
-        judge(&mut run, options, &maker, &order, &mut right, (kind, redrawn), (&inputs, &outputs, &trace))?;
-        done.push(between::Run { inputs, outputs });
+        let drawn = sides.draw(&maker, done.len())?;
+        let kind = if maker.draws() { DrawKind::of_sample(done.len()).name() } else { "given" };
+        run.judge(options, &maker, kind, &drawn)?;
+        done.push(between::Run { inputs: drawn.inputs, outputs: drawn.outputs });
     }
     if samples > 1 && run.agrees() && !options.a.independent() {
-        let soft = between::find(&done, &maker.linear(), &mut |inputs| left.run(inputs).ok());
-        for inputs in soft {
-            let mut trace = Trace::default();
-            let outputs = side_run(&mut *left, &inputs, options.layers, &mut trace)?;
-            judge(&mut run, options, &maker, &order, &mut right, ("between", 0), (&inputs, &outputs, &trace))?;
+        for inputs in between::find(&done, &maker.linear(), &mut |inputs| sides.left.run(inputs).ok()) {
+            let drawn = sides.run(inputs)?;
+            run.judge(options, &maker, "between", &drawn)?;
         }
     }
     Ok(run.finish(&maker, options))
-}
-
-fn side_run(side: &mut dyn Runs, inputs: &[Value], layers: bool, trace: &mut Trace) -> Result<Vec<Value>> {
-    match layers {
-        true => side.run_watched(inputs, &mut |name, v| trace.add(name, v)),
-        false => side.run(inputs),
-    }
-}
-
-/// Holds the second side, or the recording, against inputs and outputs of the first.
-fn judge(
-    run: &mut Gathering,
-    options: &CompareOptions,
-    maker: &InputMaker,
-    order: &[Option<usize>],
-    right: &mut Option<Box<dyn Runs>>,
-    (kind, redrawn): (&str, usize),
-    (inputs, outputs, trace): (&[Value], &[Value], &Trace),
-) -> Result<()> {
-    if let Some(dir) = &options.save_inputs {
-        crate::run::save(&dir.join(run.samples.len().to_string()), maker.names(), inputs)?;
-    }
-    let result = match (right, &options.golden) {
-        (_, Some(golden)) => Ok(golden.clone()),
-        (Some(side), None) => {
-            let fed = order.iter().map(|i| i.map(|i| inputs[i].clone())).collect::<Option<Vec<_>>>();
-            let fed = fed.ok_or_else(|| Error::usage("an input of the second model has no counterpart"))?;
-            let mut second = Trace::default();
-            let done = side_run(&mut **side, &fed, options.layers, &mut second);
-            run.layers(trace, &second);
-            done
-        }
-        (None, None) => Err(Error::new(Kind::Fault, "nothing to compare with")),
-    };
-    run.sample(kind, redrawn, outputs, result);
-    Ok(())
 }
 
 /// The options with every named value of the main graph kept visible, where values on the way are wanted.
@@ -218,29 +182,6 @@ fn watching(model: &Model, options: &CompareOptions) -> Opts {
         false => vec![],
     };
     Opts { watch, ..options.opts.clone() }
-}
-
-/// Inputs on which the original runs, and what it makes of them.
-fn original(
-    maker: &InputMaker,
-    side: &mut dyn Runs,
-    sample: usize,
-    layers: bool,
-) -> Result<(Vec<Value>, Vec<Value>, Trace, usize)> {
-    let mut last = None;
-    for attempt in 0..maker.attempts() {
-        let inputs = maker.sample(sample, attempt)?;
-        let mut trace = Trace::default();
-        match side_run(side, &inputs, layers, &mut trace) {
-            Ok(outputs) => return Ok((inputs, outputs, trace, attempt)),
-            Err(e) if e.kind() == Kind::Unsupported || e.kind() == Kind::Io => return Err(e),
-            Err(e) => last = Some(e),
-        }
-    }
-    Err(last.unwrap_or_else(|| Error::new(Kind::Fault, "no draw was made")).help(match maker.draws() {
-        true => "the original fails on every input drawn: give inputs or sizes with --input, --shape or --dim",
-        false => "the original fails on the inputs given",
-    }))
 }
 
 /// For each input of `b`, the input of `a` that feeds it: by name, else by position.
@@ -352,11 +293,24 @@ impl<'a> Gathering<'a> {
         self.samples.iter().all(|s| s.agrees)
     }
 
-    fn layers(&mut self, a: &Trace, b: &Trace) {
-        crate::layers::merge(&mut self.layers, a, b, self.agreement);
+    /// Holds the second side, or the recording, against the first.
+    fn judge(&mut self, options: &CompareOptions, maker: &InputMaker, kind: &str, drawn: &Drawn) -> Result<()> {
+        if let Some(dir) = &options.save_inputs {
+            crate::run::save(&dir.join(self.samples.len().to_string()), maker.names(), &drawn.inputs)?;
+        }
+        let result = match (&drawn.second, &options.golden) {
+            (_, Some(golden)) => Ok(golden),
+            (Some((second, trace)), None) => {
+                crate::layers::merge(&mut self.layers, &drawn.trace, trace, self.agreement);
+                second.as_ref()
+            }
+            (None, None) => return Err(Error::new(Kind::Fault, "nothing to compare with")),
+        };
+        self.sample(kind, drawn.redrawn, &drawn.outputs, result);
+        Ok(())
     }
 
-    fn sample(&mut self, kind: &str, redrawn: usize, a: &[Value], b: Result<Vec<Value>>) {
+    fn sample(&mut self, kind: &str, redrawn: usize, a: &[Value], b: std::result::Result<&Vec<Value>, &Error>) {
         let mut agrees = true;
         match b {
             Err(e) => {

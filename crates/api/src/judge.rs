@@ -104,7 +104,7 @@ impl Judge {
 }
 
 /// A model that is ready to be run on inputs in the order of the model.
-pub trait Runs {
+pub trait Runs: Send {
     /// Outputs in the order of the model.
     ///
     /// # Errors

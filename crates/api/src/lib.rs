@@ -25,6 +25,7 @@ pub mod reduce;
 pub mod report;
 pub mod run;
 pub mod shapes;
+mod sides;
 pub mod test_data;
 pub mod write;
 

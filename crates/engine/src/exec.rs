@@ -13,7 +13,7 @@ use modelsmith_plan::{Block, Body, BufferId, EvalOp, Form, Home, Operand, Plan, 
 use modelsmith_pool::Pool;
 use modelsmith_tensor::{DType, Tensor, Value, index};
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Bindings kept per block.
@@ -40,7 +40,7 @@ pub struct StepTime {
 
 /// What a block keeps between runs.
 pub(crate) struct BlockState {
-    kept: Vec<Rc<Binding>>,
+    kept: Vec<Arc<Binding>>,
     arena: Arena,
     /// Memory of buffers whose sizes only the run tells; taken from the start again in each run.
     growing: Arena,
@@ -52,7 +52,7 @@ pub(crate) struct BlockState {
     spans: Vec<Option<Span>>,
     symbols: Vec<(String, i64)>,
     /// Calls made during earlier runs, with the operands that they were made for.
-    made: Vec<Option<(Vec<Option<Operand>>, Rc<Vec<Ready>>)>>,
+    made: Vec<Option<(Vec<Option<Operand>>, Arc<Vec<Ready>>)>>,
     /// Host buffers that end with each step.
     ends: Vec<Vec<BufferId>>,
 }
@@ -82,7 +82,7 @@ impl BlockState {
     }
 
     /// The sizes of the latest run.
-    pub fn latest(&self) -> Option<&Rc<Binding>> {
+    pub fn latest(&self) -> Option<&Arc<Binding>> {
         self.kept.last()
     }
 
@@ -115,12 +115,12 @@ struct Run<'a, 'm> {
     machine: &'a Machine<'m>,
     block: &'a Block,
     inputs: &'a [&'a Value],
-    binding: Rc<Binding>,
+    binding: Arc<Binding>,
 }
 
 impl Machine<'_> {
     /// The binding for these inputs, from an earlier run or made now.
-    pub fn binding(&self, index: usize, inputs: &[&Value]) -> Result<Rc<Binding>> {
+    pub fn binding(&self, index: usize, inputs: &[&Value]) -> Result<Arc<Binding>> {
         let block = &self.plan.blocks[index];
         let symbols = bind::solve(block, inputs)?;
         let mut state = self.states[index].borrow_mut();
@@ -129,7 +129,7 @@ impl Machine<'_> {
             state.kept.push(found.clone());
             return Ok(found);
         }
-        let made = Rc::new(bind::bind(self.plan, index, symbols, self.isa, self.pool.threads())?);
+        let made = Arc::new(bind::bind(self.plan, index, symbols, self.isa, self.pool.threads())?);
         if state.kept.len() >= KEPT {
             state.kept.remove(0);
         }
@@ -184,7 +184,7 @@ impl BlockState {
 
 /// What a step ran, for the profile.
 enum Ran {
-    Kernels(Option<Rc<Vec<Ready>>>),
+    Kernels(Option<Arc<Vec<Ready>>>),
     Reference(&'static str),
     Inner,
 }
@@ -237,7 +237,7 @@ impl Run<'_, '_> {
     }
 
     /// Kernel calls of a step whose sizes the run has just told, and memory for its results.
-    fn make_ready(&self, state: &mut BlockState, i: usize) -> Result<Rc<Vec<Ready>>> {
+    fn make_ready(&self, state: &mut BlockState, i: usize) -> Result<Arc<Vec<Ready>>> {
         let step = &self.block.steps[i];
         let mut operands = Vec::with_capacity(step.inputs.len() + step.outputs.len());
         for b in step.inputs.iter().chain(&step.outputs) {
@@ -257,7 +257,7 @@ impl Run<'_, '_> {
                     let at = step.inputs.iter().chain(&step.outputs).position(|x| *x == Some(b))?;
                     operands[at].clone()
                 };
-                Rc::new(bind::ready(
+                Arc::new(bind::ready(
                     self.machine.plan,
                     self.block,
                     step,

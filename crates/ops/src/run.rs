@@ -34,7 +34,7 @@ pub trait Runner {
 pub type Watch<'a> = &'a mut dyn FnMut(ValueId, &Value);
 
 /// A model ready to run.
-pub trait Running {
+pub trait Running: Send {
     /// Runs once: `inputs` in the order of the main graph's parameters, results in the order of its results.
     /// `watch` sees every value of the main graph that is materialised.
     ///
