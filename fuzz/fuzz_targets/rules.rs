@@ -76,28 +76,7 @@ fn step(b: &mut Builder, c: &mut Choices, live: &[ValueId], dtype: DType) -> OpR
             let w = weight(b, c, dtype, &[last]);
             b.op(["Add", "Mul", "Sub"][c.below(3)], &[x, w])
         }
-        8 => {
-            let mut perm = (0..rank as i64).collect::<Vec<_>>();
-            perm.rotate_left(c.below(rank));
-            if rank > 1 && c.below(2) == 0 {
-                perm.swap(0, rank - 1);
-            }
-            b.op_with("Transpose", &[x], Attrs::new().with("perm", perm))
-        }
-        9 => {
-            let target = [vec![-1], vec![0, -1], vec![-1, last as i64], vec![1, -1]][c.below(4)].clone();
-            let target = b.ints(&target);
-            b.op("Reshape", &[x, target])
-        }
-        10 => {
-            let axis = b.ints(&[c.below(rank + 1) as i64]);
-            b.op("Unsqueeze", &[x, axis])
-        }
-        11 => {
-            let ones = (0..rank).filter(|&i| shape[i] == 1).map(|i| i as i64).collect::<Vec<_>>();
-            let axes = b.ints(&ones);
-            b.op("Squeeze", &[x, axes])
-        }
+        8..=11 => reshaped(b, c, x, &shape),
         12 => {
             let axes = b.ints(&[-1]);
             let keep = c.below(2) as i64;
@@ -123,6 +102,35 @@ fn step(b: &mut Builder, c: &mut Choices, live: &[ValueId], dtype: DType) -> OpR
             let to = if c.below(2) == 0 { dtype } else { DType::F64 };
             let wide = b.op_with("Cast", &[x], Attrs::new().with("to", modelsmith_ir::code_of_dtype(to)))?;
             b.op_with("Cast", &[wide], Attrs::new().with("to", modelsmith_ir::code_of_dtype(dtype)))
+        }
+    }
+}
+
+/// `x` with its axes permuted, merged, or one added or taken away.
+fn reshaped(b: &mut Builder, c: &mut Choices, x: ValueId, shape: &[usize]) -> OpResult<ValueId> {
+    let (rank, last) = (shape.len(), shape.last().copied().unwrap_or(1));
+    match c.below(4) {
+        0 => {
+            let mut perm = (0..rank as i64).collect::<Vec<_>>();
+            perm.rotate_left(c.below(rank));
+            if rank > 1 && c.below(2) == 0 {
+                perm.swap(0, rank - 1);
+            }
+            b.op_with("Transpose", &[x], Attrs::new().with("perm", perm))
+        }
+        1 => {
+            let target = [vec![-1], vec![0, -1], vec![-1, last as i64], vec![1, -1]][c.below(4)].clone();
+            let target = b.ints(&target);
+            b.op("Reshape", &[x, target])
+        }
+        2 => {
+            let axis = b.ints(&[c.below(rank + 1) as i64]);
+            b.op("Unsqueeze", &[x, axis])
+        }
+        _ => {
+            let ones = (0..rank).filter(|&i| shape[i] == 1).map(|i| i as i64).collect::<Vec<_>>();
+            let axes = b.ints(&ones);
+            b.op("Squeeze", &[x, axes])
         }
     }
 }
