@@ -1,5 +1,5 @@
-use modelsmith_base::{Budget, Diagnostic};
-use modelsmith_format::{Artifact, Error, FormatDef, Output, SideData, WriteOptions, Written};
+use modelsmith_base::Diagnostic;
+use modelsmith_format::{Artifact, Error, FormatDef, Output, WriteOptions, Written};
 use modelsmith_ir::{Model, OpSetImport};
 use modelsmith_ops::interp::Operators;
 use modelsmith_ops::opset::downgrade;
@@ -46,7 +46,7 @@ pub fn write(hub: &Model, export: &Export<'_>) -> std::result::Result<Written, (
     let writer = export.format.write.ok_or_else(|| {
         alone(Error::unsupported(format!("{} is read, not written", export.format.title)).in_file(&path))
     })?;
-    let options = WriteOptions { budget: Budget::unlimited(), side_data: SideData::Auto, evaluator: &Operators };
+    let options = WriteOptions::new(&Operators);
     let mut output = Output::file(export.path, export.clobber);
     let written = writer(&Artifact::Model(Box::new(model)), &mut output, &options).map_err(alone)?;
     output.commit().map_err(alone)?;

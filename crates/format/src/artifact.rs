@@ -1,8 +1,7 @@
 //! What a file turns out to hold.
 
+use crate::Checkpoint;
 use modelsmith_ir::Model;
-use modelsmith_tensor::WeightExpr;
-use std::sync::Arc;
 
 /// What a file holds.
 #[derive(Clone)]
@@ -13,15 +12,6 @@ pub enum Artifact {
     Checkpoint(Checkpoint),
     /// Several of them, by name.
     Package(Vec<(String, Artifact)>),
-}
-
-/// Named weights in the order of the file, and what the file says about itself.
-#[derive(Clone, Debug, Default)]
-pub struct Checkpoint {
-    /// Name and weight of each tensor.
-    pub tensors: Vec<(String, Arc<WeightExpr>)>,
-    /// Metadata.
-    pub meta: Vec<(String, String)>,
 }
 
 impl Artifact {

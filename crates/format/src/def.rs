@@ -85,6 +85,23 @@ pub struct WriteOptions<'a> {
     pub side_data: SideData,
     /// Computes weights that are described by operators.
     pub evaluator: &'a dyn modelsmith_tensor::Evaluator,
+    /// Threads that compute and read weights.
+    pub threads: usize,
+    /// Called as bytes of payload are written: how many, and how many there will be.
+    pub progress: &'a dyn Fn(u64, u64),
+}
+
+impl<'a> WriteOptions<'a> {
+    /// No limit of memory, weights beside the file only where they must be, one thread, silent.
+    pub fn new(evaluator: &'a dyn modelsmith_tensor::Evaluator) -> WriteOptions<'a> {
+        WriteOptions {
+            budget: Budget::unlimited(),
+            side_data: SideData::Auto,
+            evaluator,
+            threads: 1,
+            progress: &|_, _| {},
+        }
+    }
 }
 
 /// What a writer did.

@@ -16,15 +16,21 @@
 )]
 
 mod artifact;
+mod checkpoint;
 mod def;
+mod emit;
 mod error;
 mod input;
+mod layout;
 mod output;
 
-pub use artifact::{Artifact, Checkpoint};
+pub use artifact::Artifact;
+pub use checkpoint::{Checkpoint, MetaKind, MetaValue, Tree};
 pub use def::{FormatDef, Imported, Match, Probe, ReadOptions, SideData, WriteOptions, Written, detect};
+pub use emit::Emitted;
 pub use error::{Error, Kind};
 pub use input::{Input, Siblings};
+pub use layout::{Layout, Piece};
 pub use output::Output;
 
 /// What this crate and the formats return.

@@ -143,6 +143,18 @@ pub fn same_weight(a: &Arc<WeightExpr>, b: &Arc<WeightExpr>) -> bool {
         (WeightExpr::Slice { of: x, axis: i, start: s, .. }, WeightExpr::Slice { of: y, axis: j, start: t, .. }) => {
             i == j && s == t && same_weight(x, y)
         }
+        (
+            WeightExpr::View { of: x, offset: i, strides: p, .. },
+            WeightExpr::View { of: y, offset: j, strides: q, .. },
+        ) => i == j && p == q && same_weight(x, y),
+        (WeightExpr::Blocks(x), WeightExpr::Blocks(y)) => {
+            Arc::ptr_eq(&x.source, &y.source)
+                && (x.offset, x.len) == (y.offset, y.len)
+                && x.encoding.name == y.encoding.name
+        }
+        (WeightExpr::Encode { of: x, encoding: e, .. }, WeightExpr::Encode { of: y, encoding: f, .. }) => {
+            e.name == f.name && same_weight(x, y)
+        }
         (WeightExpr::Concat(x, i), WeightExpr::Concat(y, j)) => {
             i == j && x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same_weight(x, y))
         }
@@ -323,6 +335,22 @@ fn weight(d: &mut Digest, w: &WeightExpr) {
             d.word(6);
             d.word(*axis as u64);
             many(d, parts);
+        }
+        WeightExpr::View { of, offset, strides, .. } => {
+            d.word(8);
+            d.word(*offset as u64);
+            strides.iter().for_each(|&s| d.word(s as u64));
+            weight(d, of);
+        }
+        WeightExpr::Blocks(b) => {
+            d.text(b.encoding.name);
+            d.text(b.source.name());
+            d.word(b.offset);
+            d.word(b.len);
+        }
+        WeightExpr::Encode { of, encoding, .. } => {
+            d.text(encoding.name);
+            weight(d, of);
         }
         WeightExpr::Eval { op, inputs, .. } => {
             d.word(7);

@@ -73,7 +73,8 @@ fn add_quick(d: &mut Digest, w: &WeightExpr) {
     }
     match w {
         WeightExpr::Cast(w, _) | WeightExpr::Permute(w, _) | WeightExpr::Reshape(w, _) => add_quick(d, w),
-        WeightExpr::Slice { of, start, .. } => {
+        WeightExpr::Encode { of, .. } => add_quick(d, of),
+        WeightExpr::Slice { of, start, .. } | WeightExpr::View { of, offset: start, .. } => {
             d.word(*start as u64);
             add_quick(d, of);
         }
@@ -82,7 +83,7 @@ fn add_quick(d: &mut Digest, w: &WeightExpr) {
             d.text(op);
             inputs.iter().for_each(|p| add_quick(d, p));
         }
-        WeightExpr::Read(_) | WeightExpr::Literal(_) => hash_weight(d, w),
+        WeightExpr::Read(_) | WeightExpr::Literal(_) | WeightExpr::Blocks(_) => hash_weight(d, w),
     }
 }
 

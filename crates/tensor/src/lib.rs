@@ -4,6 +4,7 @@
 //! a file; [`materialize`] makes it a tensor.
 #![deny(unsafe_code)]
 
+mod blocks;
 pub mod compare;
 pub mod contract;
 mod elements;
@@ -12,18 +13,21 @@ pub mod index;
 #[allow(unsafe_code)]
 mod mmap;
 pub mod npy;
+mod ranged;
 mod source;
 mod tensor;
 mod value;
 mod weight;
 
+pub use blocks::{ENCODINGS, Encoding, encoding};
 pub use elements::Element;
 pub use error::Error;
 pub use modelsmith_base::{DType, bf16, f16};
+pub use ranged::{Form, Ranged, stored_len};
 pub use source::{FileSource, MemSource, Source, open};
 pub use tensor::Tensor;
 pub use value::{Map, MapKeys, Sparse, Value};
-pub use weight::{Evaluator, Read, WeightExpr, concat, materialize, permuted};
+pub use weight::{Blocks, Evaluator, Read, WeightExpr, concat, materialize, permuted};
 
 /// What this crate returns.
 pub type Result<T> = std::result::Result<T, Error>;

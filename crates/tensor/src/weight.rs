@@ -1,6 +1,6 @@
 //! Weights as lazy expressions over byte ranges: data that can be printed, hashed, shared and scheduled.
 
-use crate::{DType, Error, Result, Source, Tensor, index};
+use crate::{DType, Encoding, Error, Result, Source, Tensor, index};
 use modelsmith_base::Budget;
 use std::sync::Arc;
 
@@ -16,6 +16,21 @@ pub struct Read {
     /// Element type.
     pub dtype: DType,
     /// Shape.
+    pub shape: Vec<usize>,
+}
+
+/// Block-encoded elements inside a [`Source`]. Their logical type is `f32`.
+#[derive(Clone, Debug)]
+pub struct Blocks {
+    /// Where the bytes are.
+    pub source: Arc<dyn Source>,
+    /// First byte.
+    pub offset: u64,
+    /// Number of bytes.
+    pub len: u64,
+    /// How they are encoded.
+    pub encoding: &'static Encoding,
+    /// Logical shape; the last dimension is a multiple of the block.
     pub shape: Vec<usize>,
 }
 
@@ -45,6 +60,29 @@ pub enum WeightExpr {
     },
     /// Joined along `axis`.
     Concat(Vec<Arc<WeightExpr>>, usize),
+    /// The elements of a weight of rank 1, such as a PyTorch storage, at `offset + sum(index[k] * strides[k])`, all
+    /// counted in elements. Views of one storage share its `Arc`.
+    View {
+        /// The storage.
+        of: Arc<WeightExpr>,
+        /// Element at index 0.
+        offset: usize,
+        /// Shape of the view.
+        shape: Vec<usize>,
+        /// Distance of neighbours along each axis.
+        strides: Vec<usize>,
+    },
+    /// Blocks of a file, decoded.
+    Blocks(Blocks),
+    /// The same elements, to be stored as `encoding` by a format that can.
+    Encode {
+        /// What is stored.
+        of: Arc<WeightExpr>,
+        /// How.
+        encoding: &'static Encoding,
+        /// A weight for each column, from an importance matrix.
+        importance: Option<Arc<[f32]>>,
+    },
     /// An operator of the hub applied to weights, in the text syntax of the IR; one result of known type.
     Eval {
         /// Operator with attributes, for example `Mul()` or `Transpose() {perm = [1, 0]}`.
@@ -59,7 +97,7 @@ pub enum WeightExpr {
 }
 
 /// Runs hub operators for [`WeightExpr::Eval`] and [`WeightExpr::Cast`]; `ops` implements it.
-pub trait Evaluator {
+pub trait Evaluator: Sync {
     /// The result of `op` on `inputs`.
     ///
     /// # Errors
@@ -74,7 +112,9 @@ impl WeightExpr {
             WeightExpr::Read(r) => r.dtype,
             WeightExpr::Literal(t) => t.dtype(),
             WeightExpr::Cast(_, d) | WeightExpr::Eval { dtype: d, .. } => *d,
-            WeightExpr::Permute(w, _) | WeightExpr::Reshape(w, _) | WeightExpr::Slice { of: w, .. } => w.dtype(),
+            WeightExpr::Blocks(_) => DType::F32,
+            WeightExpr::Permute(w, _) | WeightExpr::Reshape(w, _) => w.dtype(),
+            WeightExpr::Slice { of, .. } | WeightExpr::View { of, .. } | WeightExpr::Encode { of, .. } => of.dtype(),
             WeightExpr::Concat(parts, _) => parts.first().map_or(DType::F32, |p| p.dtype()),
         }
     }
@@ -89,7 +129,11 @@ impl WeightExpr {
                 let s = w.shape();
                 perm.iter().map(|&p| s.get(p).copied().unwrap_or(0)).collect()
             }
-            WeightExpr::Reshape(_, s) | WeightExpr::Eval { shape: s, .. } => s.clone(),
+            WeightExpr::Reshape(_, s) | WeightExpr::Eval { shape: s, .. } | WeightExpr::View { shape: s, .. } => {
+                s.clone()
+            }
+            WeightExpr::Blocks(b) => b.shape.clone(),
+            WeightExpr::Encode { of, .. } => of.shape(),
             WeightExpr::Slice { of, axis, len, .. } => {
                 let mut s = of.shape();
                 if let Some(d) = s.get_mut(*axis) {
@@ -153,10 +197,48 @@ pub fn materialize(expr: &WeightExpr, evaluator: &dyn Evaluator, budget: &Budget
         WeightExpr::Reshape(w, shape) => child(w)?.reshaped(shape),
         WeightExpr::Slice { of, axis, start, len } => sliced(&child(of)?, *axis, *start, *len),
         WeightExpr::Concat(parts, axis) => concat(&parts.iter().map(child).collect::<Result<Vec<_>>>()?, *axis),
+        WeightExpr::View { of, offset, shape, strides } => viewed(&child(of)?, *offset, shape, strides),
+        WeightExpr::Blocks(b) => decoded(b),
+        WeightExpr::Encode { of, .. } => child(of),
         WeightExpr::Eval { op, inputs, .. } => {
             evaluator.eval(op, &inputs.iter().map(child).collect::<Result<Vec<_>>>()?)
         }
     }
+}
+
+/// One past the last element that a view touches; `None` on overflow, 0 for a view without elements.
+pub(crate) fn view_end(offset: usize, shape: &[usize], strides: &[usize]) -> Option<usize> {
+    if shape.len() != strides.len() {
+        return None;
+    }
+    if shape.contains(&0) {
+        return Some(0);
+    }
+    let reach = shape.iter().zip(strides).try_fold(offset, |n, (&d, &s)| n.checked_add((d - 1).checked_mul(s)?));
+    reach?.checked_add(1)
+}
+
+fn viewed(t: &Tensor, offset: usize, shape: &[usize], strides: &[usize]) -> Result<Tensor> {
+    if view_end(offset, shape, strides).is_none_or(|end| end > t.len()) {
+        let what = format!("a view of {shape:?} with strides {strides:?} from {offset} of {} elements", t.len());
+        return Err(Error::Shape(format!("{what} leaves its storage")));
+    }
+    let signed = strides.iter().map(|&s| s as isize).collect::<Vec<_>>();
+    t.gathered(shape, index::Offsets::new(shape, &signed, offset as isize))
+}
+
+fn decoded(b: &Blocks) -> Result<Tensor> {
+    let mut out = Tensor::zeros(DType::F32, &b.shape)?;
+    let wanted = b.encoding.bytes_for(out.len());
+    let found = usize::try_from(b.len).unwrap_or(usize::MAX);
+    if wanted != Some(found) {
+        let message = format!("{:?} blocks of shape {:?} do not take {} bytes", b.encoding, b.shape, b.len);
+        return Err(Error::Shape(message));
+    }
+    let mut bytes = vec![0; found];
+    b.source.read_at(b.offset, &mut bytes)?;
+    (b.encoding.decode)(&bytes, out.as_mut_slice()?);
+    Ok(out)
 }
 
 fn read(r: &Read) -> Result<Tensor> {

@@ -2,8 +2,7 @@
 //! `operator_cases FOLDER OPSET [NAME]...` makes `FOLDER/NAME_K/model.onnx` with `test_data_set_0` beside it. The
 //! outputs are those of the reference.
 
-use modelsmith_base::Budget;
-use modelsmith_format::{Artifact, Output, SideData, WriteOptions};
+use modelsmith_format::{Artifact, Output, WriteOptions};
 use modelsmith_format_onnx::{value_to_bytes, write};
 use modelsmith_ir::{HUB_OPSET, OpSetImport};
 use modelsmith_ops::interp::{Operators, Reference};
@@ -34,7 +33,7 @@ fn emit(folder: &Path, case: Case, opset: u32) -> Result<bool, Failure> {
         }
     }
     let mut output = Output::file(&folder.join("model.onnx"), true);
-    let options = WriteOptions { budget: Budget::unlimited(), side_data: SideData::Auto, evaluator: &Operators };
+    let options = WriteOptions::new(&Operators);
     write(&Artifact::Model(Box::new(model)), &mut output, &options)?;
     output.commit()?;
     Ok(true)

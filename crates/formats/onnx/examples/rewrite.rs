@@ -3,7 +3,6 @@
 //! Standard input: one line per file, `IN<tab>OUT<tab>HOW`. HOW is `plain`, `side` (weights in a file of their own) or
 //! `hub` (up to the hub opset and down again to the opsets of the file).
 
-use modelsmith_base::Budget;
 use modelsmith_format::{Artifact, Error, Input, Output, ReadOptions, Result, SideData, WriteOptions};
 use modelsmith_format_onnx::{read, write};
 use modelsmith_ops::interp::Operators;
@@ -25,11 +24,7 @@ fn rewrite(from: &Path, to: &Path, how: &str) -> Result<()> {
     }
     let side_data = if how == "side" { SideData::Always } else { SideData::Auto };
     let mut output = Output::file(to, true);
-    write(
-        &imported.artifact,
-        &mut output,
-        &WriteOptions { budget: Budget::unlimited(), side_data, evaluator: &Operators },
-    )?;
+    write(&imported.artifact, &mut output, &WriteOptions { side_data, ..WriteOptions::new(&Operators) })?;
     output.commit()
 }
 

@@ -3,7 +3,7 @@
 mod fixture;
 
 use fixture::*;
-use modelsmith_base::{Budget, DType};
+use modelsmith_base::DType;
 use modelsmith_format::{Artifact, Input, Kind, Output, ReadOptions, SideData, WriteOptions};
 use modelsmith_format_onnx::schema::*;
 use modelsmith_format_onnx::{read, value_from_bytes, value_to_bytes, write_model};
@@ -25,7 +25,7 @@ fn refused(model: &ModelProto<'_>) -> String {
 }
 
 fn options(side_data: SideData) -> WriteOptions<'static> {
-    WriteOptions { budget: Budget::unlimited(), side_data, evaluator: &Operators }
+    WriteOptions { side_data, ..WriteOptions::new(&Operators) }
 }
 
 fn written(model: &Model) -> Vec<u8> {

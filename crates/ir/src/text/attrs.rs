@@ -233,7 +233,7 @@ fn weight_inside(l: &mut Lexer) -> TextResult<WeightExpr> {
     if DType::parse(word).is_some() {
         return Ok(WeightExpr::Literal(super::parse_literal(l)?));
     }
-    if !matches!(word, "cast" | "permute" | "reshape" | "slice" | "concat" | "eval") {
+    if !matches!(word, "cast" | "permute" | "reshape" | "slice" | "view" | "concat" | "eval") {
         return l.error(format!("a tensor is expected, found {}", l.found()));
     }
     l.next()?;
@@ -263,6 +263,10 @@ fn weight_inside(l: &mut Lexer) -> TextResult<WeightExpr> {
         "permute" => WeightExpr::Permute(sub(l)?, sizes(l)?),
         "reshape" => WeightExpr::Reshape(sub(l)?, sizes(l)?),
         "slice" => WeightExpr::Slice { of: sub(l)?, axis: number(l)?, start: number(l)?, len: number(l)? },
+        "view" => {
+            let (of, offset, shape) = (sub(l)?, number(l)?, sizes(l)?);
+            WeightExpr::View { of, offset, shape, strides: sizes(l)? }
+        }
         "concat" => {
             let axis = l.int::<usize>()?;
             WeightExpr::Concat(rest(l)?, axis)
@@ -291,7 +295,19 @@ pub(super) fn print_weight(out: &mut String, w: &WeightExpr, full: bool) {
                 _ = write!(out, " {:?} {}", r.source.name(), r.offset);
             }
         },
+        WeightExpr::Blocks(b) => match (full || w.len() <= SMALL).then(|| bytes_of(w)).flatten() {
+            Some(t) => print_literal(out, &t),
+            None => {
+                elided(out, w);
+                _ = write!(out, " {:?} {}", b.source.name(), b.offset);
+            }
+        },
         WeightExpr::Literal(_) => elided(out, w),
+        WeightExpr::Encode { of, .. } => print_weight(out, of, full),
+        WeightExpr::View { of, offset, shape, strides } => call(out, "view", |out| {
+            print_weight(out, of, full);
+            _ = write!(out, ", {offset}, {shape:?}, {strides:?}");
+        }),
         WeightExpr::Cast(w, d) => call(out, "cast", |out| {
             print_weight(out, w, full);
             _ = write!(out, ", {d}");

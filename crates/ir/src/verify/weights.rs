@@ -64,6 +64,25 @@ pub(super) fn check(w: &WeightExpr) -> Result<(), String> {
             }
             Ok(())
         }
+        WeightExpr::View { of, offset, shape, strides } => {
+            let reach = shape
+                .iter()
+                .zip(strides)
+                .try_fold(*offset, |n, (&d, &s)| d.saturating_sub(1).checked_mul(s).and_then(|far| n.checked_add(far)));
+            let inside = shape.contains(&0) || reach.is_some_and(|last| last < of.len());
+            match inside && shape.len() == strides.len() {
+                true => check(of),
+                false => Err(format!("a view of {shape:?} with strides {strides:?} from {offset} of {:?}", of.shape())),
+            }
+        }
+        WeightExpr::Blocks(b) => {
+            let wanted = b.encoding.bytes_for(w.len()).map(|n| n as u64);
+            match wanted == Some(b.len) && b.offset.checked_add(b.len).is_some_and(|end| end <= b.source.len()) {
+                true => Ok(()),
+                false => Err(format!("{:?} blocks of {:?} do not lie in {} bytes", b.encoding, b.shape, b.len)),
+            }
+        }
+        WeightExpr::Encode { of, .. } => check(of),
         WeightExpr::Eval { inputs, .. } => inputs.iter().try_for_each(|w| check(w)),
     }
 }

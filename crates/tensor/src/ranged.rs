@@ -1,0 +1,380 @@
+//! Weights computed range by range, so that a file larger than memory can be written.
+
+use crate::weight::view_end;
+use crate::{DType, Encoding, Error, Evaluator, Result, Source, Tensor, WeightExpr, bf16, f16, materialize};
+use half::slice::HalfFloatSliceExt;
+use modelsmith_base::{Budget, Reservation};
+use std::sync::Arc;
+
+/// What bytes a weight has in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Little-endian elements, row-major, sub-byte types packed.
+    Dense,
+    /// Blocks stay blocks, and [`WeightExpr::Encode`] makes them; all else as `Dense`.
+    Stored,
+}
+
+/// A weight whose bytes can be computed range by range, from several threads.
+pub struct Ranged<'a> {
+    node: Node,
+    unit: usize,
+    len: u64,
+    evaluator: &'a dyn Evaluator,
+}
+
+enum Node {
+    /// Bytes of a source from here on.
+    Bytes(Arc<dyn Source>, u64),
+    /// A tensor that can only be computed whole, and the memory that it takes.
+    Held {
+        tensor: Tensor,
+        _memory: Reservation,
+    },
+    /// A tensor that is in memory anyway.
+    Literal(Tensor),
+    Cast {
+        of: Box<Node>,
+        from: DType,
+        to: DType,
+    },
+    Decode {
+        of: Box<Node>,
+        encoding: &'static Encoding,
+    },
+    Encode {
+        of: Box<Node>,
+        encoding: &'static Encoding,
+        row: usize,
+        importance: Option<Arc<[f32]>>,
+    },
+}
+
+impl<'a> Ranged<'a> {
+    /// Prepares `expr`. What cannot be computed range by range (a transposed view, an operator) is computed here and
+    /// held, within `budget`.
+    ///
+    /// # Errors
+    /// For strings, blocks that do not divide the last dimension, ranges outside their source, and those of
+    /// [`materialize`].
+    pub fn new(expr: &WeightExpr, form: Form, evaluator: &'a dyn Evaluator, budget: &Budget) -> Result<Ranged<'a>> {
+        if expr.dtype() == DType::String {
+            return Err(Error::DType { wanted: "numbers", found: DType::String });
+        }
+        let stored = stored_len(expr, form)?;
+        let (node, unit) = match (form, expr) {
+            (Form::Stored, WeightExpr::Blocks(b)) => (bytes(&b.source, b.offset, b.len)?, b.encoding.bytes),
+            (Form::Stored, WeightExpr::Encode { of, encoding, importance }) => {
+                let shape = of.shape();
+                let row = shape.last().copied().unwrap_or(0);
+                let inner = WeightExpr::Cast(of.clone(), DType::F32);
+                let of = Box::new(node(if of.dtype() == DType::F32 { of } else { &inner }, evaluator, budget)?);
+                let unit = encoding.bytes_for(row).unwrap_or(0).max(1);
+                (Node::Encode { of, encoding, row, importance: importance.clone() }, unit)
+            }
+            _ => (node(expr, evaluator, budget)?, unit_of(expr)),
+        };
+        Ok(Ranged { node, unit, len: stored, evaluator })
+    }
+
+    /// Number of bytes.
+    pub fn byte_len(&self) -> u64 {
+        self.len
+    }
+
+    /// Offsets and lengths of [`Ranged::fill`] are multiples of this, but for a range that reaches the end.
+    pub fn unit(&self) -> usize {
+        self.unit
+    }
+
+    /// Fills `out` with the bytes from `offset`.
+    ///
+    /// # Errors
+    /// When the source cannot be read, or an element has no value in the type wanted.
+    pub fn fill(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        fill(&self.node, offset, out, self.evaluator)
+    }
+}
+
+/// Bytes that `expr` takes in `form`.
+///
+/// # Errors
+/// When blocks do not divide its last dimension.
+pub fn stored_len(expr: &WeightExpr, form: Form) -> Result<u64> {
+    let encoding = match (form, expr) {
+        (Form::Stored, WeightExpr::Blocks(b)) => return Ok(b.len),
+        (Form::Stored, WeightExpr::Encode { encoding, .. }) => *encoding,
+        _ => return Ok(expr.byte_len()),
+    };
+    let shape = expr.shape();
+    let row = shape.last().copied().unwrap_or(0);
+    let whole = encoding.bytes_for(row).and_then(|_| encoding.bytes_for(expr.len()));
+    whole.map(|n| n as u64).ok_or_else(|| {
+        Error::Shape(format!("rows of {row} elements are not whole {encoding:?} blocks of {}", encoding.elements))
+    })
+}
+
+fn unit_of(expr: &WeightExpr) -> usize {
+    let width = |d: DType| (d.bits() / 8).max(1);
+    match expr {
+        WeightExpr::Blocks(b) => b.encoding.elements * 4,
+        WeightExpr::Cast(of, to) => (unit_of(of) / width(of.dtype())).max(1) * width(*to),
+        WeightExpr::Reshape(of, _) | WeightExpr::Encode { of, .. } => unit_of(of),
+        other => width(other.dtype()),
+    }
+}
+
+fn bytes(source: &Arc<dyn Source>, offset: u64, len: u64) -> Result<Node> {
+    match offset.checked_add(len).is_some_and(|end| end <= source.len()) {
+        true => Ok(Node::Bytes(source.clone(), offset)),
+        false => Err(crate::source::out_of_range(source.as_ref(), offset, len)),
+    }
+}
+
+fn node(expr: &WeightExpr, evaluator: &dyn Evaluator, budget: &Budget) -> Result<Node> {
+    let child = |w: &WeightExpr| node(w, evaluator, budget).map(Box::new);
+    let whole = |w: &WeightExpr| w.dtype().bits() >= 8;
+    Ok(match expr {
+        WeightExpr::Literal(t) => Node::Literal(t.clone()),
+        WeightExpr::Read(r) if r.len == expr.byte_len() => bytes(&r.source, r.offset, r.len)?,
+        WeightExpr::Reshape(of, shape) if of.len() == shape.iter().product() => return node(of, evaluator, budget),
+        WeightExpr::Encode { of, .. } => return node(of, evaluator, budget),
+        WeightExpr::Blocks(b) if b.encoding.bytes_for(expr.len()).map(|n| n as u64) == Some(b.len) => {
+            Node::Decode { of: Box::new(bytes(&b.source, b.offset, b.len)?), encoding: b.encoding }
+        }
+        WeightExpr::Cast(of, to) if of.dtype() == *to => return node(of, evaluator, budget),
+        WeightExpr::Cast(of, to) if whole(of) && to.bits() >= 8 => {
+            Node::Cast { of: child(of)?, from: of.dtype(), to: *to }
+        }
+        WeightExpr::View { of, offset, shape, strides } => match contiguous(of, *offset, shape, strides)? {
+            Some(read) => return node(&read, evaluator, budget),
+            None => held(expr, evaluator, budget)?,
+        },
+        other => held(other, evaluator, budget)?,
+    })
+}
+
+fn held(expr: &WeightExpr, evaluator: &dyn Evaluator, budget: &Budget) -> Result<Node> {
+    let _memory = budget.reserve(expr.byte_len())?;
+    Ok(Node::Held { tensor: materialize(expr, evaluator, budget)?, _memory })
+}
+
+/// A view of consecutive bytes of a file as a plain read.
+///
+/// # Errors
+/// When the view leaves its storage.
+fn contiguous(of: &WeightExpr, offset: usize, shape: &[usize], strides: &[usize]) -> Result<Option<WeightExpr>> {
+    let end = view_end(offset, shape, strides).filter(|&end| end <= of.len());
+    if end.is_none() {
+        let what = format!("a view of {shape:?} with strides {strides:?} from {offset} of {} elements", of.len());
+        return Err(Error::Shape(format!("{what} leaves its storage")));
+    }
+    let own = crate::index::strides(shape);
+    let dense = shape.contains(&0) || (0..shape.len()).all(|i| shape[i] == 1 || strides[i] == own[i]);
+    let (WeightExpr::Read(r), true, 0) = (of, dense, r_bits(of) % 8) else { return Ok(None) };
+    let width = (r_bits(of) / 8) as u64;
+    let count = shape.iter().product::<usize>() as u64;
+    Ok(Some(WeightExpr::Read(crate::Read {
+        source: r.source.clone(),
+        offset: r.offset + if count == 0 { 0 } else { offset as u64 * width },
+        len: count * width,
+        dtype: r.dtype,
+        shape: shape.to_vec(),
+    })))
+}
+
+fn r_bits(w: &WeightExpr) -> usize {
+    w.dtype().bits()
+}
+
+/// Memory for `n` bytes, aligned for every element type.
+fn room(n: usize) -> Vec<u64> {
+    vec![0; n.div_ceil(8)]
+}
+
+fn fill(node: &Node, offset: u64, out: &mut [u8], evaluator: &dyn Evaluator) -> Result<()> {
+    match node {
+        Node::Bytes(source, base) => source.read_at(base + offset, out),
+        Node::Held { tensor: t, .. } | Node::Literal(t) => {
+            let start = usize::try_from(offset).unwrap_or(usize::MAX);
+            let found = t.bytes().get(start..).and_then(|b| b.get(..out.len()));
+            let past = || Error::Shape(format!("bytes from {offset} of a tensor of {}", t.bytes().len()));
+            out.copy_from_slice(found.ok_or_else(past)?);
+            Ok(())
+        }
+        Node::Cast { of, from, to } => {
+            let (narrow, wide) = (from.bits() / 8, to.bits() / 8);
+            let n = out.len() / wide;
+            let mut memory = room(n * narrow);
+            let bytes = &mut bytemuck::cast_slice_mut(&mut memory)[..n * narrow];
+            fill(of, offset / wide as u64 * narrow as u64, bytes, evaluator)?;
+            cast(*from, *to, bytes, out, evaluator)
+        }
+        Node::Decode { of, encoding } => {
+            let blocks = out.len() / 4 / encoding.elements;
+            let mut bytes = vec![0; blocks * encoding.bytes];
+            let first = offset / 4 / encoding.elements as u64;
+            fill(of, first * encoding.bytes as u64, &mut bytes, evaluator)?;
+            with_floats(out, |to| (encoding.decode)(&bytes, to));
+            Ok(())
+        }
+        Node::Encode { of, encoding, row, importance } => {
+            let blocks = out.len() / encoding.bytes;
+            let mut floats = vec![0f32; blocks * encoding.elements];
+            let first = offset / encoding.bytes as u64 * encoding.elements as u64;
+            fill(of, first * 4, bytemuck::cast_slice_mut(&mut floats), evaluator)?;
+            let encode = encoding.encode.ok_or_else(|| Error::Shape(format!("{encoding:?} is read, not written")))?;
+            encode(&floats, *row, importance.as_deref(), out);
+            Ok(())
+        }
+    }
+}
+
+/// Lends `out` as floats, through a copy where it is not aligned.
+fn with_floats(out: &mut [u8], body: impl FnOnce(&mut [f32])) {
+    if let Ok(floats) = bytemuck::try_cast_slice_mut(out) {
+        return body(floats);
+    }
+    let mut floats = vec![0f32; out.len() / 4];
+    body(&mut floats);
+    out.copy_from_slice(bytemuck::cast_slice(&floats));
+}
+
+/// Converts elements as the operator Cast does. The float types of checkpoints go without it: both round to nearest,
+/// ties to even.
+fn cast(from: DType, to: DType, bytes: &[u8], out: &mut [u8], evaluator: &dyn Evaluator) -> Result<()> {
+    let wide = || bytemuck::try_cast_slice::<u8, f32>(bytes);
+    match (from, to) {
+        (DType::F32, DType::F16) => {
+            if let (Ok(x), Ok(y)) = (wide(), bytemuck::try_cast_slice_mut::<u8, f16>(out)) {
+                y.convert_from_f32_slice(x);
+                return Ok(());
+            }
+        }
+        (DType::F32, DType::BF16) => {
+            if let (Ok(x), Ok(y)) = (wide(), bytemuck::try_cast_slice_mut::<u8, bf16>(out)) {
+                y.convert_from_f32_slice(x);
+                return Ok(());
+            }
+        }
+        (DType::F16, DType::F32) => {
+            if let Ok(x) = bytemuck::try_cast_slice::<u8, f16>(bytes) {
+                with_floats(out, |y| x.convert_to_f32_slice(y));
+                return Ok(());
+            }
+        }
+        (DType::BF16, DType::F32) => {
+            if let Ok(x) = bytemuck::try_cast_slice::<u8, bf16>(bytes) {
+                with_floats(out, |y| x.convert_to_f32_slice(y));
+                return Ok(());
+            }
+        }
+        _ => {}
+    }
+    let t = Tensor::from_bytes(from, &[bytes.len() * 8 / from.bits()], bytes)?;
+    let cast = evaluator.eval(&format!("Cast() {{to = {}}}", to.name()), &[t])?;
+    match cast.bytes().len() == out.len() {
+        true => out.copy_from_slice(cast.bytes()),
+        false => return Err(Error::Shape(format!("a cast to {to} gave {} bytes", cast.bytes().len()))),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Blocks, MemSource, Read, encoding};
+
+    struct NoOperators;
+    impl Evaluator for NoOperators {
+        fn eval(&self, op: &str, _: &[Tensor]) -> Result<Tensor> {
+            Err(Error::Eval { op: op.into(), message: "no operators here".into() })
+        }
+    }
+
+    fn floats(n: usize) -> Arc<WeightExpr> {
+        let values = (0..n).map(|i| (i as f32 - 40.0) * 0.37).collect::<Vec<_>>();
+        let bytes = bytemuck::cast_slice(&values).to_vec();
+        let len = bytes.len() as u64;
+        let source: Arc<dyn Source> = Arc::new(MemSource::new("w", bytes));
+        Arc::new(WeightExpr::Read(Read { source, offset: 0, len, dtype: DType::F32, shape: vec![n] }))
+    }
+
+    /// All bytes, in ranges of `step` units.
+    fn streamed(expr: &WeightExpr, form: Form, step: usize) -> Vec<u8> {
+        let r = Ranged::new(expr, form, &NoOperators, &Budget::unlimited()).unwrap();
+        let mut out = vec![0; r.byte_len() as usize];
+        let mut at = 0;
+        for part in out.chunks_mut(step * r.unit()) {
+            r.fill(at, part).unwrap();
+            at += part.len() as u64;
+        }
+        out
+    }
+
+    #[test]
+    fn ranges_join_to_the_whole() {
+        let storage = floats(192);
+        let view = |offset, shape: &[usize], strides: &[usize]| WeightExpr::View {
+            of: storage.clone(),
+            offset,
+            shape: shape.to_vec(),
+            strides: strides.to_vec(),
+        };
+        let exprs = [
+            view(5, &[7, 3], &[3, 1]),
+            view(5, &[3, 7], &[1, 3]),
+            view(5, &[4, 2], &[0, 9]),
+            view(191, &[1, 1], &[400, 300]),
+            view(500, &[0, 4], &[4, 1]),
+            WeightExpr::Reshape(storage.clone(), vec![3, 64]),
+        ];
+        for e in exprs {
+            let whole = materialize(&e, &NoOperators, &Budget::unlimited()).unwrap();
+            assert_eq!(whole.shape(), e.shape());
+            for step in [1, 3, 1000] {
+                assert_eq!(streamed(&e, Form::Dense, step), whole.bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn a_view_stays_in_its_storage() {
+        let e = WeightExpr::View { of: floats(4), offset: 1, shape: vec![2, 2], strides: vec![2, 1] };
+        let error = Ranged::new(&e, Form::Dense, &NoOperators, &Budget::unlimited()).err().unwrap().to_string();
+        assert_eq!(error, "a view of [2, 2] with strides [2, 1] from 1 of 4 elements leaves its storage");
+        assert!(materialize(&e, &NoOperators, &Budget::unlimited()).is_err());
+    }
+
+    #[test]
+    fn casts_need_no_operators_between_floats() {
+        for to in [DType::F16, DType::BF16] {
+            let narrow = WeightExpr::Cast(floats(100), to);
+            let bytes = streamed(&narrow, Form::Dense, 7);
+            let halves = Tensor::from_bytes(to, &[100], &bytes).unwrap().to_f64s().unwrap();
+            let wide = Tensor::from_bytes(DType::F32, &[100], floats(100).mapped().unwrap()).unwrap();
+            let wanted = Tensor::from_f64s(to, &[100], &wide.to_f64s().unwrap()).unwrap();
+            assert_eq!(halves, wanted.to_f64s().unwrap());
+        }
+    }
+
+    #[test]
+    fn blocks_are_copied_decoded_and_made() {
+        let q = encoding("Q8_0").unwrap();
+        let of = Arc::new(WeightExpr::Reshape(floats(192), vec![3, 64]));
+        let encode = WeightExpr::Encode { of, encoding: q, importance: None };
+        let bytes = streamed(&encode, Form::Stored, 1);
+        assert_eq!(bytes.len(), 6 * 34);
+        assert_eq!(streamed(&encode, Form::Dense, 50), floats(192).mapped().unwrap());
+        let source: Arc<dyn Source> = Arc::new(MemSource::new("q", bytes.clone()));
+        let blocks = WeightExpr::Blocks(Blocks { source, offset: 0, len: 6 * 34, encoding: q, shape: vec![3, 64] });
+        assert_eq!(streamed(&blocks, Form::Stored, 2), bytes);
+        let whole = materialize(&blocks, &NoOperators, &Budget::unlimited()).unwrap();
+        assert_eq!(streamed(&blocks, Form::Dense, 2), whole.bytes());
+        let halves = WeightExpr::Cast(Arc::new(blocks), DType::F16);
+        assert_eq!(streamed(&halves, Form::Dense, 1).len(), 192 * 2);
+        let odd = WeightExpr::Encode { of: floats(40), encoding: q, importance: None };
+        let error = stored_len(&odd, Form::Stored).unwrap_err().to_string();
+        assert_eq!(error, "rows of 40 elements are not whole Q8_0 blocks of 32");
+    }
+}
