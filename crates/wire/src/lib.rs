@@ -1,4 +1,5 @@
-//! Containers without model knowledge: the protobuf wire format ([`proto`]) and zip archives ([`zip`]).
+//! Containers without model knowledge: protobuf ([`proto`]), Python pickles ([`pickle`]), zip ([`zip`]) and tar
+//! archives ([`tar`]).
 //!
 //! Readers work on a slice of untrusted bytes and copy nothing; every error names a byte offset of the file. Writers
 //! compute lengths first and leave holes for payloads that are streamed in later, so a file larger than memory can
@@ -16,7 +17,9 @@
     )
 )]
 
+pub mod pickle;
 pub mod proto;
+pub mod tar;
 pub mod zip;
 
 /// A length or index as a file offset.
