@@ -1,7 +1,7 @@
 //! An engine file with any changes and a right checksum: refused with an offset, failed, or run to the end.
 //!
-//! The first byte chooses a small engine, three bytes are a change each: a place in header, tables and plans, and what is
-//! put there. With bit 7 of the first byte set the rest is the meta part itself.
+//! The first byte chooses a small engine, each four bytes after it are a change: two for a place in header, tables and
+//! plans, one for the kind of change, one for what is put there. With bit 7 of the first byte set the rest is the meta part itself.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -95,7 +95,7 @@ impl Agreement {
             Metric::Cosine(least) => format!("cosine >= {least}"),
             Metric::Top1(least) => format!("{:.0} % of rows keep their largest element", 100.0 * least),
             Metric::Norm(most) => {
-                format!("{elements}, or, for the model quantizes inside, norm of a - b <= {most} norm of b")
+                format!("{elements}, or norm of a - b <= {most} norm of b, as for models that quantize inside")
             }
         }
     }

@@ -147,7 +147,7 @@ pub fn compare(a: &Model, b: &Model, options: &CompareOptions) -> Result<Compari
     };
     let mut maker = options.inputs.maker(a.hub())?;
     let order = match options.golden {
-        Some(_) => (0..maker.names().len()).map(Some).collect(),
+        Some(_) => (0..maker.names().len()).collect(),
         None => input_order(a, b)?,
     };
     maker.fit(b.hub(), &order);
@@ -185,13 +185,14 @@ fn watching(model: &Model, options: &CompareOptions) -> Opts {
 }
 
 /// For each input of `b`, the input of `a` that feeds it: by name, else by position.
-fn input_order(a: &Model, b: &Model) -> Result<Vec<Option<usize>>> {
+fn input_order(a: &Model, b: &Model) -> Result<Vec<usize>> {
     let (x, y) = (a.input_names(), b.input_names());
-    if y.iter().all(|n| x.contains(n)) {
-        return Ok(y.iter().map(|n| x.iter().position(|m| m == n)).collect());
+    let named = y.iter().map(|n| x.iter().position(|m| m == n)).collect::<Option<Vec<_>>>();
+    if let Some(order) = named {
+        return Ok(order);
     }
     match x.len() == y.len() {
-        true => Ok((0..x.len()).map(Some).collect()),
+        true => Ok((0..x.len()).collect()),
         false => Err(Error::usage(format!(
             "the inputs do not correspond: {} has {}, {} has {}",
             a.path().display(),

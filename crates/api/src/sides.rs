@@ -16,7 +16,7 @@ pub struct Sides {
     /// What is held against it; `None` for a recording.
     pub right: Option<Box<dyn Runs>>,
     /// For each input of the right side, the input of the left side that feeds it.
-    pub order: Vec<Option<usize>>,
+    pub order: Vec<usize>,
     /// Whether values on the way are wanted.
     pub layers: bool,
     /// Whether both run at the same time.
@@ -70,19 +70,17 @@ impl Sides {
     /// When the original fails; a failure of the other side is its result.
     pub fn run(&mut self, inputs: Vec<Value>) -> Result<Drawn> {
         let layers = self.layers;
-        let fed = self.order.iter().map(|i| i.and_then(|i| inputs.get(i).cloned())).collect::<Option<Vec<_>>>();
-        let no_counterpart = || Error::usage("an input of the second model has no counterpart");
+        let fed = self.order.iter().filter_map(|&i| inputs.get(i).cloned()).collect::<Vec<_>>();
         let (left, right) = (&mut *self.left, self.right.as_deref_mut());
-        let ((outputs, trace), second) = match (right, fed) {
-            (None, _) => (one(left, &inputs, layers), None),
-            (Some(_), None) => return Err(no_counterpart()),
-            (Some(right), Some(fed)) if self.together => std::thread::scope(|scope| {
+        let ((outputs, trace), second) = match right {
+            None => (one(left, &inputs, layers), None),
+            Some(right) if self.together => std::thread::scope(|scope| {
                 let other = scope.spawn(|| one(right, &fed, layers));
                 let own = one(left, &inputs, layers);
                 let gone = |_| (Err(Error::new(Kind::Fault, "the second side stopped with a panic")), Trace::default());
                 (own, Some(other.join().unwrap_or_else(gone)))
             }),
-            (Some(right), Some(fed)) => {
+            Some(right) => {
                 let own = one(left, &inputs, layers);
                 let other = own.0.is_ok().then(|| one(right, &fed, layers));
                 (own, other)
@@ -114,7 +112,7 @@ mod tests {
         let judge = Judge::Backend(Backend::Reference);
         let load = || judge.load(&model, &Default::default()).unwrap();
         for together in [false, true] {
-            let mut sides = Sides { left: load(), right: Some(load()), order: vec![Some(0)], layers: false, together };
+            let mut sides = Sides { left: load(), right: Some(load()), order: vec![0], layers: false, together };
             let x = Value::Tensor(Tensor::new(&[1, 1, 8, 8], (0..64).map(|i| i as f32).collect()).unwrap());
             let drawn = sides.run(vec![x]).unwrap();
             let (second, _) = drawn.second.unwrap();

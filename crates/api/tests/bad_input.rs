@@ -4,6 +4,7 @@
 //! `MODELSMITH_CHANGES` sets how many truncations, and as many flips, each file gets.
 
 use modelsmith::inspect::{inspect, text, weights};
+use modelsmith::random::Random;
 use modelsmith::{Kind, Model};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -37,27 +38,18 @@ const ALLOWED: u64 = 512 << 20;
 /// A read that takes this long hangs. It is no measure of speed.
 const HANG: Duration = Duration::from_secs(900);
 
-/// SplitMix64.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % n.max(1) as u64) as usize
+/// A place in a file of `len` bytes: as often in its structure, which lies at the ends, as in the weights between.
+fn place(numbers: &mut Random, len: usize) -> usize {
+    let edge = len.min(4096);
+    match below(numbers, 4) {
+        0 => below(numbers, edge),
+        1 => len - 1 - below(numbers, edge),
+        _ => below(numbers, len),
     }
+}
 
-    /// A place in a file: as often in its structure, which lies at the ends, as in the weights between.
-    fn place(&mut self, len: usize) -> usize {
-        let edge = len.min(4096);
-        match self.below(4) {
-            0 => self.below(edge),
-            1 => len - 1 - self.below(edge),
-            _ => self.below(len),
-        }
-    }
+fn below(numbers: &mut Random, n: usize) -> usize {
+    (numbers.next() % n.max(1) as u64) as usize
 }
 
 /// Most bytes of memory that this process had at once since [`reset_peak`]; `None` where the system does not say.
@@ -116,23 +108,21 @@ fn damaged_files_are_read_or_named() {
     for name in FILES {
         let Some(good) = read(&corpus.join("onnx").join(name)) else { continue };
         files += 1;
-        let mut numbers = Numbers(files);
+        let mut numbers = Random::new(files, &[name]);
         for i in 0..2 * changes {
             let mut bytes = good.clone();
             let how = if i % 2 == 0 {
-                bytes.truncate(numbers.place(good.len()));
+                bytes.truncate(place(&mut numbers, good.len()));
                 format!("{name} cut to {} bytes", bytes.len())
             } else {
-                let (at, bit) = (numbers.place(good.len()), numbers.below(8));
+                let (at, bit) = (place(&mut numbers, good.len()), below(&mut numbers, 8));
                 bytes[at] ^= 1 << bit;
                 format!("{name} with bit {bit} of byte {at} flipped")
             };
             std::fs::write(&path, &bytes).unwrap();
             drop(bytes);
-            let before = {
-                reset_peak();
-                peak()
-            };
+            reset_peak();
+            let before = peak();
             judge(&path, &how, &mut tally);
             if let (Some(before), Some(after)) = (before, peak()) {
                 let grown = after.saturating_sub(before);

@@ -34,9 +34,9 @@ impl Placement {
     }
 }
 
-/// Comparisons of two blocks that a search for a better order may make: a few milliseconds.
+/// Comparisons of two blocks that the search for a better order may make from each of its six beginnings.
 const SEARCH: usize = 4 << 20;
-/// Most orders tried in each way from each beginning.
+/// Most orders tried from each beginning.
 const ROUNDS: usize = 32;
 
 /// Places `blocks` over `steps` steps, each at the lowest gap that holds it among those alive with it. The order in which
@@ -53,7 +53,7 @@ pub fn place(blocks: &[Block], steps: usize) -> Option<Placement> {
     orders[2].sort_by_key(|&i| (Reverse(area(&blocks[i])), blocks[i].first));
     let mut best: Option<(Vec<usize>, usize)> = None;
     let rounds = (SEARCH / blocks.len().pow(2).max(1)).clamp(1, ROUNDS);
-    for (mut order, all) in orders.iter().flat_map(|o| [(o.clone(), false), (o.clone(), true)]) {
+    'search: for (mut order, all) in orders.iter().flat_map(|o| [(o.clone(), false), (o.clone(), true)]) {
         let mut forward = vec![0u32; blocks.len()];
         for _ in 0..rounds {
             let (offsets, total) = place_in(blocks, &order)?;
@@ -69,7 +69,7 @@ pub fn place(blocks: &[Block], steps: usize) -> Option<Placement> {
                 best = Some((offsets, total));
             }
             if best.as_ref().is_some_and(|b| b.1 as u64 == least) {
-                break;
+                break 'search;
             }
         }
     }

@@ -50,7 +50,7 @@ pub fn find(runs: &[Run], linear: &[bool], run: &mut dyn FnMut(&[Value]) -> Opti
 }
 
 /// True for numbers of which nearly all are 0, 1 or -1, with at least one that is not 0.
-pub fn saturated(value: &Value) -> bool {
+fn saturated(value: &Value) -> bool {
     let Some(x) = floats(value) else { return false };
     let edges = x.iter().filter(|v| edge(**v) <= EDGE).count();
     let largest = x.iter().fold(0f64, |m, v| m.max(v.abs()));

@@ -185,10 +185,10 @@ impl InputMaker {
     }
 
     /// Leaves free dimensions at 1 in every sample where `other`, whose inputs are fed in this `order`, takes no more.
-    pub fn fit(&mut self, other: &Model, order: &[Option<usize>]) {
+    pub fn fit(&mut self, other: &Model, order: &[usize]) {
         let takes = |shapes: &Vec<Option<Vec<usize>>>| {
-            other.graph().params.iter().zip(order).all(|(&p, at)| {
-                let fed = at.and_then(|i| shapes.get(i)?.as_ref());
+            other.graph().params.iter().zip(order).all(|(&p, &at)| {
+                let fed = shapes.get(at).and_then(Option::as_ref);
                 let (Some(wanted), Some(fed)) = (other.ty(p).shape(), fed) else { return true };
                 wanted.len() == fed.len() && wanted.iter().zip(fed).all(|(w, &f)| w.size().is_none_or(|w| w == f))
             })

@@ -88,12 +88,13 @@ impl Uses {
 /// Prefix of the metadata properties that say what an input may take, for models that do not show their graph.
 const NOTE: &str = "modelsmith.input.";
 
-/// Limits of each input of the main graph: those that the metadata states, else those read off the graph.
+/// Limits of each input of the main graph: read off the graph, or those that the metadata states where there is none.
 pub fn domains(model: &Model) -> Vec<Domain> {
     let uses = Uses::of(model);
+    let hidden = model.graph().body.is_empty();
     let stated = |p: ValueId| {
         let name = &model.values[p].name;
-        let (_, note) = model.meta.props.iter().find(|(k, _)| k.strip_prefix(NOTE) == Some(name))?;
+        let (_, note) = model.meta.props.iter().filter(|_| hidden).find(|(k, _)| k.strip_prefix(NOTE) == Some(name))?;
         serde_json::from_str(note).ok()
     };
     let params = &model.graph().params;

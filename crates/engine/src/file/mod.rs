@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! 0    magic "MSENGINE", version u32, 0 u32, bytes of the meta part u64, bytes of the file u64, checksum u64, zeros to 64
-//! 64   meta part: the info with its notes, the section table (name, offset, length), the blob table; then the sections: one plan per level
+//! 64   meta part: the info with its notes, the section table (name, offset, length), the blob table;
+//!      then the sections: one plan per level
 //! ...  blobs, each at a multiple of 64
 //! ```
 //! The checksum covers header and meta part. Each entry of the blob table has the origin of the blob, its offset, length

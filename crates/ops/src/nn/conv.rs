@@ -58,9 +58,10 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
         Some(b) => b.to_f64s()?,
         None => vec![0.0; g.filters],
     };
-    let mut y = Tensor::zeros(x.dtype(), &g.output_shape())?;
     let windows = g.windows();
-    if let (Ok(x), Ok(w), Ok(out)) = (x.as_slice::<f32>(), w.as_slice::<f32>(), y.as_mut_slice::<f32>()) {
+    if let (Ok(x), Ok(w)) = (x.as_slice::<f32>(), w.as_slice::<f32>()) {
+        let mut y = Tensor::zeros(F32, &g.output_shape())?;
+        let out = y.as_mut_slice::<f32>()?;
         g.sums(x, w, |at, sums| {
             let (to, b) = (&mut out[at..][..sums.len()], bias[at / windows % g.filters]);
             to.iter_mut().zip(sums).for_each(|(to, v)| *to = (v + b) as f32);
@@ -69,7 +70,7 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     }
     let mut out = g.convolve(&x.to_f64s()?, &w.to_f64s()?)?;
     add_bias(&mut out, &bias, windows)?;
-    Ok(vec![Tensor::from_f64s(x.dtype(), y.shape(), &out)?.into()])
+    Ok(vec![Tensor::from_f64s(x.dtype(), &g.output_shape(), &out)?.into()])
 }
 
 fn samples(s: &mut Samples) {
