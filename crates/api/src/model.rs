@@ -165,14 +165,14 @@ impl Model {
         values.iter().map(|&v| self.hub().values[v].name.clone()).collect()
     }
 
-    /// Fails when nodes stayed foreign, listing all of them with the reason.
+    /// Fails when nodes that a run reaches stayed foreign, listing all of them with the reason.
     ///
     /// # Errors
     /// As said.
     pub fn supported(&self) -> Result<()> {
         let hub = self.hub();
         let foreign = |&n: &modelsmith_ir::NodeId| matches!(hub.nodes[n].op, Op::Foreign { .. });
-        let nodes = hub.nodes_in(hub.main).into_iter().filter(foreign).collect::<Vec<_>>();
+        let nodes = called(hub).into_iter().filter(foreign).collect::<Vec<_>>();
         if nodes.is_empty() {
             return Ok(());
         }
@@ -184,5 +184,48 @@ impl Model {
         Err(Error::unsupported(format!("{} nodes hold what is not supported", nodes.len()))
             .in_file(self.path())
             .list(list))
+    }
+}
+
+/// Nodes of the main graph and of the functions that are called from there.
+fn called(hub: &modelsmith_ir::Model) -> Vec<modelsmith_ir::NodeId> {
+    let mut nodes = hub.nodes_in(hub.main);
+    let mut seen = std::collections::HashSet::new();
+    let mut at = 0;
+    while let Some(&n) = nodes.get(at) {
+        if let Op::Call(f) = hub.nodes[n].op
+            && seen.insert(f)
+        {
+            nodes.extend(hub.nodes_in(hub.functions[f].region));
+        }
+        at += 1;
+    }
+    nodes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_count_where_they_are_called() {
+        let text = "stage foreign
+meta {format = \"onnx\", ir_version = 9, opset \"\" = 17, opset \"f\" = 1}
+function f.Inner opset \"\" = 17 graph Inner(%a) {
+  %b = Unheard@17(%a) as inner
+  return %b
+}
+function f.Outer opset \"\" = 17 opset \"f\" = 1 graph Outer(%a) {
+  %b = call f.Inner(%a) as outer
+  return %b
+}
+graph g(%x: f32[2]) {
+  %y: f32[2] = call f.Outer(%x) as main
+  return %y
+}
+";
+        let model = modelsmith_ir::text::parse(text, modelsmith_ops::all()).unwrap();
+        let names = called(&model).into_iter().map(|n| model.nodes[n].name.clone()).collect::<Vec<_>>();
+        assert_eq!(names, ["main", "outer", "inner"]);
     }
 }
