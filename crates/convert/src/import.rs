@@ -15,24 +15,44 @@ pub struct Imported {
     pub findings: Vec<Diagnostic>,
 }
 
+/// A file of any kind that was read.
+pub struct Opened {
+    /// Its format.
+    pub format: &'static FormatDef,
+    /// What it holds.
+    pub artifact: Artifact,
+    /// Findings of the reader.
+    pub findings: Vec<Diagnostic>,
+}
+
 /// Reads the model in `input`, whatever its format.
 ///
 /// # Errors
 /// When no format claims the file, it is damaged, or it holds no model.
 pub fn open(input: &Input, options: &ReadOptions) -> Result<Imported> {
+    let Opened { format, artifact, findings } = open_any(input, options)?;
+    match artifact {
+        Artifact::Model(model) => Ok(Imported { format, model: *model, findings }),
+        other => {
+            let message = format!("this is a {} without a graph, a model is wanted", other.kind());
+            let help = "give the graph with `--graph STRUCTURE.onnx --weights` and this file";
+            Err(Error::unsupported(message).in_file(input.name()).help(help))
+        }
+    }
+}
+
+/// Reads `input`, whatever its format and whatever it holds.
+///
+/// # Errors
+/// When no format claims the file, or it is damaged.
+pub fn open_any(input: &Input, options: &ReadOptions) -> Result<Opened> {
     let format = detect(FORMATS, input).ok_or_else(|| {
         let known = FORMATS.iter().map(|f| f.title).collect::<Vec<_>>().join(", ");
         let what = if input.source().is_empty() { "the file is empty" } else { "no known format claims this file" };
         Error::damaged(what).in_file(input.name()).help(format!("formats that are read: {known}"))
     })?;
     let read = (format.read)(input, options).map_err(|e| e.in_file(input.name()))?;
-    match read.artifact {
-        Artifact::Model(model) => Ok(Imported { format, model: *model, findings: read.findings }),
-        other => {
-            let message = format!("this is a {} without a graph, a model is wanted", other.kind());
-            Err(Error::unsupported(message).in_file(input.name()))
-        }
-    }
+    Ok(Opened { format, artifact: read.artifact, findings: read.findings })
 }
 
 /// The same model at the hub's opset. Nodes that the hub does not know stay as they are and are reported.

@@ -2,9 +2,10 @@
 //! back at an opset.
 #![forbid(unsafe_code)]
 
+pub mod checkpoint;
 mod export;
 mod import;
 
 pub use export::{Export, target_opsets, write};
-pub use import::{FORMATS, Imported, open, to_hub};
+pub use import::{FORMATS, Imported, Opened, open, open_any, to_hub};
 pub use modelsmith_format::{Error, FormatDef, Input, Kind, Result};

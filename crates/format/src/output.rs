@@ -108,6 +108,17 @@ impl Output {
         Ok((file, shown))
     }
 
+    /// Where the file with `suffix` lies until it takes its name.
+    pub fn written(&self, suffix: &str) -> Option<&Path> {
+        match &self.0 {
+            Target::Files { path, written, .. } => {
+                let path = with_suffix(path, suffix);
+                written.iter().find(|w| w.path == path).map(|w| w.part.as_path())
+            }
+            Target::Memory(_) => None,
+        }
+    }
+
     /// Gives the files their names, the output itself last.
     ///
     /// # Errors

@@ -1,0 +1,9 @@
+//! From one checkpoint to another: read, edit, write, read back.
+
+mod edit;
+mod pattern;
+mod write;
+
+pub use edit::{Edit, merge};
+pub use pattern::Glob;
+pub use write::{Readback, Target, Written, write};
