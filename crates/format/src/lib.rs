@@ -23,6 +23,7 @@ mod error;
 mod input;
 mod layout;
 mod output;
+pub mod recipes;
 
 pub use artifact::Artifact;
 pub use checkpoint::{Checkpoint, MetaKind, MetaValue, Tree};

@@ -4,6 +4,7 @@ use super::{Error, Kind};
 use crate::wide;
 use flate2::{Crc, read::DeflateDecoder};
 use modelsmith_base::Cursor;
+use std::borrow::Cow;
 use std::io::Read;
 use std::ops::Range;
 
@@ -34,6 +35,13 @@ pub struct Entry {
     /// Offset of its local header.
     pub header: u64,
     encrypted: bool,
+}
+
+impl Entry {
+    /// True when its data are encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.encrypted
+    }
 }
 
 /// An archive and its directory.
@@ -106,6 +114,20 @@ impl<'a> Archive<'a> {
     /// # Errors
     /// When it is larger than `limit`, damaged, encrypted, or stored with another method.
     pub fn read(&self, entry: &Entry, limit: u64) -> Result<Vec<u8>, Error> {
+        let out = self.content(entry, limit)?;
+        let mut crc = Crc::new();
+        crc.update(&out);
+        if crc.sum() != entry.crc32 {
+            return Err(Error::new(Kind::Checksum(entry.name.clone()), entry.header));
+        }
+        Ok(out.into_owned())
+    }
+
+    /// The bytes of `entry`, decompressed, whatever their checksum: some writers leave it out.
+    ///
+    /// # Errors
+    /// When it is larger than `limit`, damaged, encrypted, or stored with another method.
+    pub fn content(&self, entry: &Entry, limit: u64) -> Result<Cow<'a, [u8]>, Error> {
         let range = self.range(entry)?;
         let fail = |kind| Error::new(kind, range.start);
         let name = || entry.name.clone();
@@ -119,16 +141,14 @@ impl<'a> Archive<'a> {
         let to = usize::try_from(range.end).unwrap_or(usize::MAX);
         let stored = self.bytes.get(from..to).ok_or(fail(Kind::Outside("the data of an entry")))?;
         let out = match entry.method {
-            Method::Stored => stored.to_vec(),
-            Method::Deflated => inflate(stored, entry.size).ok_or(fail(Kind::Deflate(name())))?,
+            Method::Stored => Cow::Borrowed(stored),
+            Method::Deflated => Cow::Owned(inflate(stored, entry.size).ok_or(fail(Kind::Deflate(name())))?),
             Method::Other(_) => {
                 let what = "is compressed with a method other than Deflate";
                 return Err(fail(Kind::Unsupported { entry: name(), what }));
             }
         };
-        let mut crc = Crc::new();
-        crc.update(&out);
-        if wide(out.len()) != entry.size || crc.sum() != entry.crc32 {
+        if wide(out.len()) != entry.size {
             return Err(fail(Kind::Checksum(name())));
         }
         Ok(out)

@@ -1,0 +1,108 @@
+//! The containers: what they have in common is one pickle, and storages by key.
+
+mod inflated;
+mod legacy;
+mod swapped;
+mod tar;
+mod zip;
+
+use modelsmith_base::Diagnostic;
+use modelsmith_format::recipes::Element;
+use modelsmith_format::{Error, Input, Result};
+use modelsmith_tensor::Source;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub(crate) use swapped::Swapped;
+
+/// The kinds of container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Zip,
+    Legacy,
+    Tar,
+    /// A pickle alone.
+    Bare,
+}
+
+/// A checkpoint taken apart.
+pub(crate) struct Parts<'a> {
+    /// Bytes with the pickle of the object.
+    pub pickle: Cow<'a, [u8]>,
+    /// Where it begins in them.
+    pub at: usize,
+    /// Name of the member that it is, for messages.
+    pub member: String,
+    /// Storages by key.
+    pub storages: HashMap<String, Stored>,
+    /// Tensors by key: in tar archives the pickle names tensors, not storages.
+    pub tensors: HashMap<String, Listed>,
+    /// True when elements have their most significant byte first.
+    pub big_endian: bool,
+    /// What was found on the way.
+    pub findings: Vec<Diagnostic>,
+}
+
+/// Bytes of a storage.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    pub source: Arc<dyn Source>,
+    pub offset: u64,
+    pub len: u64,
+}
+
+/// A tensor as a tar archive lists it.
+#[derive(Clone, Debug)]
+pub(crate) struct Listed {
+    pub storage: String,
+    pub element: Element,
+    pub offset: usize,
+    pub shape: Vec<usize>,
+    pub strides: Vec<usize>,
+}
+
+impl<'a> Parts<'a> {
+    fn new(pickle: Cow<'a, [u8]>, at: usize, member: &str) -> Parts<'a> {
+        let (storages, tensors, findings) = (HashMap::new(), HashMap::new(), Vec::new());
+        Parts { pickle, at, member: member.into(), storages, tensors, big_endian: false, findings }
+    }
+}
+
+/// What `bytes`, the whole file or its beginning, are.
+pub(crate) fn kind(bytes: &[u8]) -> Option<Kind> {
+    if zip::is_checkpoint(bytes) {
+        return Some(Kind::Zip);
+    }
+    if legacy::is_checkpoint(bytes) {
+        return Some(Kind::Legacy);
+    }
+    if tar::is_checkpoint(bytes) {
+        return Some(Kind::Tar);
+    }
+    let protocol = matches!(bytes, [0x80, 1..=5, ..]);
+    let old = matches!(bytes.first(), Some(b'(' | b']' | b'}' | b'c')) && !bytes.starts_with(b"(*");
+    (protocol || old).then_some(Kind::Bare)
+}
+
+/// Takes `bytes`, all of `input`, apart.
+///
+/// # Errors
+/// When the container is damaged.
+pub(crate) fn open<'a>(input: &Input, bytes: &'a [u8]) -> Result<Parts<'a>> {
+    match kind(bytes) {
+        Some(Kind::Zip) => zip::open(input, bytes),
+        Some(Kind::Legacy) => legacy::open(input, bytes),
+        Some(Kind::Tar) => tar::open(input, bytes),
+        Some(Kind::Bare) => Ok(Parts::new(Cow::Borrowed(bytes), 0, "")),
+        None => {
+            let what = "neither an archive with a data.pkl, nor a legacy checkpoint, nor a pickle";
+            Err(Error::damaged(what).in_file(input.name()))
+        }
+    }
+}
+
+/// A length or index as a file offset.
+pub(crate) fn wide(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}

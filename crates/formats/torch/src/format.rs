@@ -1,0 +1,25 @@
+//! The record of the format, and telling a checkpoint from other archives and pickles.
+
+use crate::container::{self, Kind};
+use crate::read;
+use modelsmith_format::{FormatDef, Match, Probe};
+
+/// PyTorch checkpoints.
+pub static TORCH: FormatDef = FormatDef {
+    name: "torch",
+    title: "PyTorch checkpoint",
+    extensions: &["pt", "pth", "bin", "ckpt", "pkl", "pickle"],
+    probe,
+    read,
+    write: None,
+    shards: true,
+};
+
+fn probe(probe: &Probe<'_>) -> Match {
+    match container::kind(probe.bytes) {
+        Some(Kind::Zip | Kind::Legacy | Kind::Tar) => Match::Certain,
+        // Two bytes that say `pickle`, or any first instruction: the extension decides.
+        Some(Kind::Bare) => Match::Possible,
+        None => Match::No,
+    }
+}
