@@ -1,7 +1,7 @@
 //! The record of the format, and telling a checkpoint from other archives and pickles.
 
 use crate::container::{self, Kind};
-use crate::read;
+use crate::{read, write::write};
 use modelsmith_format::{FormatDef, Match, Probe};
 
 /// PyTorch checkpoints.
@@ -11,7 +11,7 @@ pub static TORCH: FormatDef = FormatDef {
     extensions: &["pt", "pth", "bin", "ckpt", "pkl", "pickle"],
     probe,
     read,
-    write: None,
+    write: Some(write),
     shards: true,
 };
 

@@ -30,6 +30,7 @@
 mod container;
 mod format;
 mod read;
+mod write;
 
 pub use format::TORCH;
 pub use read::read;
