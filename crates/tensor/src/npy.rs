@@ -64,7 +64,19 @@ pub fn write(t: &Tensor) -> Result<Vec<u8>> {
         }
         Err(_) => (descr_of(widened.dtype()).unwrap_or_default().to_owned(), widened.bytes().to_vec()),
     };
-    let dims = widened.shape().iter().map(|d| format!("{d},")).collect::<Vec<_>>().join(" ");
+    let mut out = preamble(&descr, widened.shape());
+    out.extend_from_slice(&payload);
+    Ok(out)
+}
+
+/// The part of a file of version 1.0 before its payload, a multiple of 64 bytes long: little-endian elements of `dtype` in
+/// row order follow. `None` for a type that NumPy lacks.
+pub fn header_of(dtype: DType, shape: &[usize]) -> Option<Vec<u8>> {
+    descr_of(dtype).map(|descr| preamble(descr, shape))
+}
+
+fn preamble(descr: &str, shape: &[usize]) -> Vec<u8> {
+    let dims = shape.iter().map(|d| format!("{d},")).collect::<Vec<_>>().join(" ");
     let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({dims}), }}");
     let pad = 63 - (MAGIC.len() + 4 + header.len()) % 64;
     header.push_str(&" ".repeat(pad));
@@ -73,8 +85,58 @@ pub fn write(t: &Tensor) -> Result<Vec<u8>> {
     out.extend_from_slice(&[1, 0]);
     out.extend_from_slice(&(header.len() as u16).to_le_bytes());
     out.extend_from_slice(header.as_bytes());
-    out.extend_from_slice(&payload);
-    Ok(out)
+    out
+}
+
+/// What a file says before its payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Element type as NumPy writes it, for example `<f4`.
+    pub descr: String,
+    /// True when the first index runs fastest.
+    pub fortran: bool,
+    /// Shape.
+    pub shape: Vec<usize>,
+    /// Offset of the payload in the file.
+    pub start: usize,
+}
+
+impl Header {
+    /// Reads the start of a file; `bytes` may end anywhere after it.
+    ///
+    /// # Errors
+    /// When the file breaks the format, or holds structures.
+    pub fn parse(bytes: &[u8]) -> Result<Header> {
+        let rest = bytes.strip_prefix(MAGIC).map_or_else(|| fail("the file does not start with \\x93NUMPY"), Ok)?;
+        let (version, rest) = rest.split_at_checked(2).map_or_else(|| fail("the file ends in its header"), Ok)?;
+        let wide = version.first().is_some_and(|&v| v >= 2);
+        let size = if wide { 4 } else { 2 };
+        let (length, rest) = rest.split_at_checked(size).map_or_else(|| fail("the file ends in its header"), Ok)?;
+        let length = length.iter().rev().fold(0usize, |n, &b| n << 8 | usize::from(b));
+        let (header, _) = rest.split_at_checked(length).map_or_else(|| fail("the file ends in its header"), Ok)?;
+        let header = std::str::from_utf8(header).or_else(|_| fail("the header is not text"))?;
+        let value = |key: &str| header.split_once(&format!("'{key}':")).map(|(_, v)| v.trim_start());
+        let descr = value("descr").and_then(|v| v.strip_prefix('\'')?.split('\'').next());
+        let descr = descr.map_or_else(|| fail("no plain element type: structures are not read"), Ok)?.to_owned();
+        let fortran = value("fortran_order").is_some_and(|v| v.starts_with("True"));
+        let dims = value("shape").and_then(|v| v.strip_prefix('(')?.split(')').next());
+        let dims = dims.map_or_else(|| fail("no shape in the header"), Ok)?;
+        let mut shape = Vec::new();
+        for d in dims.split(',').map(str::trim).filter(|d| !d.is_empty()) {
+            shape.push(d.trim_end_matches('L').parse::<usize>().or_else(|_| fail(format!("bad dimension {d:?}")))?);
+        }
+        Ok(Header { descr, fortran, shape, start: MAGIC.len() + 2 + size + length })
+    }
+
+    /// The element type, and whether its bytes are the other way round; `None` for strings, objects and the like.
+    pub fn dtype(&self) -> Option<(DType, bool)> {
+        dtype_of(&self.descr)
+    }
+
+    /// Shape in the order of the file: turned round in Fortran order.
+    pub fn stored(&self) -> Vec<usize> {
+        if self.fortran { self.shape.iter().rev().copied().collect() } else { self.shape.clone() }
+    }
 }
 
 /// Reads a tensor; Fortran order and big-endian bytes are turned.
@@ -82,30 +144,14 @@ pub fn write(t: &Tensor) -> Result<Vec<u8>> {
 /// # Errors
 /// When the file breaks the format, or holds objects or structures.
 pub fn read(bytes: &[u8]) -> Result<Tensor> {
-    let rest = bytes.strip_prefix(MAGIC).map_or_else(|| fail("the file does not start with \\x93NUMPY"), Ok)?;
-    let (version, rest) = rest.split_at_checked(2).map_or_else(|| fail("the file ends in its header"), Ok)?;
-    let wide = version.first().is_some_and(|&v| v >= 2);
-    let size = if wide { 4 } else { 2 };
-    let (length, rest) = rest.split_at_checked(size).map_or_else(|| fail("the file ends in its header"), Ok)?;
-    let length = length.iter().rev().fold(0usize, |n, &b| n << 8 | usize::from(b));
-    let (header, payload) = rest.split_at_checked(length).map_or_else(|| fail("the file ends in its header"), Ok)?;
-    let header = std::str::from_utf8(header).or_else(|_| fail("the header is not text"))?;
-    let value = |key: &str| header.split_once(&format!("'{key}':")).map(|(_, v)| v.trim_start());
-    let descr = value("descr").and_then(|v| v.strip_prefix('\'')?.split('\'').next());
-    let descr = descr.map_or_else(|| fail("no plain element type: objects and structures are not read"), Ok)?;
-    let fortran = value("fortran_order").is_some_and(|v| v.starts_with("True"));
-    let dims = value("shape").and_then(|v| v.strip_prefix('(')?.split(')').next());
-    let dims = dims.map_or_else(|| fail("no shape in the header"), Ok)?;
-    let mut shape = Vec::new();
-    for d in dims.split(',').map(str::trim).filter(|d| !d.is_empty()) {
-        shape.push(d.trim_end_matches('L').parse::<usize>().or_else(|_| fail(format!("bad dimension {d:?}")))?);
-    }
-    let stored = if fortran { shape.iter().rev().copied().collect() } else { shape.clone() };
+    let header = Header::parse(bytes)?;
+    let (descr, shape, stored) = (header.descr.as_str(), &header.shape, header.stored());
+    let payload = bytes.get(header.start..).unwrap_or_default();
     let t = if let Some(width) = descr.get(1..).and_then(|d| d.strip_prefix('U')) {
         read_unicode(&stored, width, descr.starts_with('>'), payload)?
     } else {
         let (dtype, swap) =
-            dtype_of(descr).map_or_else(|| fail(format!("element type {descr:?} is not one that tensors have")), Ok)?;
+            header.dtype().map_or_else(|| fail(format!("element type {descr:?} is not one that tensors have")), Ok)?;
         let need = crate::tensor::count(&stored).and_then(|n| dtype.bytes_for(n)).unwrap_or(usize::MAX);
         let Some(payload) = payload.get(..need) else {
             return fail(format!("shape {shape:?} of {descr} wants {need} bytes, {} follow", payload.len()));
@@ -119,7 +165,7 @@ pub fn read(bytes: &[u8]) -> Result<Tensor> {
             false => Tensor::from_bytes(dtype, &stored, payload)?,
         }
     };
-    match fortran {
+    match header.fortran {
         true => permuted(&t, &(0..t.rank()).rev().collect::<Vec<_>>()),
         false => Ok(t),
     }

@@ -1,0 +1,38 @@
+//! Reads a checkpoint and writes it again, in the format of the output's extension: `rewrite IN OUT`. The judges in
+//! `conformance/` compare both with the formats' own libraries.
+
+use modelsmith_format::{FormatDef, Input, Output, ReadOptions, WriteOptions, detect};
+use modelsmith_format_weights::FORMATS;
+use modelsmith_ops::interp::Operators;
+use std::path::Path;
+use std::process::ExitCode;
+
+fn rewrite(from: &Path, to: &Path) -> Result<(), String> {
+    let input = Input::open(from).map_err(|e| e.to_string())?;
+    let format = detect(FORMATS, &input).ok_or("no format claims the file")?;
+    let read = (format.read)(&input, &ReadOptions::default()).map_err(|e| e.in_file(input.name()).to_string())?;
+    read.findings.iter().for_each(|f| println!("{f}"));
+    let extension = to.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    let fits = |f: &&&FormatDef| f.extensions.contains(&extension);
+    let writer = FORMATS.iter().find(fits).and_then(|f| f.write).ok_or("nothing writes that extension")?;
+    let mut output = Output::file(to, true);
+    let options = WriteOptions { threads: 2, ..WriteOptions::new(&Operators) };
+    let written = writer(&read.artifact, &mut output, &options).map_err(|e| e.to_string())?;
+    written.findings.iter().for_each(|f| println!("{f}"));
+    output.commit().map_err(|e| e.to_string())
+}
+
+fn main() -> ExitCode {
+    let arguments = std::env::args().skip(1).collect::<Vec<_>>();
+    let [from, to] = arguments.as_slice() else {
+        eprintln!("usage: rewrite IN OUT");
+        return ExitCode::from(2);
+    };
+    match rewrite(Path::new(from), Path::new(to)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("{e}");
+            ExitCode::FAILURE
+        }
+    }
+}
