@@ -6,9 +6,9 @@ use modelsmith_tensor::{MemSource, Source, Tensor, WeightExpr, materialize};
 use std::sync::Arc;
 
 fn literal(dtype: DType, shape: &[usize]) -> Arc<WeightExpr> {
-    let n = shape.iter().product::<usize>();
-    let values = (0..n).map(|i| (i % 2) as f64).collect::<Vec<_>>();
-    Arc::new(WeightExpr::Literal(Tensor::from_f64s(dtype, shape, &values).unwrap()))
+    let n = dtype.bytes_for(shape.iter().product()).unwrap();
+    let bytes = (0..n).map(|i| (i % 2) as u8).collect::<Vec<_>>();
+    Arc::new(WeightExpr::Literal(Tensor::from_bytes(dtype, shape, &bytes).unwrap()))
 }
 
 fn written(checkpoint: Checkpoint) -> Vec<u8> {
