@@ -3,7 +3,19 @@
 //! An encoding is a form of storage, not an element type: what is encoded stays an `f32` tensor for everything above
 //! (see [`crate::WeightExpr::Blocks`]). One file holds a family.
 
+mod fit;
+mod fp4;
+mod grids;
+mod iq;
+mod iq4;
+mod k2;
+mod k3;
+mod k45;
+mod k6;
+mod number;
 mod q8_0;
+mod simple;
+mod ternary;
 
 use std::fmt;
 
@@ -23,7 +35,35 @@ pub struct Encoding {
 }
 
 /// Every encoding.
-pub static ENCODINGS: &[&Encoding] = &[&q8_0::Q8_0];
+pub static ENCODINGS: &[&Encoding] = &[
+    &simple::Q4_0,
+    &simple::Q4_1,
+    &simple::Q5_0,
+    &simple::Q5_1,
+    &q8_0::Q8_0,
+    &simple::Q8_1,
+    &k2::Q2_K,
+    &k3::Q3_K,
+    &k45::Q4_K,
+    &k45::Q5_K,
+    &k6::Q6_K,
+    &k6::Q8_K,
+    &iq::IQ2_XXS,
+    &iq::IQ2_XS,
+    &iq::IQ3_XXS,
+    &iq::IQ1_S,
+    &iq4::IQ4_NL,
+    &iq::IQ3_S,
+    &iq::IQ2_S,
+    &iq4::IQ4_XS,
+    &iq::IQ1_M,
+    &ternary::TQ1_0,
+    &ternary::TQ2_0,
+    &fp4::MXFP4,
+    &fp4::NVFP4,
+    &simple::Q1_0,
+    &simple::Q2_0,
+];
 
 /// The encoding of that name, in any case.
 pub fn encoding(name: &str) -> Option<&'static Encoding> {

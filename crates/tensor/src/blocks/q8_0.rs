@@ -1,16 +1,15 @@
 //! `Q8_0`: 32 signed bytes and one `f16` scale.
 
 use super::Encoding;
-use crate::f16;
+use super::number::{half, inverse, put_half, truncated};
 
 /// 32 elements in 34 bytes.
 pub static Q8_0: Encoding = Encoding { name: "Q8_0", elements: 32, bytes: 34, decode, encode: Some(encode) };
 
 fn decode(from: &[u8], to: &mut [f32]) {
     for (block, out) in from.chunks_exact(34).zip(to.chunks_exact_mut(32)) {
-        let (scale, values) = block.split_at(2);
-        let d = f16::from_le_bytes([scale[0], scale[1]]).to_f32();
-        for (x, &q) in out.iter_mut().zip(values) {
+        let d = half(block, 0);
+        for (x, &q) in out.iter_mut().zip(&block[2..]) {
             *x = f32::from(q as i8) * d;
         }
     }
@@ -20,11 +19,10 @@ fn encode(from: &[f32], _row: usize, _importance: Option<&[f32]>, to: &mut [u8])
     for (x, block) in from.chunks_exact(32).zip(to.chunks_exact_mut(34)) {
         let largest = x.iter().fold(0f32, |m, v| m.max(v.abs()));
         let d = largest / 127.0;
-        let inverse = if d != 0.0 { 1.0 / d } else { 0.0 };
-        let (scale, values) = block.split_at_mut(2);
-        scale.copy_from_slice(&f16::from_f32(d).to_le_bytes());
-        for (q, v) in values.iter_mut().zip(x) {
-            *q = (v * inverse).round() as i8 as u8;
+        let inverse = inverse(d);
+        put_half(block, 0, d);
+        for (q, v) in block[2..].iter_mut().zip(x) {
+            *q = truncated((v * inverse).round()) as u8;
         }
     }
 }

@@ -1,0 +1,228 @@
+//! Scales, offsets and integers that fit a group of elements best, in the order of operations of ggml: a sum in another
+//! order rounds otherwise and gives other bytes.
+
+use super::number::{extreme, nearest};
+
+/// Groups below this are stored as zeros.
+pub(super) const NOTHING: f32 = 1e-15;
+
+/// `x ≈ scale * (q - n)` with `q` in `0..2n`: tries 19 scales around `-n / extreme` and keeps the one with the least error
+/// weighted by `weights`, without them by the squares of the elements. Fills `q` and gives the scale.
+pub(super) fn symmetric(n: i32, x: &[f32], q: &mut [i8], weights: Option<&[f32]>) -> f32 {
+    let max = extreme(x);
+    if max.abs() < NOTHING {
+        q.fill(0);
+        return 0.0;
+    }
+    let bound = |v: f32| nearest(v).clamp(-n, n - 1);
+    let weight = |i: usize| weights.map_or(x[i] * x[i], |w| w[i]);
+    let sums = |inverse: f32| {
+        let (mut lx, mut l2) = (0f32, 0f32);
+        for (i, &v) in x.iter().enumerate() {
+            let (l, w) = (bound(inverse * v) as f32, weight(i));
+            lx += w * v * l;
+            l2 += w * l * l;
+        }
+        (lx, l2)
+    };
+    let mut fill = |inverse: f32| q.iter_mut().zip(x).for_each(|(q, &v)| *q = (bound(inverse * v) + n) as i8);
+    let first = -(n as f32) / max;
+    fill(first);
+    let (lx, l2) = sums(first);
+    let mut scale = if l2 != 0.0 { lx / l2 } else { 0.0 };
+    let mut best = scale * lx;
+    for step in (-9..=9).filter(|&s| s != 0) {
+        let inverse = -(n as f32 + 0.1 * step as f32) / max;
+        let (lx, l2) = sums(inverse);
+        if l2 > 0.0 && lx * lx > best * l2 {
+            fill(inverse);
+            scale = lx / l2;
+            best = scale * lx;
+        }
+    }
+    scale
+}
+
+/// `x ≈ scale * (q - n)` with `q` in `0..2n`, improved element by element in up to 5 rounds.
+pub(super) fn descended(n: i32, x: &[f32], q: &mut [i8]) -> f32 {
+    let max = extreme(x);
+    if max.abs() < NOTHING {
+        q.fill(0);
+        return 0.0;
+    }
+    let inverse = -(n as f32) / max;
+    let (mut lx, mut l2) = (0f32, 0f32);
+    for (q, &v) in q.iter_mut().zip(x) {
+        let l = nearest(inverse * v).clamp(-n, n - 1);
+        *q = l as i8;
+        let (w, l) = (v * v, l as f32);
+        lx += w * v * l;
+        l2 += w * l * l;
+    }
+    for _ in 0..5 {
+        let mut changed = false;
+        for (q, &v) in q.iter_mut().zip(x) {
+            let (w, old) = (v * v, f32::from(*q));
+            let mut slx = lx - w * v * old;
+            if slx > 0.0 {
+                let mut sl2 = l2 - w * old * old;
+                let new = nearest(v * sl2 / slx).clamp(-n, n - 1);
+                if new != i32::from(*q) {
+                    let l = new as f32;
+                    slx += w * v * l;
+                    sl2 += w * l * l;
+                    if sl2 > 0.0 && slx * slx * l2 > lx * lx * sl2 {
+                        (*q, lx, l2, changed) = (new as i8, slx, sl2, true);
+                    }
+                }
+            }
+        }
+        if !changed {
+            break;
+        }
+    }
+    q.iter_mut().for_each(|q| *q += n as i8);
+    if l2 > 0.0 { lx / l2 } else { 0.0 }
+}
+
+/// The scales that [`affine`] tries: `(first + step * k + n) / (max - min)` for `k` in `0..=steps`.
+#[derive(Clone, Copy)]
+pub(super) struct Search {
+    pub first: f32,
+    pub step: f32,
+    pub steps: i32,
+    /// Counts distances, not their squares.
+    pub absolute: bool,
+}
+
+/// `x ≈ scale * q - offset` with `q` in `0..=n` and an offset of at least 0. Gives scale and offset, fills `q`. Groups
+/// have at most 32 elements.
+pub(super) fn affine(n: i32, x: &[f32], weights: &[f32], q: &mut [u8], search: Search) -> (f32, f32) {
+    let (mut min, mut max) = (x[0], x[0]);
+    let mut sum_w = weights[0];
+    let mut sum_x = sum_w * x[0];
+    for (&v, &w) in x.iter().zip(weights).skip(1) {
+        min = if v < min { v } else { min };
+        max = if v > max { v } else { max };
+        sum_w += w;
+        sum_x += w * v;
+    }
+    if min > 0.0 {
+        min = 0.0;
+    }
+    if max <= min {
+        q.fill(0);
+        return (0.0, -min);
+    }
+    let (low, width) = (min, max - min);
+    let mut tried = [0u8; 32];
+    let tried = &mut tried[..x.len()];
+    let fill = |q: &mut [u8], inverse: f32, low: f32| {
+        q.iter_mut().zip(x).for_each(|(q, &v)| *q = nearest(inverse * (v - low)).clamp(0, n) as u8);
+    };
+    let error = |q: &[u8], scale: f32, min: f32| {
+        let mut sum = 0f32;
+        for ((&q, &v), &w) in q.iter().zip(x).zip(weights) {
+            let off = scale * f32::from(q) + min - v;
+            sum += w * if search.absolute { off.abs() } else { off * off };
+        }
+        sum
+    };
+    let inverse = n as f32 / width;
+    let mut scale = 1.0 / inverse;
+    fill(q, inverse, low);
+    let mut best = error(q, scale, min);
+    for k in 0..=search.steps {
+        let inverse = (search.first + search.step * k as f32 + n as f32) / (max - min);
+        fill(tried, inverse, min);
+        let (mut l1, mut l2, mut lx) = (0f32, 0f32, 0f32);
+        for ((&q, &v), &w) in tried.iter().zip(x).zip(weights) {
+            let l = f32::from(q);
+            l1 += w * l;
+            l2 += w * l * l;
+            lx += w * l * v;
+        }
+        let d = sum_w * l2 - l1 * l1;
+        if d > 0.0 {
+            let mut new_scale = (sum_w * lx - sum_x * l1) / d;
+            let mut new_min = (l2 * sum_x - l1 * lx) / d;
+            if new_min > 0.0 {
+                new_min = 0.0;
+                new_scale = lx / l2;
+            }
+            let now = error(tried, new_scale, new_min);
+            if now < best {
+                q.copy_from_slice(tried);
+                (best, scale, min) = (now, new_scale, new_min);
+            }
+        }
+    }
+    (scale, -min)
+}
+
+/// `x ≈ scale * q` with `q` in `0..=n`, for the scales of groups; `weights` is what each counts.
+pub(super) fn positive(n: i32, x: &[f32], q: &mut [u8], weights: &[f32]) -> f32 {
+    let max = x.iter().fold(0f32, |m, &v| if m > v { m } else { v });
+    if max < NOTHING {
+        q.fill(0);
+        return 0.0;
+    }
+    let mut inverse = n as f32 / max;
+    let scale = 1.0 / inverse;
+    let mut best = 0f32;
+    for ((q, &v), &w) in q.iter_mut().zip(x).zip(weights) {
+        *q = nearest(inverse * v) as u8;
+        let off = v - scale * f32::from(*q);
+        best += w * off * off;
+    }
+    for step in (-4..=4).filter(|&s| s != 0) {
+        let tried = (0.1 * step as f32 + n as f32) / max;
+        let scale = 1.0 / tried;
+        let mut error = 0f32;
+        for (&v, &w) in x.iter().zip(weights) {
+            let off = v - scale * nearest(tried * v).min(n) as f32;
+            error += w * off * off;
+        }
+        if error < best {
+            (best, inverse) = (error, tried);
+        }
+    }
+    let (mut lx, mut l2) = (0f32, 0f32);
+    for ((q, &v), &w) in q.iter_mut().zip(x).zip(weights) {
+        let whole = nearest(inverse * v).min(n);
+        *q = whole as u8;
+        let l = whole as f32;
+        lx += w * v * l;
+        l2 += w * l * l;
+    }
+    for _ in 0..5 {
+        let mut changed = false;
+        for ((q, &v), &w) in q.iter_mut().zip(x).zip(weights) {
+            let old = f32::from(*q);
+            let mut slx = lx - w * v * old;
+            let mut sl2 = l2 - w * old * old;
+            if slx > 0.0 && sl2 > 0.0 {
+                let new = nearest(v * sl2 / slx).min(n);
+                if new != i32::from(*q) {
+                    let l = new as f32;
+                    slx += w * v * l;
+                    sl2 += w * l * l;
+                    if slx * slx * l2 > lx * lx * sl2 {
+                        (*q, lx, l2, changed) = (new as u8, slx, sl2, true);
+                    }
+                }
+            }
+        }
+        if !changed {
+            break;
+        }
+    }
+    if l2 > 0.0 { lx / l2 } else { 0.0 }
+}
+
+/// What each element of `x` counts: its importance times its size beside that of the row.
+pub(super) fn weighed(x: &[f32], importance: &[f32], sigma2: f32, out: &mut [f32]) {
+    for ((out, &v), &w) in out.iter_mut().zip(x).zip(importance) {
+        *out = w * (sigma2 + v * v).sqrt();
+    }
+}

@@ -1,0 +1,65 @@
+//! Numbers as ggml computes them on x86, so that blocks come out byte for byte the same.
+
+use crate::f16;
+
+/// The `f16` at byte `at`.
+pub(super) fn half(block: &[u8], at: usize) -> f32 {
+    f16::from_le_bytes([block[at], block[at + 1]]).to_f32()
+}
+
+/// Puts `value` as `f16` at byte `at` and gives back what is stored.
+pub(super) fn put_half(block: &mut [u8], at: usize, value: f32) -> f32 {
+    let stored = match value.is_nan() {
+        true => f16::from_bits(0x7e00 | if value.is_sign_negative() { 0x8000 } else { 0 }),
+        false => f16::from_f32(value),
+    };
+    block[at..at + 2].copy_from_slice(&stored.to_le_bytes());
+    stored.to_f32()
+}
+
+/// Nearest integer, ties to even, of a number below 2^22 in magnitude; a number of noise beyond.
+#[inline(always)]
+pub(super) fn nearest(x: f32) -> i32 {
+    ((x + 12_582_912.0).to_bits() & 0x007f_ffff) as i32 - 0x0040_0000
+}
+
+/// Towards zero; what does not fit becomes the smallest integer, as the instruction does it.
+#[inline(always)]
+pub(super) fn truncated(x: f32) -> i32 {
+    if (-2_147_483_648.0..2_147_483_648.0).contains(&x) { x as i32 } else { i32::MIN }
+}
+
+/// Nearest integer, halves away from zero, cut to the lower bits; zero for what does not fit.
+#[inline(always)]
+pub(super) fn rounded(x: f32) -> i32 {
+    let whole = x.round();
+    if whole.abs() < 9.0e18 { whole as i64 as i32 } else { 0 }
+}
+
+/// The first element of largest magnitude, with its sign; 0 where all are.
+pub(super) fn extreme(x: &[f32]) -> f32 {
+    let mut largest = 0f32;
+    let mut found = 0f32;
+    for &v in x {
+        if v.abs() > largest {
+            (largest, found) = (v.abs(), v);
+        }
+    }
+    found
+}
+
+/// Smallest and largest element.
+pub(super) fn bounds(x: &[f32]) -> (f32, f32) {
+    x.iter()
+        .fold((f32::MAX, -f32::MAX), |(low, high), &v| (if v < low { v } else { low }, if v > high { v } else { high }))
+}
+
+/// Sum of squares, in order.
+pub(super) fn squares(x: &[f32]) -> f32 {
+    x.iter().fold(0.0, |sum, v| sum + v * v)
+}
+
+/// `1 / d`, 0 for 0.
+pub(super) fn inverse(d: f32) -> f32 {
+    if d != 0.0 { 1.0 / d } else { 0.0 }
+}
