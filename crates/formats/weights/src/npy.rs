@@ -12,8 +12,15 @@ use modelsmith_tensor::{Form, Read, Source, WeightExpr};
 use std::sync::Arc;
 
 /// NumPy arrays.
-pub static NPY: FormatDef =
-    FormatDef { name: "npy", title: "NumPy array", extensions: &["npy"], probe, read, write: Some(write) };
+pub static NPY: FormatDef = FormatDef {
+    name: "npy",
+    title: "NumPy array",
+    extensions: &["npy"],
+    probe,
+    read,
+    shards: false,
+    write: Some(write),
+};
 
 /// The longest header that is read.
 const LARGEST_HEADER: u64 = 1 << 20;

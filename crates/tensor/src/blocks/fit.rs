@@ -95,9 +95,8 @@ pub(super) struct Search {
     pub absolute: bool,
 }
 
-/// `x ≈ scale * q - offset` with `q` in `0..=n` and an offset of at least 0. Gives scale and offset, fills `q`. Groups
-/// have at most 32 elements.
-pub(super) fn affine(n: i32, x: &[f32], weights: &[f32], q: &mut [u8], search: Search) -> (f32, f32) {
+/// Smallest and largest element, the sum of the weights and the weighted sum of the elements.
+fn moments(x: &[f32], weights: &[f32]) -> (f32, f32, f32, f32) {
     let (mut min, mut max) = (x[0], x[0]);
     let mut sum_w = weights[0];
     let mut sum_x = sum_w * x[0];
@@ -107,6 +106,13 @@ pub(super) fn affine(n: i32, x: &[f32], weights: &[f32], q: &mut [u8], search: S
         sum_w += w;
         sum_x += w * v;
     }
+    (min, max, sum_w, sum_x)
+}
+
+/// `x ≈ scale * q - offset` with `q` in `0..=n` and an offset of at least 0. Gives scale and offset, fills `q`. Groups
+/// have at most 32 elements.
+pub(super) fn affine(n: i32, x: &[f32], weights: &[f32], q: &mut [u8], search: Search) -> (f32, f32) {
+    let (mut min, max, sum_w, sum_x) = moments(x, weights);
     if min > 0.0 {
         min = 0.0;
     }

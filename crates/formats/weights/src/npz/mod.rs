@@ -13,8 +13,15 @@ use modelsmith_format::{FormatDef, Match, Probe};
 use modelsmith_wire::zip::Archive;
 
 /// NumPy archives.
-pub static NPZ: FormatDef =
-    FormatDef { name: "npz", title: "NumPy archive", extensions: &["npz"], probe, read, write: Some(write) };
+pub static NPZ: FormatDef = FormatDef {
+    name: "npz",
+    title: "NumPy archive",
+    extensions: &["npz"],
+    probe,
+    read,
+    shards: false,
+    write: Some(write),
+};
 
 /// An archive is one of NumPy when every entry is an array. Where only the start of the file is seen, the first entry
 /// decides.

@@ -7,7 +7,7 @@ use modelsmith_base::{DType, Diagnostic, Place, Severity};
 use modelsmith_format::{Checkpoint, Error, Input, MetaValue, Probe, ReadOptions, Result};
 use modelsmith_tensor::WeightExpr;
 use serde_json::Value as Json;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 #[derive(serde::Deserialize)]
@@ -84,24 +84,4 @@ fn meta(value: Json) -> MetaValue {
         },
         other => MetaValue::Text(other.to_string()),
     }
-}
-
-/// The text of an index: `parts` are the names of the files with what each holds. Sorted and indented as the Hugging Face
-/// libraries write it.
-pub fn index(parts: &[(String, &Checkpoint)]) -> String {
-    let mut total = 0u64;
-    let mut map = BTreeMap::new();
-    for (name, checkpoint) in parts {
-        for (tensor, weight) in &checkpoint.tensors {
-            total = total.saturating_add(weight.byte_len());
-            map.insert(tensor.as_str(), name.as_str());
-        }
-    }
-    let mut text = format!("{{\n  \"metadata\": {{\n    \"total_size\": {total}\n  }},\n  \"weight_map\": {{");
-    for (i, (tensor, name)) in map.into_iter().enumerate() {
-        let comma = if i == 0 { "" } else { "," };
-        text.push_str(&format!("{comma}\n    {}: {}", Json::from(tensor), Json::from(name)));
-    }
-    text.push_str("\n  }\n}\n");
-    text
 }

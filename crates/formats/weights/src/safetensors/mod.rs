@@ -12,7 +12,6 @@ mod read;
 mod tests;
 mod write;
 
-pub use index::index;
 pub use read::read;
 pub use write::write;
 
@@ -25,6 +24,7 @@ pub static SAFETENSORS: FormatDef = FormatDef {
     extensions: &["safetensors"],
     probe,
     read,
+    shards: true,
     write: Some(write),
 };
 
@@ -38,7 +38,7 @@ fn probe(probe: &Probe<'_>) -> Match {
     }
     let Some((length, rest)) = probe.bytes.split_first_chunk::<8>() else { return named };
     let length = u64::from_le_bytes(*length);
-    let fits = length >= 2 && length <= LARGEST_HEADER && length.saturating_add(8) <= probe.len;
+    let fits = (2..=LARGEST_HEADER).contains(&length) && length.saturating_add(8) <= probe.len;
     let mut text = rest.iter().copied().skip_while(u8::is_ascii_whitespace);
     let object =
         text.next() == Some(b'{') && text.find(|b| !b.is_ascii_whitespace()).is_some_and(|b| b"\"}".contains(&b));

@@ -150,10 +150,10 @@ fn a_set_is_read_through_its_index() {
         Checkpoint { tensors, meta: vec![("format".into(), "pt".into())], ..Checkpoint::default() }
     };
     let (one, two) = (part(&["a", "c"]), part(&["b", "extra"]));
-    let text = index(&[("1.safetensors".into(), &one), ("2.safetensors".into(), &part(&["b"]))]);
-    assert!(text.starts_with("{\n  \"metadata\": {\n    \"total_size\": 24\n  },\n  \"weight_map\": {\n    \"a\": "));
+    let text = r#"{"metadata": {"total_size": 24}, "weight_map":
+        {"a": "1.safetensors", "b": "2.safetensors", "c": "1.safetensors"}}"#;
     let shards = Shards(vec![("1.safetensors".into(), written(one)), ("2.safetensors".into(), written(two))]);
-    let source = Arc::new(MemSource::new("x.safetensors.index.json", text.into_bytes()));
+    let source = Arc::new(MemSource::new("x.safetensors.index.json", text.as_bytes().to_vec()));
     let input = Input::new(source, Some(Arc::new(shards)));
     assert_eq!(modelsmith_format::detect(&[&SAFETENSORS], &input).unwrap().name, "safetensors");
     let imported = read(&input, &ReadOptions::default()).unwrap();
