@@ -1,9 +1,10 @@
-//! The public Rust face of Modelsmith: open a model, run it, compare it, simplify it, compile it, measure it.
+//! The public Rust face of Modelsmith: open a model or a checkpoint, run it, compare it, simplify it, compile it, measure it.
 #![forbid(unsafe_code)]
 
 pub mod agreement;
 pub mod bench;
 pub mod check;
+pub mod checkpoint;
 pub mod compare;
 pub mod deploy;
 pub mod engine;
@@ -29,5 +30,6 @@ mod sides;
 pub mod test_data;
 pub mod write;
 
+pub use checkpoint::Checkpoint;
 pub use error::{Error, Kind, Result};
 pub use model::Model;

@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 use modelsmith_base::{Diagnostic, Severity};
-use modelsmith_convert::{FormatDef, Input};
+use modelsmith_convert::{FormatDef, Input, Opened};
 use modelsmith_engine::Engine;
 use modelsmith_format::ReadOptions;
 use modelsmith_ir::{Op, Type};
@@ -43,9 +43,7 @@ impl Model {
             return Err(Error::damaged("there is no such file").in_file(path));
         }
         let input = Input::open(path)?;
-        let mut head = [0; ENGINE_MAGIC.len()];
-        let engine = input.source().read_at(0, &mut head).is_ok() && head == ENGINE_MAGIC;
-        if engine {
+        if starts_as_engine(&input) {
             Model::of_engine(modelsmith_engine::load(path)?, path, input.source().len())
         } else {
             Model::read(&input, path)
@@ -83,11 +81,20 @@ impl Model {
     }
 
     fn read(input: &Input, path: &Path) -> Result<Model> {
-        let read = modelsmith_convert::open(input, &ReadOptions::default())?;
+        let opened = modelsmith_convert::open_any(input, &ReadOptions::default())?;
+        Model::from_opened(opened, input.source().len(), path)
+    }
+
+    /// The model in a file of `bytes` bytes that was read.
+    ///
+    /// # Errors
+    /// When the file holds no model.
+    pub(crate) fn from_opened(opened: Opened, bytes: u64, path: &Path) -> Result<Model> {
+        let read = opened.into_model(&path.display().to_string())?;
         let (hub, mut found) = modelsmith_convert::to_hub(&read.model);
         let mut findings = read.findings;
         findings.append(&mut found);
-        let (format, bytes) = (Some(read.format), input.source().len());
+        let format = Some(read.format);
         Ok(Model(Arc::new(Inner { path: path.into(), format, bytes, file: read.model, hub, findings, engine: None })))
     }
 
@@ -185,6 +192,19 @@ impl Model {
             .in_file(self.path())
             .list(list))
     }
+}
+
+fn starts_as_engine(input: &Input) -> bool {
+    let mut head = [0; ENGINE_MAGIC.len()];
+    input.source().read_at(0, &mut head).is_ok() && head == ENGINE_MAGIC
+}
+
+/// Whether the file at `path` is an engine.
+///
+/// # Errors
+/// When it cannot be opened.
+pub(crate) fn is_engine(path: &Path) -> Result<bool> {
+    Ok(starts_as_engine(&Input::open(path)?))
 }
 
 /// Nodes of the main graph and of the functions that are called from there.

@@ -30,13 +30,23 @@ pub struct Opened {
 /// # Errors
 /// When no format claims the file, it is damaged, or it holds no model.
 pub fn open(input: &Input, options: &ReadOptions) -> Result<Imported> {
-    let Opened { format, artifact, findings } = open_any(input, options)?;
-    match artifact {
-        Artifact::Model(model) => Ok(Imported { format, model: *model, findings }),
-        other => {
-            let message = format!("this is a {} without a graph, a model is wanted", other.kind());
-            let help = "give the graph with `--graph STRUCTURE.onnx --weights` and this file";
-            Err(Error::unsupported(message).in_file(input.name()).help(help))
+    open_any(input, options)?.into_model(input.name())
+}
+
+impl Opened {
+    /// The model in the file, which is called `name` in messages.
+    ///
+    /// # Errors
+    /// When it holds none.
+    pub fn into_model(self, name: &str) -> Result<Imported> {
+        let Opened { format, artifact, findings } = self;
+        match artifact {
+            Artifact::Model(model) => Ok(Imported { format, model: *model, findings }),
+            other => {
+                let message = format!("this is a {} without a graph, a model is wanted", other.kind());
+                let help = "convert and build take the graph with --graph STRUCTURE.onnx, and this file with --weights";
+                Err(Error::unsupported(message).in_file(name).help(help))
+            }
         }
     }
 }

@@ -1,0 +1,268 @@
+//! Checkpoints: named weights without a graph.
+
+mod diff;
+mod stats;
+
+pub use diff::{Change, Difference, diff};
+pub use modelsmith_convert::checkpoint::{Edit, Glob, Readback, Target, Written, merge};
+pub use modelsmith_format::{MetaValue, Tree};
+pub use stats::{Stats, stats};
+
+use crate::inspect::{Finding, WeightInfo};
+use crate::{Error, Model, Result};
+use modelsmith_base::Diagnostic;
+use modelsmith_convert::{FormatDef, Input, Opened};
+use modelsmith_format::{Artifact, ReadOptions};
+use modelsmith_tensor::WeightExpr;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A checkpoint that was read: headers only, payloads stay in the file.
+#[derive(Clone)]
+pub struct Checkpoint {
+    path: PathBuf,
+    format: &'static FormatDef,
+    bytes: u64,
+    data: modelsmith_format::Checkpoint,
+    findings: Vec<Diagnostic>,
+}
+
+/// What a file turned out to hold.
+pub enum File {
+    /// A graph with its weights, or an engine.
+    Model(Model),
+    /// Weights alone.
+    Checkpoint(Checkpoint),
+}
+
+/// Reads a file of any kind.
+///
+/// # Errors
+/// When it cannot be read, or is damaged.
+pub fn open(path: impl AsRef<Path>) -> Result<File> {
+    let path = path.as_ref();
+    if !path.exists() || crate::model::is_engine(path)? {
+        return Model::open(path).map(File::Model);
+    }
+    let input = Input::open(path)?;
+    let opened = modelsmith_convert::open_any(&input, &ReadOptions::default())?;
+    let bytes = input.source().len();
+    match opened.artifact {
+        Artifact::Checkpoint(data) => {
+            let (format, findings) = (opened.format, opened.findings);
+            Ok(File::Checkpoint(Checkpoint { path: path.to_owned(), format, bytes, data, findings }))
+        }
+        artifact => Model::from_opened(Opened { artifact, ..opened }, bytes, path).map(File::Model),
+    }
+}
+
+impl Checkpoint {
+    /// Reads a checkpoint.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is damaged, or holds no checkpoint.
+    pub fn open(path: impl AsRef<Path>) -> Result<Checkpoint> {
+        match open(path.as_ref())? {
+            File::Checkpoint(c) => Ok(c),
+            File::Model(_) => {
+                Err(Error::unsupported("this is a model with a graph, a checkpoint is wanted").in_file(path))
+            }
+        }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its format.
+    pub fn format(&self) -> &'static FormatDef {
+        self.format
+    }
+
+    /// Its size, without files beside it.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Tensors and metadata.
+    pub fn data(&self) -> &modelsmith_format::Checkpoint {
+        &self.data
+    }
+
+    /// What the reader found.
+    pub fn findings(&self) -> &[Diagnostic] {
+        &self.findings
+    }
+}
+
+/// What `inspect` says of a checkpoint.
+#[derive(Clone, Debug, Serialize)]
+pub struct Inspection {
+    /// File.
+    pub path: String,
+    /// Format.
+    pub format: String,
+    /// Size of the file in bytes.
+    pub file_bytes: u64,
+    /// Number of tensors.
+    pub tensors: usize,
+    /// Tensors that share their elements with an earlier one.
+    pub tied: usize,
+    /// Elements of the floating-point tensors, tied ones counted once.
+    pub parameters: u64,
+    /// Bytes by element type or block encoding, tied ones counted once.
+    pub weight_bytes: BTreeMap<String, u64>,
+    /// Metadata as text.
+    pub metadata: Vec<(String, String)>,
+    /// Modules: the names up to their last dot, with tensors, elements and bytes below each.
+    pub modules: Vec<Module>,
+    /// Findings.
+    pub findings: Vec<Finding>,
+}
+
+/// A module of a checkpoint.
+#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+pub struct Module {
+    /// Name without its parents.
+    pub name: String,
+    /// Parents.
+    pub depth: usize,
+    /// Tensors below.
+    pub tensors: usize,
+    /// Elements below.
+    pub elements: u64,
+    /// Bytes below.
+    pub bytes: u64,
+}
+
+/// The name by which a listing calls the type of a weight.
+pub fn type_name(w: &WeightExpr) -> String {
+    match w {
+        WeightExpr::Blocks(b) => b.encoding.name.to_owned(),
+        WeightExpr::Encode { encoding, .. } => encoding.name.to_owned(),
+        other => other.dtype().name().to_owned(),
+    }
+}
+
+fn stored(w: &WeightExpr) -> u64 {
+    modelsmith_tensor::stored_len(w, modelsmith_tensor::Form::Stored).unwrap_or(0)
+}
+
+/// Two weights with the same key have the same elements of the same file.
+fn place(w: &Arc<WeightExpr>) -> (usize, u64, Vec<usize>) {
+    match &**w {
+        WeightExpr::Read(r) => (Arc::as_ptr(&r.source).cast::<()>() as usize, r.offset, r.shape.clone()),
+        WeightExpr::View { of, offset, shape, strides } => {
+            (Arc::as_ptr(of) as usize, *offset as u64, [&shape[..], strides].concat())
+        }
+        _ => (Arc::as_ptr(w) as usize, 0, w.shape()),
+    }
+}
+
+/// What `c` holds.
+pub fn inspect(c: &Checkpoint) -> Inspection {
+    let mut seen = HashSet::new();
+    let (mut bytes, mut parameters) = (BTreeMap::new(), 0);
+    for (_, w) in &c.data.tensors {
+        if w.is_empty() || seen.insert(place(w)) {
+            *bytes.entry(type_name(w)).or_insert(0) += stored(w);
+            parameters += if w.dtype().is_float() { w.len() as u64 } else { 0 };
+        }
+    }
+    let tied = c.data.tensors.iter().filter(|(_, w)| !w.is_empty()).count() - seen.len();
+    Inspection {
+        path: c.path.display().to_string(),
+        format: c.format.title.into(),
+        file_bytes: c.bytes,
+        tensors: c.data.tensors.len(),
+        tied,
+        parameters,
+        weight_bytes: bytes,
+        metadata: c.data.meta.iter().map(|(k, v)| (k.clone(), v.text())).collect(),
+        modules: modules(&c.data),
+        findings: c.findings.iter().map(Finding::from).collect(),
+    }
+}
+
+/// The tree of modules, parents before children, in file order.
+fn modules(c: &modelsmith_format::Checkpoint) -> Vec<Module> {
+    let mut out: Vec<(String, Module)> = Vec::new();
+    let mut places = std::collections::HashMap::new();
+    for (name, w) in &c.tensors {
+        let ends = name.match_indices('.').map(|(i, _)| i);
+        for (depth, end) in ends.enumerate() {
+            let path = &name[..end];
+            let at = *places.entry(path.to_owned()).or_insert_with(|| {
+                let own = path.rsplit('.').next().unwrap_or_default().to_owned();
+                out.push((path.to_owned(), Module { name: own, depth, tensors: 0, elements: 0, bytes: 0 }));
+                out.len() - 1
+            });
+            let m = &mut out[at].1;
+            m.tensors += 1;
+            m.elements += w.len() as u64;
+            m.bytes += stored(w);
+        }
+    }
+    // A module whose tensors do not stand together is still listed once, below its parent.
+    out.sort_by_cached_key(|(path, _)| {
+        let parts = path.match_indices('.').map(|(i, _)| &path[..i]).chain([path.as_str()]);
+        parts.map(|p| places.get(p).copied().unwrap_or(0)).collect::<Vec<_>>()
+    });
+    out.into_iter().map(|(_, m)| m).collect()
+}
+
+/// Every tensor: name, type, shape and bytes.
+pub fn tensors(c: &Checkpoint) -> Vec<WeightInfo> {
+    let info = |(name, w): &(String, Arc<WeightExpr>)| WeightInfo {
+        name: name.clone(),
+        dtype: type_name(w),
+        shape: w.shape(),
+        bytes: stored(w),
+    };
+    c.data.tensors.iter().map(info).collect()
+}
+
+/// Makes `edit` and writes the result to `target`.
+///
+/// # Errors
+/// When the edit leaves nothing or makes names equal, or the result cannot be written.
+pub fn convert(
+    c: &modelsmith_format::Checkpoint,
+    edit: &Edit,
+    target: &Target<'_>,
+) -> Result<(Written, Vec<WeightInfo>)> {
+    let (edited, mut found) = edit.apply(c)?;
+    let info = |(name, w): &(String, Arc<WeightExpr>)| WeightInfo {
+        name: name.clone(),
+        dtype: type_name(w),
+        shape: w.shape(),
+        bytes: stored(w),
+    };
+    let list = edited.tensors.iter().map(info).collect();
+    let mut written = modelsmith_convert::checkpoint::write(edited, target)?;
+    found.append(&mut written.findings);
+    written.findings = found;
+    Ok((written, list))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use modelsmith_tensor::Tensor;
+
+    #[test]
+    fn modules_are_listed_below_their_parents() {
+        let w = Arc::new(WeightExpr::Literal(Tensor::vector(&[1f32, 2.0])));
+        let names = ["a.x.w", "b.w", "a.y.w", "w"];
+        let c = modelsmith_format::Checkpoint {
+            tensors: names.iter().map(|n| ((*n).to_owned(), w.clone())).collect(),
+            ..Default::default()
+        };
+        let list = modules(&c).into_iter().map(|m| (m.name, m.depth, m.tensors, m.bytes)).collect::<Vec<_>>();
+        let row = |n: &str, d, t| (n.to_owned(), d, t, 8 * t as u64);
+        assert_eq!(list, [row("a", 0, 2), row("x", 1, 1), row("y", 1, 1), row("b", 0, 1)]);
+    }
+}
