@@ -172,6 +172,16 @@ impl Model {
         values.iter().map(|&v| self.hub().values[v].name.clone()).collect()
     }
 
+    /// The weights by name, as a checkpoint.
+    pub fn weights(&self) -> modelsmith_format::Checkpoint {
+        let weight = |v: &modelsmith_ir::Value| match &v.def {
+            modelsmith_ir::Def::Weight(_, w) => Some((v.name.clone(), w.clone())),
+            _ => None,
+        };
+        let tensors = self.file().values.iter().filter_map(|(_, v)| weight(v)).collect();
+        modelsmith_format::Checkpoint { tensors, ..Default::default() }
+    }
+
     /// Fails when nodes that a run reaches stayed foreign, listing all of them with the reason.
     ///
     /// # Errors

@@ -117,9 +117,8 @@ pub enum Command {
     Doctor,
     /// Print a completion script
     Completions(Completions),
-    /// Names, shapes, values and graph of two models (not built yet)
-    #[command(hide = true)]
-    Diff(NotBuilt),
+    /// Names, types, shapes and values of two checkpoints
+    Diff(Diff),
     /// Quantize a model (not built yet)
     #[command(hide = true)]
     Quantize(NotBuilt),
@@ -178,6 +177,52 @@ pub struct SizeArgs {
     pub dim: Vec<String>,
 }
 
+/// Which tensors of a checkpoint, under which names and of which type.
+#[derive(Args, Debug, Clone, Default)]
+pub struct TensorArgs {
+    /// A part of a training checkpoint, for example model
+    #[arg(long, value_name = "PATH")]
+    pub key: Option<String>,
+    /// Rename tensors: a regular expression and what takes its place; $1 is its first group
+    #[arg(long, value_name = "OLD=NEW")]
+    pub map: Vec<String>,
+    /// Only tensors whose names match
+    #[arg(long, value_name = "GLOB")]
+    pub include: Vec<String>,
+    /// No tensors whose names match
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+    /// Element type of floating-point tensors, for example f16
+    #[arg(long, value_name = "TYPE")]
+    pub cast: Option<String>,
+    /// Type of the matrices of a GGUF file, for example Q8_0
+    #[arg(long = "type", value_name = "TYPE")]
+    pub kind: Option<String>,
+    /// A further checkpoint whose tensors go into the same file
+    #[arg(long, value_name = "FILE")]
+    pub merge: Vec<PathBuf>,
+    /// Begin a new file when one has this many bytes
+    #[arg(long, value_name = "SIZE")]
+    pub shard_size: Option<String>,
+    /// Most memory for tensors on their way
+    #[arg(long, default_value = "512MiB", value_name = "SIZE")]
+    pub budget: String,
+}
+
+/// A checkpoint for the graph of a model.
+#[derive(Args, Debug, Clone, Default)]
+pub struct GraphArgs {
+    /// Model whose graph is taken
+    #[arg(long, value_name = "MODEL")]
+    pub graph: Option<PathBuf>,
+    /// Checkpoint whose tensors become its weights
+    #[arg(long, value_name = "CHECKPOINT")]
+    pub weights: Option<PathBuf>,
+    /// Keep the graph's own values where the checkpoint lacks a tensor
+    #[arg(long)]
+    pub partial: bool,
+}
+
 /// What counts as agreement.
 #[derive(Args, Debug, Clone, Default)]
 pub struct AgreementArgs {
@@ -209,6 +254,20 @@ pub struct Inspect {
     /// Check payload checksums
     #[arg(long)]
     pub verify: bool,
+    /// Smallest, largest and mean element, NaN, infinities and zeros of each tensor of a checkpoint
+    #[arg(long)]
+    pub stats: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Diff {
+    /// Checkpoint
+    pub a: PathBuf,
+    /// What is held against it
+    pub b: PathBuf,
+    /// Most memory for tensors that cannot be compared piece by piece
+    #[arg(long, default_value = "512MiB", value_name = "SIZE")]
+    pub budget: String,
 }
 
 #[derive(Args, Debug)]
@@ -280,12 +339,12 @@ pub struct Check {
 
 #[derive(Args, Debug)]
 pub struct Convert {
-    /// Model
+    /// Model or checkpoint; left out where --graph and --weights are given
     #[arg(id = "in", value_name = "IN")]
     pub input: PathBuf,
     /// File to write; may be the input
-    #[arg(id = "out", value_name = "OUT")]
-    pub output: PathBuf,
+    #[arg(id = "out", value_name = "OUT", required_unless_present_all = ["graph", "weights"])]
+    pub output: Option<PathBuf>,
     /// Format to write; by default from the name of OUT
     #[arg(long, value_name = "FORMAT")]
     pub to: Option<String>,
@@ -297,6 +356,10 @@ pub struct Convert {
     /// Fix every free dimension
     #[arg(long = "static")]
     pub fixed: bool,
+    #[command(flatten)]
+    pub tensors: TensorArgs,
+    #[command(flatten)]
+    pub graph: GraphArgs,
     /// no, yes or full
     #[arg(long, default_value = "yes")]
     pub verify: String,
@@ -341,8 +404,17 @@ pub struct Optimize {
 
 #[derive(Args, Debug)]
 pub struct Build {
-    /// Model
-    pub model: PathBuf,
+    /// Model; left out where --graph and --weights are given
+    #[arg(required_unless_present_all = ["graph", "weights"])]
+    pub model: Option<PathBuf>,
+    #[command(flatten)]
+    pub graph: GraphArgs,
+    /// Rename tensors of the checkpoint: a regular expression and what takes its place
+    #[arg(long, value_name = "OLD=NEW")]
+    pub map: Vec<String>,
+    /// A part of a training checkpoint, for example model
+    #[arg(long, value_name = "PATH")]
+    pub key: Option<String>,
     /// Engine to write
     #[arg(long, short, value_name = "OUT.engine")]
     pub output: PathBuf,

@@ -17,6 +17,7 @@ pub struct Progress {
 struct Step {
     text: String,
     begun: Instant,
+    shown: Instant,
     over: bool,
 }
 
@@ -28,7 +29,12 @@ impl Progress {
             ProgressMode::Auto if !std::io::stderr().is_terminal() => ProgressMode::None,
             mode => mode,
         };
-        let now = Arc::new(Mutex::new(Step { text: String::new(), begun: Instant::now(), over: false }));
+        let now = Arc::new(Mutex::new(Step {
+            text: String::new(),
+            begun: Instant::now(),
+            shown: Instant::now(),
+            over: false,
+        }));
         if mode == ProgressMode::Plain {
             let now = Arc::downgrade(&now);
             std::thread::spawn(move || {
@@ -49,7 +55,7 @@ impl Progress {
     /// A step begins.
     pub fn step(&self, text: &str) {
         if let Ok(mut s) = self.now.lock() {
-            *s = Step { text: text.into(), begun: Instant::now(), over: false };
+            *s = Step { text: text.into(), begun: Instant::now(), shown: Instant::now(), over: false };
         }
         match self.mode {
             ProgressMode::Auto => eprint!("\r\x1b[2K{text} .."),
@@ -59,6 +65,15 @@ impl Progress {
         }
         // A terminal that has gone does not stop the work.
         let _ = std::io::stderr().flush();
+    }
+
+    /// How far the step is; shown where the last line can be written again.
+    pub fn part(&self, text: &str) {
+        let Ok(mut s) = self.now.lock() else { return };
+        if self.mode == ProgressMode::Auto && s.shown.elapsed() >= Duration::from_millis(100) {
+            s.shown = Instant::now();
+            eprint!("\r\x1b[2K{}: {text}", s.text);
+        }
     }
 
     /// Nothing more comes.

@@ -1,11 +1,16 @@
 //! Checkpoints: named weights without a graph.
 
+mod bind;
 mod diff;
+mod options;
 mod stats;
 
+pub use bind::{Binding, Fate, Line, bind, describe};
 pub use diff::{Change, Difference, diff};
+pub use modelsmith_base::Budget;
 pub use modelsmith_convert::checkpoint::{Edit, Glob, Readback, Target, Written, merge};
-pub use modelsmith_format::{MetaValue, Tree};
+pub use modelsmith_format::{Checkpoint as Tensors, MetaValue, Tree};
+pub use options::{edit, size};
 pub use stats::{Stats, stats};
 
 use crate::inspect::{Finding, WeightInfo};

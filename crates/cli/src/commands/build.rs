@@ -1,11 +1,12 @@
+use super::checkpoint::bound;
 use super::{Context, compare, options};
-use crate::args::Build;
+use crate::args::{Build, TensorArgs};
 use crate::table::bytes;
 use modelsmith::compare::Verdict;
 use modelsmith::engine::{BuildRequest, BuiltEngine, build};
 use modelsmith::run::Opts;
 use modelsmith::write::Verify;
-use modelsmith::{Error, Model, Result};
+use modelsmith::{Error, Result};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -26,7 +27,8 @@ pub fn run(cx: &Context, a: &Build) -> Result<u8> {
         }
     }
     cx.progress.step("reading");
-    let model = Model::open(&a.model)?;
+    let tensors = TensorArgs { key: a.key.clone(), map: a.map.clone(), ..TensorArgs::default() };
+    let model = bound(cx, a.model.as_deref(), &a.graph, &tensors)?;
     options::show_findings(cx, &model);
     let verify = Verify {
         inputs: options::inputs(&a.inputs)?,
@@ -38,7 +40,7 @@ pub fn run(cx: &Context, a: &Build) -> Result<u8> {
     let built = build(&model, &a.output, &request, (!a.no_verify).then_some(&verify))?;
     cx.progress.end();
     show(cx, a, &built);
-    let (model, engine) = (a.model.display().to_string(), a.output.display().to_string());
+    let (model, engine) = (model.path().display().to_string(), a.output.display().to_string());
     cx.screen.document("build", &Report { model, engine, built: &built })?;
     Ok(u8::from(!built.kept))
 }

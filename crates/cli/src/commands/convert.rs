@@ -1,11 +1,12 @@
 use super::{Context, compare, options};
 use crate::args::Convert;
 use crate::table::bytes;
+use modelsmith::checkpoint::{self, File};
 use modelsmith::compare::{Comparison, Verdict};
 use modelsmith::inspect::Finding;
 use modelsmith::run::Opts;
 use modelsmith::write::{self, Verify, Written};
-use modelsmith::{Error, Model, Result};
+use modelsmith::{Error, Result};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -24,9 +25,18 @@ pub fn run(cx: &Context, a: &Convert) -> Result<u8> {
     if !matches!(a.verify.as_str(), "no" | "yes" | "full") {
         return Err(Error::usage(format!("--verify {}: no, yes or full is wanted", a.verify)));
     }
-    let format = write::format_for(&a.output, a.to.as_deref())?;
     cx.progress.step("reading");
-    let model = Model::open(&a.input)?;
+    let (input, output) = match &a.output {
+        Some(output) => (Some(a.input.as_path()), output.as_path()),
+        None => (None, a.input.as_path()),
+    };
+    if let (Some(input), None, None) = (input, &a.graph.graph, &a.graph.weights)
+        && let File::Checkpoint(c) = checkpoint::open(input)?
+    {
+        return super::checkpoint::convert(cx, a, &c, output);
+    }
+    let format = write::format_for(output, a.to.as_deref())?;
+    let model = super::checkpoint::bound(cx, input, &a.graph, &a.tensors)?;
     options::show_findings(cx, &model);
     let inputs = options::inputs(&a.inputs)?;
     let mut hub = model.hub().clone();
@@ -41,15 +51,15 @@ pub fn run(cx: &Context, a: &Convert) -> Result<u8> {
     };
     cx.progress.step("writing and verifying");
     let wanted = (a.verify != "no").then_some(&verify);
-    let done = write::write(&model, &hub, &a.output, format, opsets.clone(), a.no_clobber, wanted)?;
+    let done = write::write(&model, &hub, output, format, opsets.clone(), a.no_clobber, wanted)?;
     cx.progress.end();
-    let code = show(cx, &a.output, &done);
+    let code = show(cx, output, &done);
     let opsets = opsets.into_iter().map(|o| (o.domain, o.version)).collect();
     cx.screen.document(
         "convert",
         &Report {
-            input: a.input.display().to_string(),
-            output: a.output.display().to_string(),
+            input: model.path().display().to_string(),
+            output: output.display().to_string(),
             format: format.name,
             opsets,
             written: done.kept,

@@ -1,13 +1,16 @@
 use super::Context;
 use crate::args::Inspect;
 use crate::table::{bytes, count, fields, table};
+use modelsmith::Result;
+use modelsmith::checkpoint::{self, File};
 use modelsmith::inspect::{Inspection, OpCount, Port, WeightInfo, inspect, weights};
-use modelsmith::{Model, Result};
 use serde::Serialize;
 
 #[derive(Serialize)]
 struct Report {
     models: Vec<Entry>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    checkpoints: Vec<super::checkpoint::Entry>,
 }
 
 #[derive(Serialize)]
@@ -23,9 +26,15 @@ struct Entry {
 }
 
 pub fn run(cx: &Context, a: &Inspect) -> Result<u8> {
-    let mut models = Vec::new();
+    let (mut models, mut checkpoints) = (Vec::new(), Vec::new());
     for path in &a.paths {
-        let model = Model::open(path)?;
+        let model = match checkpoint::open(path)? {
+            File::Model(model) => model,
+            File::Checkpoint(c) => {
+                checkpoints.push(super::checkpoint::inspect(cx, a, &c)?);
+                continue;
+            }
+        };
         let entry = Entry {
             inspection: inspect(&model),
             weight_list: a.weights.then(|| weights(&model)),
@@ -35,7 +44,7 @@ pub fn run(cx: &Context, a: &Inspect) -> Result<u8> {
         show(cx, a, &entry);
         models.push(entry);
     }
-    cx.screen.document("inspect", &Report { models })?;
+    cx.screen.document("inspect", &Report { models, checkpoints })?;
     Ok(0)
 }
 

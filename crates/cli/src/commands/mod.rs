@@ -3,9 +3,11 @@
 mod bench;
 mod build;
 mod check;
+mod checkpoint;
 mod compare;
 mod convert;
 mod deploy;
+mod diff;
 mod inspect;
 mod lists;
 mod optimize;
@@ -52,7 +54,7 @@ pub fn run(cli: &Cli, screen: &Screen) -> Result<u8, Error> {
         Command::Deploy(a) => deploy::run(&cx, a),
         Command::Passes => lists::passes(screen),
         Command::Kernels(a) => lists::kernels(&cx, a),
-        Command::Diff(_) => not_built("diff"),
+        Command::Diff(a) => diff::run(&cx, a),
         Command::Quantize(_) => not_built("quantize"),
         Command::Prune(_) => not_built("prune"),
         Command::Scan(_) => not_built("scan"),

@@ -6,4 +6,5 @@ mod write;
 
 pub use edit::{Edit, merge};
 pub use pattern::Glob;
+pub use regex_lite::Regex as Pattern;
 pub use write::{Readback, Target, Written, write};
