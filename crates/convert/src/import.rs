@@ -3,7 +3,7 @@ use modelsmith_format::{Artifact, Error, FormatDef, Input, ReadOptions, Result, 
 use modelsmith_ir::Model;
 
 /// Every format, in the order in which equal claims are settled.
-pub static FORMATS: &[&FormatDef] = &[&modelsmith_format_onnx::ONNX];
+pub static FORMATS: &[&FormatDef] = &[&modelsmith_format_onnx::ONNX, &modelsmith_format_torch::TORCH];
 
 /// A file that was read.
 pub struct Imported {

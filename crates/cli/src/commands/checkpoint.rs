@@ -201,7 +201,9 @@ pub fn bound(cx: &Context, model: Option<&Path>, g: &GraphArgs, t: &TensorArgs) 
         (Some(weights), Some(graph), None) => (graph.as_path(), weights),
         (None, None, None) => return Err(Error::usage("a model is wanted")),
         _ => {
-            return Err(Error::usage("one graph and one checkpoint are wanted: --graph MODEL and --weights CHECKPOINT"));
+            return Err(Error::usage(
+                "one graph and one checkpoint are wanted: --graph MODEL and --weights CHECKPOINT",
+            ));
         }
     };
     let (model, checkpoint) = (Model::open(graph)?, Checkpoint::open(weights)?);
