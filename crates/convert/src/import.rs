@@ -1,9 +1,14 @@
 use modelsmith_base::Diagnostic;
 use modelsmith_format::{Artifact, Error, FormatDef, Input, ReadOptions, Result, detect};
 use modelsmith_ir::Model;
+use std::sync::LazyLock;
 
 /// Every format, in the order in which equal claims are settled.
-pub static FORMATS: &[&FormatDef] = &[&modelsmith_format_onnx::ONNX, &modelsmith_format_torch::TORCH];
+pub static FORMATS: LazyLock<Vec<&FormatDef>> = LazyLock::new(|| {
+    let families: [&[&FormatDef]; 3] =
+        [&[&modelsmith_format_onnx::ONNX], &[&modelsmith_format_torch::TORCH], modelsmith_format_weights::FORMATS];
+    families.concat()
+});
 
 /// A file that was read.
 pub struct Imported {
@@ -56,7 +61,7 @@ impl Opened {
 /// # Errors
 /// When no format claims the file, or it is damaged.
 pub fn open_any(input: &Input, options: &ReadOptions) -> Result<Opened> {
-    let format = detect(FORMATS, input).ok_or_else(|| {
+    let format = detect(&FORMATS, input).ok_or_else(|| {
         let known = FORMATS.iter().map(|f| f.title).collect::<Vec<_>>().join(", ");
         let what = if input.source().is_empty() { "the file is empty" } else { "no known format claims this file" };
         Error::damaged(what).in_file(input.name()).help(format!("formats that are read: {known}"))
