@@ -251,7 +251,7 @@ pub struct Inspect {
     /// List the operators with their versions
     #[arg(long)]
     pub ops: bool,
-    /// Check payload checksums
+    /// Check payload checksums; of a checkpoint, read every element and show the CRC-32 of each tensor
     #[arg(long)]
     pub verify: bool,
     /// Smallest, largest and mean element, NaN, infinities and zeros of each tensor of a checkpoint

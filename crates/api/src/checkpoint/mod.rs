@@ -230,6 +230,14 @@ pub fn tensors(c: &Checkpoint) -> Vec<WeightInfo> {
     c.data.tensors.iter().map(info).collect()
 }
 
+/// CRC-32 of the elements of `w`, little-endian and row-major, read piece by piece.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn crc32(w: &WeightExpr, budget: &Budget) -> modelsmith_convert::Result<u32> {
+    modelsmith_convert::checkpoint::crc32(w, modelsmith_tensor::Form::Dense, budget)
+}
+
 /// Makes `edit` and writes the result to `target`.
 ///
 /// # Errors

@@ -22,22 +22,24 @@ struct Tensor {
     info: WeightInfo,
     #[serde(skip_serializing_if = "Option::is_none")]
     stats: Option<Stats>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crc32: Option<u32>,
 }
 
 /// Shows a checkpoint.
 pub fn inspect(cx: &Context, a: &Inspect, c: &Checkpoint) -> Result<Entry> {
     let inspection = checkpoint::inspect(c);
     let mut list = Vec::new();
-    if a.weights || a.stats || a.dump {
+    if a.weights || a.stats || a.dump || a.verify {
         for (info, (name, w)) in checkpoint::tensors(c).into_iter().zip(&c.data().tensors) {
             let budget = Budget::unlimited();
-            let stats = match a.stats {
-                true => {
-                    checkpoint::stats(w, &budget).map_err(|e| e.in_file(c.path()).help(format!("tensor {name}")))?
-                }
+            let place = |e: Error| e.in_file(c.path()).help(format!("tensor {name}"));
+            let stats = if a.stats { checkpoint::stats(w, &budget).map_err(place)? } else { None };
+            let crc32 = match a.verify {
+                true => checkpoint::crc32(w, &budget).map(Some).map_err(|e| place(e.into()))?,
                 false => None,
             };
-            list.push(Tensor { info, stats });
+            list.push(Tensor { info, stats, crc32 });
         }
     }
     show(cx, &inspection, &list);
@@ -89,11 +91,15 @@ fn tensors(list: &[Tensor]) -> String {
             row.extend([s.min, s.max, s.mean, s.std].map(number));
             row.extend([count(s.nan), count(s.inf), format!("{:.1} %", 100.0 * s.sparsity)]);
         }
+        row.extend(t.crc32.map(|c| format!("{c:08x}")));
         row
     };
     let mut head = vec!["tensor", "type", "shape", "bytes"];
     if list.iter().any(|t| t.stats.is_some()) {
         head.extend(["min", "max", "mean", "std", "NaN", "inf", "zeros"]);
+    }
+    if list.iter().any(|t| t.crc32.is_some()) {
+        head.push("CRC-32");
     }
     table(&head, &(3..head.len()).collect::<Vec<_>>(), &list.iter().map(row).collect::<Vec<_>>())
 }

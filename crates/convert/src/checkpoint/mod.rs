@@ -7,4 +7,4 @@ mod write;
 pub use edit::{Edit, merge};
 pub use pattern::Glob;
 pub use regex_lite::Regex as Pattern;
-pub use write::{Readback, Target, Written, write};
+pub use write::{Readback, Target, Written, crc32, write};

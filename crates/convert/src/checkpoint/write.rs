@@ -8,7 +8,6 @@ use modelsmith_format::{
 use modelsmith_ops::interp::Operators;
 use modelsmith_tensor::{Form, Ranged, WeightExpr, stored_len};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// What is read back before a file takes its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,7 +169,7 @@ fn read_back(asked: &Checkpoint, output: &Output, target: &Target<'_>, findings:
         if got.dtype() != wanted.dtype() || got.shape() != wanted.shape() {
             changed.push(name.as_str());
         } else if target.readback == Readback::Payload {
-            let sums = [checksum(wanted, target), checksum(got, target)];
+            let sums = [wanted, got].map(|w| crc32(w, Form::Stored, &target.budget));
             let [given, kept] = sums.map(|s| s.map_err(|e| e.in_tensor(name)));
             if given? != kept? {
                 return Err(fault(format!("{name} has other values than were given")));
@@ -185,10 +184,13 @@ fn read_back(asked: &Checkpoint, output: &Output, target: &Target<'_>, findings:
     Ok(())
 }
 
-/// CRC-32 of the bytes that a weight has in a file.
-fn checksum(weight: &Arc<WeightExpr>, target: &Target<'_>) -> Result<u32> {
+/// CRC-32 of the bytes of a weight in `form`, read piece by piece within `budget`.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn crc32(weight: &WeightExpr, form: Form, budget: &Budget) -> Result<u32> {
     let mut crc = Crc::new();
-    let ranged = Ranged::new(weight, Form::Stored, &Operators, &target.budget)?;
+    let ranged = Ranged::new(weight, form, &Operators, budget)?;
     let unit = ranged.unit().max(1);
     let step = ((1 << 20) / unit).max(1) * unit;
     let mut room = vec![0; step];

@@ -17,7 +17,7 @@ pub static TORCH: FormatDef = FormatDef {
 
 fn probe(probe: &Probe<'_>) -> Match {
     match container::kind(probe.bytes) {
-        Some(Kind::Zip | Kind::Legacy | Kind::Tar) => Match::Certain,
+        Some(Kind::Zip | Kind::Legacy | Kind::Tar | Kind::Objects) => Match::Certain,
         // Two bytes that say `pickle`, or any first instruction: the extension decides.
         Some(Kind::Bare) => Match::Possible,
         None => Match::No,

@@ -169,6 +169,20 @@ fn legacy_streams_are_read_with_views_of_storages() {
     assert!(text.ends_with("storage 0 has 6 elements, 23 bytes are left"), "{text}");
 }
 
+#[test]
+fn numpy_arrays_of_objects_are_read_as_what_they_hold() {
+    // numpy.save of an array without dimensions that holds {"conv": {"w": [0, 1, 2] as f4}, "step": 7}.
+    let pickle = b"\x80\x02cnumpy.core.multiarray\n_reconstruct\nq\x01cnumpy\nndarray\nq\x02K\0\x85U\x01b\x87R(K\x01)\
+        cnumpy\ndtype\nq\x03U\x02O8K\0K\x01\x87R\x89]}(U\x04conv}U\x01wh\x01h\x02K\0\x85U\x01b\x87R(K\x01K\x03\x85\
+        h\x03U\x02f4K\0K\x01\x87R\x89U\x0c\0\0\0\0\0\0\x80\x3f\0\0\0\x40tbsU\x04stepK\x07uatb.";
+    let mut header = "{'descr': '|O', 'fortran_order': False, 'shape': (), }".to_owned();
+    header.push_str(&" ".repeat(117 - header.len()));
+    let bytes = [&b"\x93NUMPY\x01\x00\x76\x00"[..], header.as_bytes(), b"\n", pickle].concat();
+    let c = checkpoint(bytes);
+    assert_eq!((c.tensors[0].0.as_str(), floats(&c.tensors[0].1)), ("conv.w", vec![0.0, 1.0, 2.0]));
+    assert_eq!(c.meta("step").map(MetaValue::text).as_deref(), Some("7"));
+}
+
 fn digits() -> Vec<u8> {
     std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../examples/digits/digits.state_dict.pt")).unwrap()
 }

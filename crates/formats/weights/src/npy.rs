@@ -27,10 +27,16 @@ const LARGEST_HEADER: u64 = 1 << 20;
 
 fn probe(probe: &Probe<'_>) -> Match {
     match probe.bytes.starts_with(b"\x93NUMPY") {
+        // An array of Python objects is a pickle for another reader; it is claimed so that the error can say so.
+        true if probe.bytes.get(..512.min(probe.bytes.len())).is_some_and(is_objects) => Match::Possible,
         true => Match::Certain,
         false if probe.has_extension(NPY.extensions) => Match::Possible,
         false => Match::No,
     }
+}
+
+fn is_objects(head: &[u8]) -> bool {
+    String::from_utf8_lossy(head).contains("'descr': '|O'")
 }
 
 /// Reads an array.

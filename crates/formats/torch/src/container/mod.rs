@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     Tar,
     /// A pickle alone.
     Bare,
+    /// A pickle behind the header of a NumPy array of Python objects.
+    Objects,
 }
 
 /// A checkpoint taken apart.
@@ -80,6 +82,9 @@ pub(crate) fn kind(bytes: &[u8]) -> Option<Kind> {
     if tar::is_checkpoint(bytes) {
         return Some(Kind::Tar);
     }
+    if objects(bytes).is_some() {
+        return Some(Kind::Objects);
+    }
     let protocol = matches!(bytes, [0x80, 1..=5, ..]);
     let old = matches!(bytes.first(), Some(b'(' | b']' | b'}' | b'c')) && !bytes.starts_with(b"(*");
     (protocol || old).then_some(Kind::Bare)
@@ -94,12 +99,28 @@ pub(crate) fn open<'a>(input: &Input, bytes: &'a [u8]) -> Result<Parts<'a>> {
         Some(Kind::Zip) => zip::open(input, bytes),
         Some(Kind::Legacy) => legacy::open(input, bytes),
         Some(Kind::Tar) => tar::open(input, bytes),
+        Some(Kind::Objects) => Ok(Parts::new(Cow::Borrowed(bytes), objects(bytes).unwrap_or(0), "")),
         Some(Kind::Bare) => Ok(Parts::new(Cow::Borrowed(bytes), 0, "")),
         None => {
             let what = "neither an archive with a data.pkl, nor a legacy checkpoint, nor a pickle";
             Err(Error::damaged(what).in_file(input.name()))
         }
     }
+}
+
+/// Where the pickle of a NumPy array of Python objects begins (numpy.lib.format: magic, version, length, header).
+fn objects(bytes: &[u8]) -> Option<usize> {
+    let rest = bytes.strip_prefix(b"\x93NUMPY")?;
+    let (size, begin) = match rest.first()? {
+        1 => (usize::from(u16::from_le_bytes([*rest.get(2)?, *rest.get(3)?])), 10usize),
+        _ => {
+            let length = [*rest.get(2)?, *rest.get(3)?, *rest.get(4)?, *rest.get(5)?];
+            (usize::try_from(u32::from_le_bytes(length)).ok()?, 12)
+        }
+    };
+    let end = begin.checked_add(size)?;
+    let header = std::str::from_utf8(bytes.get(begin..end)?).ok()?;
+    header.contains("'descr': '|O'").then_some(end)
 }
 
 /// A length or index as a file offset.

@@ -11,11 +11,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 impl Reader<'_> {
-    /// An array or scalar; `None` for what stays data: objects, text, records.
-    pub(super) fn numpy(&mut self, kind: Numpy, call: &Call, path: &str) -> Result<Option<Tree>> {
+    /// An array or scalar; an array of objects is a list, without dimensions its one object. `None` for what stays data:
+    /// text, records.
+    pub(super) fn numpy(&mut self, kind: Numpy, call: &Call, path: &str, depth: usize) -> Result<Option<Tree>> {
         let args = self.p.items(call.args).unwrap_or_default();
         match kind {
-            Numpy::Reconstruct => self.array(call, path),
+            Numpy::Reconstruct => self.array(call, path, depth),
             Numpy::FromBuffer => {
                 let [buffer, dtype, shape, order] = *args else { return Ok(None) };
                 let bytes = self.bytes(buffer).map(Cow::into_owned);
@@ -38,13 +39,19 @@ impl Reader<'_> {
     }
 
     /// `_reconstruct` with the state `(version, shape, dtype, fortran, data)`.
-    fn array(&mut self, call: &Call, path: &str) -> Result<Option<Tree>> {
+    fn array(&mut self, call: &Call, path: &str, depth: usize) -> Result<Option<Tree>> {
         let Some(state) = call.states.first().and_then(|&s| self.p.items(s)) else { return Ok(None) };
         let fields = match state.len() {
             5 => state.get(1..).unwrap_or_default(),
             _ => state,
         };
         let [shape, dtype, fortran, data] = *fields else { return Ok(None) };
+        if let (Some("O" | "O8"), Some(items)) = (self.code(dtype).as_deref(), self.p.items(data)) {
+            return match (self.p.items(shape), items) {
+                (Some([]), &[one]) => self.value(one, path, depth).map(Some),
+                (_, items) => Ok(Some(Tree::List(self.items(items, path, depth)?))),
+            };
+        }
         let fortran = *self.p.node(fortran) == Node::Bool(true) || self.p.int(fortran) == Some(1);
         let Some(((dtype, big), shape)) = self.dtype(dtype).zip(self.counts(shape)) else { return Ok(None) };
         let Some(bytes) = self.bytes(data).map(Cow::into_owned) else { return Ok(None) };
@@ -104,13 +111,18 @@ impl Reader<'_> {
         }
     }
 
+    /// What a `numpy.dtype` is made from, such as `f4`.
+    fn code(&self, id: NodeId) -> Option<Cow<'_, str>> {
+        let call = self.p.call(id)?;
+        match recipe_of(self.p, call.callee) {
+            Some(Recipe::Numpy(Numpy::Dtype)) => self.p.text(*self.p.items(call.args)?.first()?),
+            _ => None,
+        }
+    }
+
     /// The element type of a `numpy.dtype`, and whether it is big-endian.
     fn dtype(&self, id: NodeId) -> Option<(DType, bool)> {
-        let call = self.p.call(id)?;
-        if recipe_of(self.p, call.callee) != Some(Recipe::Numpy(Numpy::Dtype)) {
-            return None;
-        }
-        let code = self.p.text(*self.p.items(call.args)?.first()?)?;
+        let (code, call) = (self.code(id)?, self.p.call(id)?);
         let order = call.states.first().and_then(|&s| self.p.items(s)).and_then(|s| s.get(1).copied());
         let big = order.and_then(|o| self.p.text(o)).is_some_and(|o| o == ">");
         let (big, code) = match code.strip_prefix('>') {

@@ -105,7 +105,7 @@ impl Reader<'_> {
         }
     }
 
-    fn items(&mut self, items: &[NodeId], path: &str, depth: usize) -> Result<Vec<Tree>> {
+    pub(super) fn items(&mut self, items: &[NodeId], path: &str, depth: usize) -> Result<Vec<Tree>> {
         // A list of plain values is one entry of metadata.
         let plain = items.iter().map(|&i| self.plain_value(i)).collect::<Option<Vec<_>>>();
         if let Some(values) = plain {
@@ -200,7 +200,7 @@ impl Reader<'_> {
                 }
             }
             Some(Recipe::Numpy(kind)) => {
-                if let Some(tree) = self.numpy(kind, call, path)? {
+                if let Some(tree) = self.numpy(kind, call, path, depth)? {
                     return Ok(tree);
                 }
             }
