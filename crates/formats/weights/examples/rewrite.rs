@@ -1,5 +1,5 @@
-//! Reads a checkpoint and writes it again, in the format of the output's extension: `rewrite IN OUT`. The judges in
-//! `conformance/` compare both with the formats' own libraries.
+//! Reads a checkpoint and writes it again, in the format of the output's extension: `rewrite IN OUT`, or in the format
+//! named: `rewrite IN OUT wts-decimal`. The judges in `conformance/` compare both with the formats' own libraries.
 
 use modelsmith_format::{FormatDef, Input, Output, ReadOptions, WriteOptions, detect};
 use modelsmith_format_weights::FORMATS;
@@ -7,13 +7,13 @@ use modelsmith_ops::interp::Operators;
 use std::path::Path;
 use std::process::ExitCode;
 
-fn rewrite(from: &Path, to: &Path) -> Result<(), String> {
+fn rewrite(from: &Path, to: &Path, name: Option<&str>) -> Result<(), String> {
     let input = Input::open(from).map_err(|e| e.to_string())?;
     let format = detect(FORMATS, &input).ok_or("no format claims the file")?;
     let read = (format.read)(&input, &ReadOptions::default()).map_err(|e| e.in_file(input.name()).to_string())?;
     read.findings.iter().for_each(|f| println!("{f}"));
     let extension = to.extension().and_then(|e| e.to_str()).unwrap_or_default();
-    let fits = |f: &&&FormatDef| f.extensions.contains(&extension);
+    let fits = |f: &&&FormatDef| name.map_or(f.extensions.contains(&extension), |n| f.name == n);
     let writer = FORMATS.iter().find(fits).and_then(|f| f.write).ok_or("nothing writes that extension")?;
     let mut output = Output::file(to, true);
     let options = WriteOptions { threads: 2, ..WriteOptions::new(&Operators) };
@@ -24,11 +24,11 @@ fn rewrite(from: &Path, to: &Path) -> Result<(), String> {
 
 fn main() -> ExitCode {
     let arguments = std::env::args().skip(1).collect::<Vec<_>>();
-    let [from, to] = arguments.as_slice() else {
-        eprintln!("usage: rewrite IN OUT");
+    let [from, to, rest @ ..] = arguments.as_slice() else {
+        eprintln!("usage: rewrite IN OUT [FORMAT]");
         return ExitCode::from(2);
     };
-    match rewrite(Path::new(from), Path::new(to)) {
+    match rewrite(Path::new(from), Path::new(to), rest.first().map(String::as_str)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("{e}");
