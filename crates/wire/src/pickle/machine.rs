@@ -221,7 +221,9 @@ impl<'a> Machine<'a, '_> {
             b'\x93' => {
                 let (name, module) = (self.pop()?, self.pop()?);
                 let named = [module, name].iter().all(|&id| {
-                    matches!(self.pickle.node(id), Node::Text(_) | Node::Str(_) | Node::Call(_) | Node::Persistent(_))
+                    use Node::{Call, Global, Persistent, Str, Text};
+                    // An attribute that was imported may be a text too.
+                    matches!(self.pickle.node(id), Text(_) | Str(_) | Call(_) | Global { .. } | Persistent(_))
                 });
                 if !named {
                     return Err(self.operand("text"));

@@ -164,6 +164,9 @@ fn a_name_may_be_the_result_of_a_call() {
     let p = pickle(b"\x8c\x02oscm\nf\n)R\x93.");
     assert_eq!(p.error, None);
     assert_eq!(p.global(p.root.unwrap()), None);
+    // An imported attribute may be a text as well.
+    let p = pickle(b"cm\nf\n\x8c\x01x\x93.");
+    assert_eq!((p.error, p.events.len()), (None, 2));
     assert_eq!(error(b"\x8c\x02osK\x01\x93."), "at byte offset 6: the operand is not text");
 }
 

@@ -34,13 +34,18 @@ pub struct Entry {
     pub crc32: u32,
     /// Offset of its local header.
     pub header: u64,
-    encrypted: bool,
+    flags: u16,
 }
 
 impl Entry {
     /// True when its data are encrypted.
     pub fn is_encrypted(&self) -> bool {
-        self.encrypted
+        self.flags & 1 != 0
+    }
+
+    /// The general purpose flags of the directory.
+    pub fn flags(&self) -> u16 {
+        self.flags
     }
 }
 
@@ -131,7 +136,7 @@ impl<'a> Archive<'a> {
         let range = self.range(entry)?;
         let fail = |kind| Error::new(kind, range.start);
         let name = || entry.name.clone();
-        if entry.encrypted {
+        if entry.is_encrypted() {
             return Err(fail(Kind::Unsupported { entry: name(), what: "is encrypted" }));
         }
         if entry.size > limit {
@@ -224,7 +229,7 @@ fn entry(c: &mut Cursor<'_>) -> Result<Entry, Error> {
     let extra = Cursor::new(c.take(usize::from(extra))?, extra_at);
     c.take(usize::from(comment))?;
     let (size, stored_size, header) = sizes64(extra, size, stored, header)?;
-    Ok(Entry { name, method, stored_size, size, crc32, header, encrypted: flags & 1 != 0 })
+    Ok(Entry { name, method, stored_size, size, crc32, header, flags })
 }
 
 /// Replaces sizes and offset that do not fit in 32 bits by those of the zip64 extra field.

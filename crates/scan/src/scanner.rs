@@ -1,0 +1,164 @@
+//! The walk: content by content, at any depth, within limits.
+
+use crate::kind::{Kind, appended, kind};
+use crate::report::{Finding, Report, Severity};
+use crate::{archives, gguf, keras, npy, onnx, pickle, safetensors, tensorflow, text, wide, zip};
+use modelsmith_format::{Error, Input, Result};
+use std::borrow::Cow;
+
+/// Archives inside each other that are opened.
+const DEPTH: usize = 12;
+/// Findings that are kept.
+const FINDINGS: usize = 1000;
+/// Bytes that all decompression together may make.
+const UNPACKED: u64 = 8 << 30;
+/// The largest member that is decompressed into memory.
+pub(crate) const MEMBER: u64 = 512 << 20;
+
+/// Scans a file.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn scan(input: &Input) -> Result<Report> {
+    let source = input.source();
+    let bytes = match source.as_slice() {
+        Some(bytes) => Cow::Borrowed(bytes),
+        None => {
+            let mut bytes = vec![0; usize::try_from(source.len()).unwrap_or(0)];
+            source.read_at(0, &mut bytes).map_err(|e| Error::from(e).in_file(input.name()))?;
+            Cow::Owned(bytes)
+        }
+    };
+    let mut scanner = Scanner { findings: Vec::new(), understood: true, left: UNPACKED, file: input.name() };
+    let content = scanner.content(&bytes, "", 0);
+    let (findings, understood) = (scanner.findings, scanner.understood);
+    Ok(Report { file: input.name().to_owned(), content: content.name(), findings, understood })
+}
+
+/// A scan under way.
+pub(crate) struct Scanner<'a> {
+    findings: Vec<Finding>,
+    understood: bool,
+    /// Bytes that may still be decompressed.
+    left: u64,
+    /// Name of the file.
+    pub(crate) file: &'a str,
+}
+
+impl Scanner<'_> {
+    /// Adds a finding. A finding that is there already is not repeated.
+    pub(crate) fn find(
+        &mut self,
+        code: &'static str,
+        severity: Severity,
+        member: &str,
+        offset: Option<u64>,
+        reason: impl Into<String>,
+    ) {
+        let finding = Finding { code, severity, member: member.to_owned(), offset, reason: reason.into() };
+        let same = |f: &Finding| f.code == finding.code && f.member == finding.member && f.reason == finding.reason;
+        if self.findings.len() < FINDINGS && !self.findings.iter().any(same) {
+            self.findings.push(finding);
+        }
+    }
+
+    /// Adds a finding about bytes that were not understood: the file does not pass.
+    pub(crate) fn unknown(&mut self, code: &'static str, member: &str, offset: Option<u64>, reason: impl Into<String>) {
+        self.understood = false;
+        self.find(code, Severity::Low, member, offset, reason);
+    }
+
+    /// Takes `count` bytes of what may be decompressed; false when that is used up.
+    pub(crate) fn unpack(&mut self, count: u64) -> bool {
+        match self.left.checked_sub(count) {
+            Some(left) => {
+                self.left = left;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// What may still be decompressed.
+    pub(crate) fn unpack_left(&self) -> u64 {
+        self.left
+    }
+
+    /// Scans `bytes`, which are all of `member`.
+    pub(crate) fn content(&mut self, bytes: &[u8], member: &str, depth: usize) -> Kind {
+        let kind = kind(bytes);
+        if depth >= DEPTH {
+            self.unknown("archive.depth", member, None, format!("more than {DEPTH} archives inside each other"));
+            return kind;
+        }
+        match kind {
+            Kind::Empty => {
+                if depth == 0 {
+                    self.unknown("unknown.empty", member, None, "the file is empty");
+                }
+            }
+            Kind::Zip => zip::scan(self, bytes, member, depth),
+            Kind::Appended => {
+                let reason = "a zip archive behind other data: programs disagree about what this file is";
+                self.find("polyglot", Severity::Medium, member, None, reason);
+                let start = appended(bytes).unwrap_or(0);
+                zip::scan(self, bytes.get(start..).unwrap_or_default(), member, depth);
+                let before = bytes.get(..start).unwrap_or_default();
+                if !before.is_empty() {
+                    self.content(before, &inside(member, "before"), depth.saturating_add(1));
+                }
+            }
+            Kind::Gzip => archives::gzip(self, bytes, member, depth),
+            Kind::Tar => archives::tar(self, bytes, member, depth),
+            Kind::Pickle => pickle::scan(self, bytes, member, depth),
+            Kind::Npy => npy::scan(self, bytes, member, depth),
+            Kind::Safetensors => safetensors::scan(self, bytes, member, depth),
+            Kind::Gguf => gguf::scan(self, bytes, member),
+            Kind::Hdf5 => keras::hdf5(self, bytes, member),
+            Kind::Onnx => onnx::model(self, bytes, member),
+            Kind::OnnxTensor => onnx::tensor(self, bytes, member),
+            Kind::TensorFlow => tensorflow::scan(self, bytes, member),
+            Kind::Executable(name) => {
+                self.find("executable", Severity::High, member, None, format!("this is a {name}"));
+            }
+            Kind::Script => self.find("script", Severity::High, member, None, "this is a script"),
+            Kind::Text => text::file(self, bytes, member),
+            Kind::Closed(name) => {
+                self.unknown("archive.closed", member, None, format!("a {name} is not opened: nothing in it was seen"));
+            }
+            Kind::Engine(name) => {
+                let reason = format!("a {name}: compiled code that cannot be inspected");
+                self.find("engine", Severity::Medium, member, None, reason);
+                self.understood = false;
+            }
+            Kind::Foreign(name) => {
+                self.unknown("unknown.format", member, None, format!("a {name} is not read yet"));
+            }
+            Kind::Unknown => {
+                self.unknown("unknown.content", member, None, "no known format claims these bytes");
+                tensorflow::search(self, bytes, member);
+            }
+        }
+        kind
+    }
+
+    /// Scans bytes that lie behind or between what was understood; zeros are padding.
+    pub(crate) fn rest(&mut self, bytes: &[u8], member: &str, at: u64, depth: usize) {
+        if bytes.iter().all(|&b| b == 0) {
+            return;
+        }
+        let reason = format!("{} bytes that belong to nothing before them", wide(bytes.len()));
+        self.unknown("polyglot.rest", member, Some(at), reason);
+        let inner = format!("{member}@{at}");
+        // Text and noise are said above; what has a form of its own is opened.
+        if !matches!(kind(bytes), Kind::Text | Kind::Unknown | Kind::Empty) {
+            self.content(bytes, &inner, depth.saturating_add(1));
+        }
+    }
+}
+
+/// The name of a member of `archive`.
+pub(crate) fn inside(archive: &str, name: &str) -> String {
+    let shown = name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect::<String>();
+    if archive.is_empty() { shown } else { format!("{archive}!{shown}") }
+}
