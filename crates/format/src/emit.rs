@@ -127,10 +127,16 @@ fn compute(job: Job<'_>) -> Answer {
     let mut bytes = job.room;
     bytes.resize(job.len, 0);
     job.weight.fill(job.offset, &mut bytes)?;
+    let zero = bytes.len() >= HOLE && is_zero(&bytes);
     let mut crc = Crc::new();
     crc.update(&bytes);
-    let zero = bytes.len() >= HOLE && bytes.iter().all(|&b| b == 0);
     Ok(Granule { bytes, crc, zero })
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    // Whole groups at a time, which the compiler turns into wide ors.
+    let (groups, rest) = bytes.as_chunks::<256>();
+    groups.iter().all(|g| g.iter().fold(0, |all, &b| all | b) == 0) && rest.iter().all(|&b| b == 0)
 }
 
 impl<'a, 'p> Stream<'a, 'p> {

@@ -240,44 +240,48 @@ fn with_floats(out: &mut [u8], body: impl FnOnce(&mut [f32])) {
     out.copy_from_slice(bytemuck::cast_slice(&floats));
 }
 
-/// Converts elements as the operator Cast does. The float types of checkpoints go without it: both round to nearest,
-/// ties to even.
+/// Converts elements as the operator Cast does. The float types of checkpoints go without it: widening is exact, and
+/// narrowing rounds to nearest, ties to even.
 fn cast(from: DType, to: DType, bytes: &[u8], out: &mut [u8], evaluator: &dyn Evaluator) -> Result<()> {
-    let wide = || bytemuck::try_cast_slice::<u8, f32>(bytes);
-    match (from, to) {
-        (DType::F32, DType::F16) => {
-            if let (Ok(x), Ok(y)) = (wide(), bytemuck::try_cast_slice_mut::<u8, f16>(out)) {
-                y.convert_from_f32_slice(x);
-                return Ok(());
-            }
+    let count = bytes.len() * 8 / from.bits();
+    if let (true, true) = (is_short(from), is_short(to)) {
+        let mut floats = vec![0f32; count];
+        if widen(from, bytes, &mut floats) && narrow(to, &floats, out) {
+            return Ok(());
         }
-        (DType::F32, DType::BF16) => {
-            if let (Ok(x), Ok(y)) = (wide(), bytemuck::try_cast_slice_mut::<u8, bf16>(out)) {
-                y.convert_from_f32_slice(x);
-                return Ok(());
-            }
-        }
-        (DType::F16, DType::F32) => {
-            if let Ok(x) = bytemuck::try_cast_slice::<u8, f16>(bytes) {
-                with_floats(out, |y| x.convert_to_f32_slice(y));
-                return Ok(());
-            }
-        }
-        (DType::BF16, DType::F32) => {
-            if let Ok(x) = bytemuck::try_cast_slice::<u8, bf16>(bytes) {
-                with_floats(out, |y| x.convert_to_f32_slice(y));
-                return Ok(());
-            }
-        }
-        _ => {}
     }
-    let t = Tensor::from_bytes(from, &[bytes.len() * 8 / from.bits()], bytes)?;
+    let t = Tensor::from_bytes(from, &[count], bytes)?;
     let cast = evaluator.eval(&format!("Cast() {{to = {}}}", to.name()), &[t])?;
     match cast.bytes().len() == out.len() {
         true => out.copy_from_slice(cast.bytes()),
         false => return Err(Error::Shape(format!("a cast to {to} gave {} bytes", cast.bytes().len()))),
     }
     Ok(())
+}
+
+fn is_short(dtype: DType) -> bool {
+    matches!(dtype, DType::F32 | DType::F16 | DType::BF16)
+}
+
+/// Elements of a short float type as `f32`; false where the bytes are not aligned.
+fn widen(from: DType, bytes: &[u8], out: &mut [f32]) -> bool {
+    match from {
+        DType::F16 => bytemuck::try_cast_slice::<u8, f16>(bytes).map(|x| x.convert_to_f32_slice(out)).is_ok(),
+        DType::BF16 => bytemuck::try_cast_slice::<u8, bf16>(bytes).map(|x| x.convert_to_f32_slice(out)).is_ok(),
+        _ => bytemuck::try_cast_slice::<u8, f32>(bytes).map(|x| out.copy_from_slice(x)).is_ok(),
+    }
+}
+
+/// The inverse of [`widen`], rounding once.
+fn narrow(to: DType, floats: &[f32], out: &mut [u8]) -> bool {
+    match to {
+        DType::F16 => bytemuck::try_cast_slice_mut::<u8, f16>(out).map(|y| y.convert_from_f32_slice(floats)).is_ok(),
+        DType::BF16 => bytemuck::try_cast_slice_mut::<u8, bf16>(out).map(|y| y.convert_from_f32_slice(floats)).is_ok(),
+        _ => {
+            out.copy_from_slice(bytemuck::cast_slice(floats));
+            true
+        }
+    }
 }
 
 #[cfg(test)]
@@ -351,6 +355,11 @@ mod tests {
         for to in [DType::F16, DType::BF16] {
             let narrow = WeightExpr::Cast(floats(100), to);
             let bytes = streamed(&narrow, Form::Dense, 7);
+            let wider = WeightExpr::Cast(Arc::new(narrow.clone()), DType::F32);
+            let other = if to == DType::F16 { DType::BF16 } else { DType::F16 };
+            let across = WeightExpr::Cast(Arc::new(wider.clone()), other);
+            let direct = WeightExpr::Cast(Arc::new(narrow), other);
+            assert_eq!(streamed(&across, Form::Dense, 9), streamed(&direct, Form::Dense, 100));
             let halves = Tensor::from_bytes(to, &[100], &bytes).unwrap().to_f64s().unwrap();
             let wide = Tensor::from_bytes(DType::F32, &[100], floats(100).mapped().unwrap()).unwrap();
             let wanted = Tensor::from_f64s(to, &[100], &wide.to_f64s().unwrap()).unwrap();
