@@ -19,6 +19,7 @@ pub mod gguf;
 pub mod npy;
 pub mod npz;
 mod range;
+pub mod recipe;
 pub mod safetensors;
 mod swap;
 pub mod wts;
