@@ -1,5 +1,5 @@
 //! Prints each file named on the command line as one line of JSON: its tensors with type, shape and the CRC-32 of their
-//! dense bytes, and its metadata. The other half of `conformance/checkpoints.py`.
+//! dense bytes, and its metadata. The other half of `conformance/pytorch.py`.
 
 use modelsmith_base::Budget;
 use modelsmith_format::{Artifact, Input, MetaValue};

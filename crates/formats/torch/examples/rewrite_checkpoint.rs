@@ -1,4 +1,4 @@
-//! Reads a checkpoint and writes it again: `rewrite_checkpoint IN OUT`. For `conformance/checkpoints.py --write`.
+//! Reads a checkpoint and writes it again: `rewrite_checkpoint IN OUT`. For `conformance/pytorch.py`.
 
 use modelsmith_format::{Input, Output, WriteOptions};
 use modelsmith_ops::interp::Operators;

@@ -1,4 +1,4 @@
-//! Checkpoints written and read again. That PyTorch takes them is the matter of `conformance/checkpoints.py`.
+//! Checkpoints written and read again. That PyTorch takes them is the matter of `conformance/pytorch.py`.
 
 use modelsmith_base::Budget;
 use modelsmith_format::{Artifact, Checkpoint, Input, MetaValue, Output, ReadOptions, Tree, WriteOptions};
