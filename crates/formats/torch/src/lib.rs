@@ -33,4 +33,4 @@ mod read;
 mod write;
 
 pub use format::TORCH;
-pub use read::read;
+pub use read::{read, salvage};

@@ -2,7 +2,7 @@
 
 use modelsmith_base::Budget;
 use modelsmith_format::{Artifact, Checkpoint, Imported, Input, MetaValue, ReadOptions, Tree};
-use modelsmith_format_torch::{TORCH, read};
+use modelsmith_format_torch::{TORCH, read, salvage};
 use modelsmith_tensor::{DType, Error, Evaluator, Tensor, WeightExpr, materialize};
 use modelsmith_wire::zip::Writer;
 use proptest::prelude::*;
@@ -181,6 +181,21 @@ fn numpy_arrays_of_objects_are_read_as_what_they_hold() {
     let c = checkpoint(bytes);
     assert_eq!((c.tensors[0].0.as_str(), floats(&c.tensors[0].1)), ("conv.w", vec![0.0, 1.0, 2.0]));
     assert_eq!(c.meta("step").map(MetaValue::text).as_deref(), Some("7"));
+}
+
+#[test]
+fn tensors_of_hostile_and_broken_pickles_are_had() {
+    let hostile = b"\x80\x02}(U\x01xcos\nsystem\nU\x02ls\x85RU\x01w";
+    let whole = [&hostile[..], &tensor(6, 0, &[2, 3], &[3, 1]), b"u."].concat();
+    let c = checkpoint(zip(&whole, &[("0", &six())]));
+    assert_eq!(c.tensors[0].0, "w");
+    let broken = [&hostile[..], &tensor(6, 0, &[6], &[1]), b"\xff"].concat();
+    let input = Input::from_bytes("x.pt", zip(&broken, &[("0", &six())]));
+    assert!(read(&input, &ReadOptions::default()).is_err());
+    let imported = salvage(&input, &ReadOptions::default()).unwrap();
+    assert!(imported.findings[0].to_string().starts_with("warning[torch.salvaged]"));
+    let Artifact::Checkpoint(c) = imported.artifact else { panic!() };
+    assert_eq!((c.tensors[0].0.as_str(), floats(&c.tensors[0].1)), ("w", vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0]));
 }
 
 fn digits() -> Vec<u8> {

@@ -26,12 +26,14 @@ impl Default for Limits {
 /// read up to a fault is in the result, with the fault.
 pub fn read<'a>(bytes: &'a [u8], at: usize, limits: &Limits) -> Pickle<'a> {
     let nodes = vec![Node::None, Node::Bool(false), Node::Bool(true)];
-    let pickle = Pickle { nodes, events: Vec::new(), root: None, protocol: 0, end: wide(at), error: None };
+    let pickle =
+        Pickle { nodes, events: Vec::new(), root: None, protocol: 0, end: wide(at), left: Vec::new(), error: None };
     let rest = bytes.get(at..).unwrap_or_default();
     let (stack, marks, memo) = (Vec::new(), Vec::new(), HashMap::new());
     let mut machine = Machine { code: Cursor::new(rest, wide(at)), at: wide(at), stack, marks, memo, limits, pickle };
     let fatal = machine.run().err();
     let mut pickle = machine.pickle;
+    pickle.left = machine.stack;
     pickle.end = machine.code.offset();
     pickle.error = pickle.error.or(fatal);
     pickle

@@ -136,6 +136,9 @@ pub struct Pickle<'a> {
     pub protocol: u8,
     /// Absolute offset behind the last instruction that was read.
     pub end: u64,
+    /// What was on the stack when reading ended, the root apart: of a pickle that broke, its unfinished containers and
+    /// what was to go into them.
+    pub left: Vec<NodeId>,
     /// The first thing that is wrong. A flaw that Python may pass over leaves `root` in place.
     pub error: Option<Error>,
 }

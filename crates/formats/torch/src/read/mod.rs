@@ -24,37 +24,52 @@ const DEPTH: usize = 600;
 /// When the container or its pickle is damaged, a tensor lies outside its storage, or the pickle unfolds into more
 /// than its own size accounts for.
 pub fn read(input: &Input, options: &ReadOptions) -> Result<Imported> {
+    opened(input, options, false)
+}
+
+/// Reads what can be had of a checkpoint that may be hostile or broken: as [`read`] while the pickle is whole, and of a
+/// pickle that breaks the tensors that were complete before. Findings say what is missing. It runs nothing, as `read`.
+///
+/// # Errors
+/// When the container is damaged.
+pub fn salvage(input: &Input, options: &ReadOptions) -> Result<Imported> {
+    opened(input, options, true)
+}
+
+fn opened(input: &Input, options: &ReadOptions, lenient: bool) -> Result<Imported> {
     let source = input.source();
     let (bytes, _held) = match source.as_slice() {
         Some(bytes) => (Cow::Borrowed(bytes), None),
         None => {
-            let held = options
-                .budget
-                .reserve(source.len())
-                .map_err(|e| Error::from(modelsmith_tensor::Error::from(e)).in_file(input.name()))?;
+            let held = options.budget.reserve(source.len());
+            let held = held.map_err(|e| Error::from(modelsmith_tensor::Error::from(e)).in_file(input.name()))?;
             let mut bytes = vec![0; usize::try_from(source.len()).unwrap_or(0)];
             source.read_at(0, &mut bytes).map_err(|e| Error::from(e).in_file(input.name()))?;
             (Cow::Owned(bytes), Some(held))
         }
     };
     let parts = container::open(input, &bytes)?;
-    let place =
-        if parts.member.is_empty() { input.name().to_owned() } else { format!("{}: {}", input.name(), parts.member) };
+    let place = match parts.member.as_str() {
+        "" => input.name().to_owned(),
+        member => format!("{}: {member}", input.name()),
+    };
     let pickle = modelsmith_wire::pickle::read(&parts.pickle, parts.at, &Limits::default());
-    if let Some(e) = &pickle.error {
-        return Err(Error::damaged(e.kind().to_string()).in_file(&place).at_offset(e.offset()));
-    }
-    let root = pickle.root.ok_or_else(|| Error::damaged("the pickle gives no value").in_file(&place))?;
     let mut reader = Reader::new(&pickle, &parts);
-    let tree = reader.value(root, "", 0).map_err(|e| e.in_file(&place))?;
-    let (tensors, meta, unknown, mut findings) = (reader.tensors, reader.meta, reader.unknown, reader.findings);
-    findings.splice(0..0, parts.findings.iter().cloned());
-    findings.extend(unknown.into_iter().map(|(class, count)| {
-        let times = if count == 1 { String::new() } else { format!(" ({count} times)") };
-        Diagnostic::new(Severity::Note, "torch.class", format!("{class}{times} is kept as data: its class is unknown"))
-    }));
-    let checkpoint = Checkpoint { tensors, meta, tree: Some(tree) };
-    Ok(Imported { artifact: Artifact::Checkpoint(checkpoint), findings })
+    let damage = pickle.error.as_ref();
+    let damage = damage.map(|e| Error::damaged(e.kind().to_string()).in_file(&place).at_offset(e.offset()));
+    let tree = match (damage, pickle.root) {
+        (None, Some(root)) => reader.value(root, "", 0).map_err(|e| e.in_file(&place)).map(Some),
+        (None, None) => Err(Error::damaged("the pickle gives no value").in_file(&place)),
+        (Some(e), _) => Err(e),
+    };
+    let tree = match tree {
+        Err(e) if lenient => {
+            reader.complete(&e);
+            None
+        }
+        other => other?,
+    };
+    Ok(reader.finish(tree))
 }
 
 /// Reads one pickle.
@@ -89,6 +104,41 @@ impl<'p> Reader<'p> {
             views: HashMap::new(),
             open: HashSet::new(),
             left,
+        }
+    }
+
+    /// The checkpoint, with what was found.
+    fn finish(self, tree: Option<Tree>) -> Imported {
+        let mut findings = self.parts.findings.clone();
+        findings.extend(self.findings);
+        findings.extend(self.unknown.into_iter().map(|(class, count)| {
+            let times = if count == 1 { String::new() } else { format!(" ({count} times)") };
+            let message = format!("{class}{times} is kept as data: its class is unknown");
+            Diagnostic::new(Severity::Note, "torch.class", message)
+        }));
+        let checkpoint = Checkpoint { tensors: self.tensors, meta: self.meta, tree };
+        Imported { artifact: Artifact::Checkpoint(checkpoint), findings }
+    }
+
+    /// Collects the tensors that were complete when the pickle broke: those in the containers that are left on the stack,
+    /// and those that were to go into them, by the key before each.
+    fn complete(&mut self, fault: &Error) {
+        let message = format!("the pickle is damaged, only what was complete before is kept: {fault}");
+        self.findings.push(Diagnostic::new(Severity::Warning, "torch.salvaged", message));
+        (self.tensors, self.meta) = (Vec::new(), Vec::new());
+        let values = self.p.root.into_iter().chain(self.p.left.iter().copied()).collect::<Vec<_>>();
+        let mut key: Option<String> = None;
+        for (i, id) in values.into_iter().enumerate() {
+            let path = key.take();
+            if path.is_none() {
+                key = self.p.text(id).map(Cow::into_owned);
+            }
+            let tensor = self.p.call(id).is_some();
+            let path = path.unwrap_or_else(|| if tensor { format!("tensor.{i}") } else { String::new() });
+            self.open.clear();
+            if let Err(e) = self.value(id, &path, 0) {
+                self.findings.push(Diagnostic::new(Severity::Warning, "torch.lost", e.to_string()));
+            }
         }
     }
 
