@@ -95,7 +95,7 @@ def main():
     def check(what, wanted, found):
         nonlocal bad
         different = numpy.count_nonzero(wanted != found)
-        bad += different != 0
+        bad += int(different != 0)
         print(f"{'FAIL' if different else 'ok  '} {what}: {different} of {wanted.size} differ")
 
     def mine(name, row, x, importance):

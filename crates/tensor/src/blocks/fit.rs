@@ -14,33 +14,46 @@ pub(super) fn symmetric(n: i32, x: &[f32], q: &mut [i8], weights: Option<&[f32]>
         q.fill(0);
         return 0.0;
     }
-    let bound = |v: f32| nearest(v).clamp(-n, n - 1);
-    let weight = |i: usize| weights.map_or(x[i] * x[i], |w| w[i]);
-    let sums = |inverse: f32| {
-        let (mut lx, mut l2) = (0f32, 0f32);
-        for (i, &v) in x.iter().enumerate() {
-            let (l, w) = (bound(inverse * v) as f32, weight(i));
-            lx += w * v * l;
-            l2 += w * l * l;
-        }
-        (lx, l2)
-    };
-    let mut fill = |inverse: f32| q.iter_mut().zip(x).for_each(|(q, &v)| *q = (bound(inverse * v) + n) as i8);
-    let first = -(n as f32) / max;
-    fill(first);
-    let (lx, l2) = sums(first);
-    let mut scale = if l2 != 0.0 { lx / l2 } else { 0.0 };
-    let mut best = scale * lx;
-    for step in (-9..=9).filter(|&s| s != 0) {
-        let inverse = -(n as f32 + 0.1 * step as f32) / max;
-        let (lx, l2) = sums(inverse);
-        if l2 > 0.0 && lx * lx > best * l2 {
-            fill(inverse);
-            scale = lx / l2;
-            best = scale * lx;
+    let mut own = [0f32; 32];
+    own.iter_mut().zip(x).for_each(|(w, v)| *w = v * v);
+    let weights = weights.unwrap_or(&own[..x.len()]);
+    let n_float = n as f32;
+    let inverses: [f32; TRIES] = std::array::from_fn(|i| match i {
+        0 => -n_float / max,
+        // The steps -9 to 9 without 0.
+        _ => -(n_float + 0.1 * (i as i32 - if i < 10 { 10 } else { 9 }) as f32) / max,
+    });
+    let (lx, l2) = sums(n, x, weights, &inverses);
+    let mut scale = if l2[0] != 0.0 { lx[0] / l2[0] } else { 0.0 };
+    let mut best = scale * lx[0];
+    let mut chosen = inverses[0];
+    for i in 1..19 {
+        if l2[i] > 0.0 && lx[i] * lx[i] > best * l2[i] {
+            chosen = inverses[i];
+            scale = lx[i] / l2[i];
+            best = scale * lx[i];
         }
     }
+    q.iter_mut().zip(x).for_each(|(q, &v)| *q = (nearest(chosen * v).clamp(-n, n - 1) + n) as i8);
     scale
+}
+
+/// Scales tried together: 19, and one that fills the last vector.
+const TRIES: usize = 20;
+
+/// Weighted sums of `x * l` and `l * l` for each scale, `l` being the element in steps of it. Each sum is over the
+/// elements in their order; the scales run side by side.
+fn sums(n: i32, x: &[f32], weights: &[f32], inverses: &[f32; TRIES]) -> ([f32; TRIES], [f32; TRIES]) {
+    let (mut lx, mut l2) = ([0f32; TRIES], [0f32; TRIES]);
+    for (&v, &w) in x.iter().zip(weights) {
+        let wv = w * v;
+        for i in 0..TRIES {
+            let l = nearest(inverses[i] * v).clamp(-n, n - 1) as f32;
+            lx[i] += wv * l;
+            l2[i] += w * l * l;
+        }
+    }
+    (lx, l2)
 }
 
 /// `x ≈ scale * (q - n)` with `q` in `0..2n`, improved element by element in up to 5 rounds.

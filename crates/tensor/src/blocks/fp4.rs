@@ -1,7 +1,7 @@
 //! `MXFP4` and `NVFP4`: 4-bit floats (E2M1) that share a power of two, or an 8-bit float.
 
 use super::Encoding;
-use super::number::truncated;
+use super::number::{largest, truncated};
 
 /// 32 elements and a scale E8M0.
 pub static MXFP4: Encoding =
@@ -50,10 +50,6 @@ fn decode_mx(from: &[u8], to: &mut [f32]) {
     for (block, out) in from.chunks_exact(17).zip(to.chunks_exact_mut(32)) {
         values(&block[1..], power(block[0]), out);
     }
-}
-
-fn largest(x: &[f32]) -> f32 {
-    x.iter().fold(0f32, |m, v| if m < v.abs() { v.abs() } else { m })
 }
 
 fn encode_mx(from: &[f32], _row: usize, _importance: Option<&[f32]>, to: &mut [u8]) {

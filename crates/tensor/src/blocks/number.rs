@@ -29,6 +29,13 @@ pub(super) fn truncated(x: f32) -> i32 {
     if (-2_147_483_648.0..2_147_483_648.0).contains(&x) { x as i32 } else { i32::MIN }
 }
 
+/// As [`truncated`], of which only the lowest byte counts: 0 for what does not fit.
+#[inline(always)]
+pub(super) fn lowest(x: f32) -> i32 {
+    let whole = x as i32;
+    if whole == i32::MAX { 0 } else { whole }
+}
+
 /// Nearest integer, halves away from zero, cut to the lower bits; zero for what does not fit.
 #[inline(always)]
 pub(super) fn rounded(x: f32) -> i32 {
@@ -36,16 +43,22 @@ pub(super) fn rounded(x: f32) -> i32 {
     if whole.abs() < 9.0e18 { whole as i64 as i32 } else { 0 }
 }
 
-/// The first element of largest magnitude, with its sign; 0 where all are.
-pub(super) fn extreme(x: &[f32]) -> f32 {
-    let mut largest = 0f32;
-    let mut found = 0f32;
-    for &v in x {
-        if v.abs() > largest {
-            (largest, found) = (v.abs(), v);
+/// The largest magnitude.
+pub(super) fn largest(x: &[f32]) -> f32 {
+    let mut lanes = [0f32; 8];
+    let (whole, rest) = x.as_chunks::<8>();
+    for part in whole {
+        for (m, v) in lanes.iter_mut().zip(part) {
+            *m = if v.abs() > *m { v.abs() } else { *m };
         }
     }
-    found
+    lanes.iter().chain(rest).fold(0.0, |m, v| if v.abs() > m { v.abs() } else { m })
+}
+
+/// The first element of largest magnitude, with its sign; 0 where all are.
+pub(super) fn extreme(x: &[f32]) -> f32 {
+    let largest = largest(x);
+    if largest == 0.0 { 0.0 } else { x.iter().copied().find(|v| v.abs() == largest).unwrap_or(0.0) }
 }
 
 /// Smallest and largest element.

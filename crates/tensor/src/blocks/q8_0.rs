@@ -1,7 +1,7 @@
 //! `Q8_0`: 32 signed bytes and one `f16` scale.
 
 use super::Encoding;
-use super::number::{half, inverse, put_half, truncated};
+use super::number::{half, inverse, largest, lowest, put_half};
 
 /// 32 elements in 34 bytes.
 pub static Q8_0: Encoding = Encoding { name: "Q8_0", elements: 32, bytes: 34, decode, encode: Some(encode) };
@@ -17,12 +17,11 @@ fn decode(from: &[u8], to: &mut [f32]) {
 
 fn encode(from: &[f32], _row: usize, _importance: Option<&[f32]>, to: &mut [u8]) {
     for (x, block) in from.chunks_exact(32).zip(to.chunks_exact_mut(34)) {
-        let largest = x.iter().fold(0f32, |m, v| m.max(v.abs()));
-        let d = largest / 127.0;
+        let d = largest(x) / 127.0;
         let inverse = inverse(d);
         put_half(block, 0, d);
         for (q, v) in block[2..].iter_mut().zip(x) {
-            *q = truncated((v * inverse).round()) as u8;
+            *q = lowest((v * inverse).round()) as u8;
         }
     }
 }

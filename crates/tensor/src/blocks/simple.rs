@@ -2,7 +2,7 @@
 
 use super::Encoding;
 use super::fit::{Search, affine, symmetric, weighed};
-use super::number::{bounds, extreme, half, inverse, put_half, squares, truncated};
+use super::number::{bounds, extreme, half, inverse, largest, lowest, put_half, squares, truncated};
 
 /// 4 bits, one scale.
 pub static Q4_0: Encoding =
@@ -85,7 +85,7 @@ fn plain<const BYTES: usize>(x: &[f32], block: &mut [u8], q: &mut [u8; 32]) {
     }
     for (q, &v) in q.iter_mut().zip(x) {
         let v = if has_offset(BYTES) { (v - low) * id } else { v * id };
-        let whole = truncated(v + shift);
+        let whole = lowest(v + shift);
         // Only Q5_1 does not bound what it stores.
         *q = if BYTES == 24 { whole as u8 } else { i32::from(whole as i8).min(n - 1) as u8 };
     }
@@ -131,11 +131,11 @@ fn decode_q8_1(from: &[u8], to: &mut [f32]) {
 
 fn encode_q8_1(from: &[f32], _row: usize, _importance: Option<&[f32]>, to: &mut [u8]) {
     for (x, block) in from.chunks_exact(32).zip(to.chunks_exact_mut(36)) {
-        let d = x.iter().fold(0f32, |m, v| if m > v.abs() { m } else { v.abs() }) / 127.0;
+        let d = largest(x) / 127.0;
         let id = inverse(d);
         let mut sum = 0i32;
         for (q, &v) in block[4..].iter_mut().zip(x) {
-            let whole = truncated((v * id).round()) as i8;
+            let whole = lowest((v * id).round()) as i8;
             sum += i32::from(whole);
             *q = whole as u8;
         }
@@ -173,7 +173,7 @@ fn decode_q2(from: &[u8], to: &mut [f32]) {
 
 fn encode_q2(from: &[f32], _row: usize, _importance: Option<&[f32]>, to: &mut [u8]) {
     for (x, block) in from.chunks_exact(64).zip(to.chunks_exact_mut(18)) {
-        let d = extreme(x).abs();
+        let d = largest(x);
         let id = if d > 0.0 { 1.0 / d } else { 0.0 };
         put_half(block, 0, d);
         for (bits, x) in block[2..].iter_mut().zip(x.chunks_exact(4)) {

@@ -1,7 +1,7 @@
 //! `TQ1_0` and `TQ2_0`: 256 elements of -1, 0 and 1 with one scale, five to a byte or four.
 
 use super::Encoding;
-use super::number::{extreme, half, inverse, put_half, rounded};
+use super::number::{half, inverse, largest, put_half, rounded};
 
 /// 1.6875 bits an element.
 pub static TQ1_0: Encoding =
@@ -38,7 +38,7 @@ fn digit(x: f32, inverse: f32) -> u8 {
 
 fn encode_1(from: &[f32], _row: usize, _importance: Option<&[f32]>, to: &mut [u8]) {
     for (x, block) in from.chunks_exact(256).zip(to.chunks_exact_mut(54)) {
-        let d = extreme(x).abs();
+        let d = largest(x);
         let inverse = inverse(d);
         put_half(block, 52, d);
         for (first, bytes, each, start) in RUNS {
@@ -67,7 +67,7 @@ fn decode_2(from: &[u8], to: &mut [f32]) {
 
 fn encode_2(from: &[f32], _row: usize, _importance: Option<&[f32]>, to: &mut [u8]) {
     for (x, block) in from.chunks_exact(256).zip(to.chunks_exact_mut(66)) {
-        let d = extreme(x).abs();
+        let d = largest(x);
         let inverse = inverse(d);
         put_half(block, 64, d);
         for (side, x) in x.chunks_exact(128).enumerate() {
