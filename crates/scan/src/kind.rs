@@ -148,13 +148,15 @@ fn safetensors(bytes: &[u8]) -> bool {
     length >= 2 && length <= crate::wide(rest.len()) && rest.first() == Some(&b'{')
 }
 
+/// Instructions that need nothing before them.
+const STARTS: &[u8] = b"()]}\x8fcNIJKMLFGSTUVXBCP\x88\x89\x8a\x8b\x8c\x8d\x8e\x95\x96\x97";
+
 /// A pickle says its protocol, or its first instructions give a value or do something.
 pub(crate) fn pickle(bytes: &[u8]) -> bool {
     if matches!(bytes, [0x80, 0..=5, ..]) {
         return true;
     }
-    if !matches!(bytes.first(), Some(b'(' | b']' | b'}' | b')' | b'c' | b'V' | b'S' | b'I' | b'L' | b'F' | b'U' | b'X'))
-    {
+    if !bytes.first().is_some_and(|b| STARTS.contains(b)) {
         return false;
     }
     // Protocol 0 has no mark: it is one when it runs to its end, or gets as far as an import that is a name.

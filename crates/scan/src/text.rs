@@ -129,7 +129,7 @@ pub(crate) fn file(s: &mut Scanner<'_>, bytes: &[u8], member: &str) {
     if let Some(code) = code(&text) {
         s.find("text.code", Severity::Medium, member, None, format!("the text holds code: `{code}`"));
     }
-    let known = [".txt", ".md", ".json", ".yaml", ".yml", ".toml", ".csv", ".cfg", ".ini", "license", "readme"];
+    let known = [".txt", ".md", ".json", ".yaml", ".yml", ".toml", ".csv", ".cfg", ".ini", ".wts", "license", "readme"];
     let small = ["version", "byteorder", ".format_version", ".storage_alignment", "serialization_id"];
     if !known.iter().chain(&small).any(|e| ends(e)) {
         s.unknown("unknown.text", member, None, "text of no known kind");

@@ -86,6 +86,16 @@ fn attributes_reached_by_name_and_computed_imports_are_found() {
 }
 
 #[test]
+fn old_pickles_are_known_whatever_they_begin_with() {
+    for start in ["N0", "I1\n0", "K\x010", "(1", "]0", "}0", "S'x'\n0", "Vx\n0", "P1\n0", "U\x01x0"] {
+        let bytes = [start.as_bytes(), b"cposix\nsystem\n(S'ls'\ntR."].concat();
+        assert_eq!(codes(&bytes), ["pickle.import"], "{start:?}");
+        assert!(codes(&zip(&[("version", &bytes)])).contains(&"pickle.import"));
+    }
+    assert!(scanned(&zip(&[("README.md", b"class of models\nNothing here.\n"), ("version", b"3\n")])).is_clean());
+}
+
+#[test]
 fn a_pickle_that_runs_before_it_breaks_is_found() {
     let mut broken = EVIL[..EVIL.len() - 1].to_vec();
     broken.push(0xff);
