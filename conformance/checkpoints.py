@@ -11,7 +11,7 @@ import glob, json, os, subprocess, sys, zlib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 RECORD = os.path.join(HERE, "checkpoints.json")
-FOLDERS = ["pytorch_zip", "pytorch_legacy", "pytorch_tar", "safetensors", "npy", "io"]
+FOLDERS = ["pytorch_zip", "pytorch_legacy", "pytorch_tar", "safetensors", "gguf", "npy", "io"]
 # Names of element types in this program.
 NAMES = {"float32": "f32", "float64": "f64", "float16": "f16", "bfloat16": "bf16", "int8": "i8", "int16": "i16", "int32": "i32",
          "int64": "i64", "uint8": "u8", "uint16": "u16", "uint32": "u32", "uint64": "u64", "bool": "bool", "complex64": "complex64",

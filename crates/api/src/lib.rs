@@ -25,6 +25,7 @@ pub mod random;
 pub mod reduce;
 pub mod report;
 pub mod run;
+pub mod scan;
 pub mod shapes;
 mod sides;
 pub mod test_data;

@@ -125,9 +125,8 @@ pub enum Command {
     /// Prune a model (not built yet)
     #[command(hide = true)]
     Prune(NotBuilt),
-    /// Look for security problems (not built yet)
-    #[command(hide = true)]
-    Scan(NotBuilt),
+    /// Say what a file would do when it is loaded; nothing is executed
+    Scan(Scan),
     /// Show a model in the browser (not built yet)
     #[command(hide = true)]
     View(NotBuilt),
@@ -257,6 +256,30 @@ pub struct Inspect {
     /// Smallest, largest and mean element, NaN, infinities and zeros of each tensor of a checkpoint
     #[arg(long)]
     pub stats: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Scan {
+    /// Files, or folders with all that is below them
+    #[arg(required = true)]
+    pub paths: Vec<PathBuf>,
+    /// Print the findings as SARIF
+    #[arg(long, conflicts_with = "json")]
+    pub sarif: bool,
+    /// Least severity that is refused; what was not understood always is
+    #[arg(long, value_enum, default_value = "low", value_name = "SEVERITY")]
+    pub fail_on: FailOn,
+    /// Save the tensors of a checkpoint, and nothing else of it
+    #[arg(long, value_name = "OUT.safetensors")]
+    pub extract_safe: Option<PathBuf>,
+}
+
+/// Severities that a scan can be told to refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum FailOn {
+    High,
+    Medium,
+    Low,
 }
 
 #[derive(Args, Debug)]

@@ -162,7 +162,7 @@ fn damaged_input_is_3_and_names_file_and_offset() {
 #[test]
 fn what_is_not_built_is_5_and_says_so() {
     let model = digits().display().to_string();
-    for name in ["quantize", "prune", "scan", "view", "serve", "registry"] {
+    for name in ["quantize", "prune", "view", "serve", "registry"] {
         let (code, _, err) = run(&[name, "a", "--some", "option"]);
         assert_eq!(code, 5, "{name}: {err}");
         assert!(err.contains(&format!("the command `{name}` is not built yet")), "{err}");

@@ -13,6 +13,7 @@ mod lists;
 mod optimize;
 mod options;
 mod run;
+mod scan;
 
 use crate::args::{Cli, Command};
 use crate::progress::Progress;
@@ -57,7 +58,7 @@ pub fn run(cli: &Cli, screen: &Screen) -> Result<u8, Error> {
         Command::Diff(a) => diff::run(&cx, a),
         Command::Quantize(_) => not_built("quantize"),
         Command::Prune(_) => not_built("prune"),
-        Command::Scan(_) => not_built("scan"),
+        Command::Scan(a) => scan::run(&cx, a),
         Command::View(_) => not_built("view"),
         Command::Serve(_) => not_built("serve"),
         Command::Registry(_) => not_built("registry"),
