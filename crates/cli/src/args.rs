@@ -84,6 +84,8 @@ pub enum ProgressMode {
 }
 
 /// Commands, in the order in which help lists them.
+// One is parsed in a process: its size does not matter.
+#[allow(clippy::large_enum_variant)]
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Say what a model file holds
@@ -194,9 +196,15 @@ pub struct TensorArgs {
     /// Element type of floating-point tensors, for example f16
     #[arg(long, value_name = "TYPE")]
     pub cast: Option<String>,
-    /// Type of the matrices of a GGUF file, for example Q8_0
+    /// Recipe for the types of a GGUF file, for example Q4_K_M
     #[arg(long = "type", value_name = "TYPE")]
     pub kind: Option<String>,
+    /// Type of the tensors of a GGUF file whose names match, before that of the recipe
+    #[arg(long, value_name = "REGEX=TYPE")]
+    pub tensor_type: Vec<String>,
+    /// Importance matrix for --type, as llama.cpp writes it
+    #[arg(long, value_name = "FILE")]
+    pub imatrix: Option<PathBuf>,
     /// A further checkpoint whose tensors go into the same file
     #[arg(long, value_name = "FILE")]
     pub merge: Vec<PathBuf>,

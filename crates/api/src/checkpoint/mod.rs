@@ -10,7 +10,7 @@ pub use diff::{Change, Difference, diff};
 pub use modelsmith_base::Budget;
 pub use modelsmith_convert::checkpoint::{Edit, Glob, Readback, Target, Written, merge};
 pub use modelsmith_format::{Checkpoint as Tensors, MetaValue, Tree};
-pub use options::{edit, size};
+pub use options::{Types, edit, size};
 pub use stats::{Stats, stats};
 
 use crate::inspect::{Finding, WeightInfo};
@@ -248,6 +248,8 @@ pub fn convert(
     target: &Target<'_>,
 ) -> Result<(Written, Vec<WeightInfo>)> {
     let (edited, mut found) = edit.apply(c)?;
+    let (edited, more) = edit.encode(edited, target.format.name == "gguf")?;
+    found.extend(more);
     let info = |(name, w): &(String, Arc<WeightExpr>)| WeightInfo {
         name: name.clone(),
         dtype: type_name(w),

@@ -3,6 +3,8 @@
 use super::{Edit, Glob};
 use crate::{Error, Result};
 use modelsmith_base::DType;
+use modelsmith_convert::checkpoint::Pattern;
+use std::path::Path;
 
 /// A number of bytes: `5GB`, `512MiB`, `1000`.
 ///
@@ -31,7 +33,18 @@ pub fn size(text: &str) -> Result<u64> {
     }
 }
 
-/// The edit that these options ask for. A type is an element type (`f16`), or a block encoding (`Q8_0`).
+/// How the tensors of a GGUF file are stored.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Types<'a> {
+    /// A recipe by its name, `Q4_K_M`.
+    pub recipe: Option<&'a str>,
+    /// `REGEX=TYPE` for single tensors.
+    pub of_tensors: &'a [String],
+    /// A file with an importance matrix.
+    pub importance: Option<&'a Path>,
+}
+
+/// The edit that these options ask for.
 ///
 /// # Errors
 /// Says which option is wrong.
@@ -41,7 +54,7 @@ pub fn edit(
     exclude: &[String],
     map: &[String],
     cast: Option<&str>,
-    encode: Option<&str>,
+    types: &Types<'_>,
 ) -> Result<Edit> {
     let globs = |list: &[String]| list.iter().map(|g| Glob::new(g)).collect();
     let mut out =
@@ -49,7 +62,7 @@ pub fn edit(
     for text in map {
         let (from, to) =
             text.split_once('=').ok_or_else(|| Error::usage(format!("--map {text}: OLD=NEW is wanted")))?;
-        let pattern = modelsmith_convert::checkpoint::Pattern::new(from);
+        let pattern = Pattern::new(from);
         let pattern =
             pattern.map_err(|e| Error::usage(format!("--map {text}: {from} is no regular expression: {e}")))?;
         out.rename.push((pattern, to.to_owned()));
@@ -60,18 +73,23 @@ pub fn edit(
         let bad = || Error::usage(format!("--cast {name}: no such floating-point type")).help(help);
         out.cast = Some(dtype.ok_or_else(bad)?);
     }
-    match encode {
-        None => {}
-        Some(name) if element_type(name).is_some_and(|d| d.is_float()) => out.cast = element_type(name),
-        Some(name) => {
-            let known = || modelsmith_tensor::ENCODINGS.iter().filter(|e| e.encode.is_some()).map(|e| e.name);
-            let found = modelsmith_tensor::encoding(name).filter(|e| e.encode.is_some());
-            out.encode = Some(found.ok_or_else(|| {
-                let all = known().collect::<Vec<_>>().join(", ");
-                Error::unsupported(format!("--type {name}: not one that is written"))
-                    .help(format!("F32, F16, BF16, {all}"))
-            })?);
-        }
+    if let Some(name) = types.recipe {
+        let found = modelsmith_convert::checkpoint::recipe(name);
+        let all = || modelsmith_convert::checkpoint::RECIPES.iter().map(|r| r.name).collect::<Vec<_>>().join(", ");
+        out.recipe = Some(found.ok_or_else(|| {
+            Error::unsupported(format!("--type {name}: not one that is written")).help(format!("there are: {}", all()))
+        })?);
+    }
+    for text in types.of_tensors {
+        let bad = |what: String| Error::usage(format!("--tensor-type {text}: {what}"));
+        let (pattern, name) = text.split_once('=').ok_or_else(|| bad("REGEX=TYPE is wanted".into()))?;
+        let pattern = Pattern::new(pattern).map_err(|e| bad(format!("{pattern} is no regular expression: {e}")))?;
+        let to = modelsmith_convert::checkpoint::stored(name).ok_or_else(|| bad(format!("there is no type {name}")))?;
+        out.types.push((pattern, to));
+    }
+    if let Some(path) = types.importance {
+        let input = modelsmith_convert::Input::open(path)?;
+        out.importance = modelsmith_convert::checkpoint::importance(&input)?;
     }
     Ok(out)
 }
@@ -104,13 +122,16 @@ mod tests {
 
     #[test]
     fn wrong_options_are_named() {
-        let parse = |map: &str, cast: Option<&str>| edit(None, &[], &[], &[map.to_owned()], cast, None);
+        let parse = |map: &str, cast: Option<&str>| edit(None, &[], &[], &[map.to_owned()], cast, &Types::default());
         assert_eq!(parse("a", None).unwrap_err().message(), "--map a: OLD=NEW is wanted");
         assert!(parse("(=b", None).unwrap_err().message().starts_with("--map (=b: ( is no regular expression"));
         assert_eq!(parse("a=b", Some("i8")).unwrap_err().message(), "--cast i8: no such floating-point type");
         assert_eq!(parse("a=b", Some("half")).unwrap().cast, Some(DType::F16));
-        let typed = |t| edit(None, &[], &[], &[], None, Some(t));
-        assert!(typed("q8_0").unwrap().encode.is_some() && typed("F16").unwrap().cast == Some(DType::F16));
+        let typed = |t| edit(None, &[], &[], &[], None, &Types { recipe: Some(t), ..Types::default() });
+        assert_eq!(typed("q4_k_m").unwrap().recipe.map(|r| r.name), Some("Q4_K_M"));
         assert_eq!(typed("Q9").unwrap_err().message(), "--type Q9: not one that is written");
+        let one = ["attn=Q99".to_owned()];
+        let error = edit(None, &[], &[], &[], None, &Types { of_tensors: &one, ..Types::default() }).unwrap_err();
+        assert_eq!(error.message(), "--tensor-type attn=Q99: there is no type Q99");
     }
 }

@@ -1,7 +1,7 @@
 use super::Context;
 use crate::args::{Convert, GraphArgs, Inspect, TensorArgs};
 use crate::table::{bytes, count, fields, table};
-use modelsmith::checkpoint::{self, Budget, Checkpoint, Fate, Line, Readback, Stats, Target};
+use modelsmith::checkpoint::{self, Budget, Checkpoint, Fate, Line, Readback, Stats, Target, Types};
 use modelsmith::inspect::{Finding, WeightInfo};
 use modelsmith::{Error, Model, Result};
 use serde::Serialize;
@@ -194,7 +194,8 @@ fn threads(cx: &Context) -> usize {
 }
 
 fn edit(t: &TensorArgs) -> Result<checkpoint::Edit> {
-    checkpoint::edit(t.key.as_deref(), &t.include, &t.exclude, &t.map, t.cast.as_deref(), t.kind.as_deref())
+    let types = Types { recipe: t.kind.as_deref(), of_tensors: &t.tensor_type, importance: t.imatrix.as_deref() };
+    checkpoint::edit(t.key.as_deref(), &t.include, &t.exclude, &t.map, t.cast.as_deref(), &types)
 }
 
 /// The model to work on: the one named, or one whose graph and weights come from two files, either of which may be the

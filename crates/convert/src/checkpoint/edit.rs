@@ -1,9 +1,10 @@
 //! What is changed on the way from one checkpoint to another: which tensors, under which names, of which type.
 
 use super::pattern::Glob;
-use modelsmith_base::{DType, Diagnostic, Place, Severity};
+use modelsmith_base::{DType, Diagnostic, Severity};
 use modelsmith_format::{Checkpoint, Error, Result, Tree};
-use modelsmith_tensor::{Encoding, WeightExpr};
+use modelsmith_format_weights::recipe::{Importance, Override, Recipe, Stored};
+use modelsmith_tensor::WeightExpr;
 use regex_lite::Regex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -21,8 +22,12 @@ pub struct Edit {
     pub rename: Vec<(Regex, String)>,
     /// Type of floating-point tensors.
     pub cast: Option<DType>,
-    /// Encoding of weights that are matrices, where the target format has block encodings.
-    pub encode: Option<&'static Encoding>,
+    /// How the tensors of a GGUF file are stored.
+    pub recipe: Option<&'static Recipe>,
+    /// Types of tensors whose names match, which go before those of the recipe.
+    pub types: Vec<(Regex, Stored)>,
+    /// Weights of columns by tensor name, for the recipe.
+    pub importance: Importance,
 }
 
 impl Edit {
@@ -62,46 +67,44 @@ impl Edit {
             out.tree = None;
         }
         unique(&out)?;
-        self.retype(&mut out, &mut findings);
+        self.retype(&mut out);
         Ok((out, findings))
     }
 
-    /// Casts and encodes; a weight that several names share stays shared.
-    fn retype(&self, out: &mut Checkpoint, findings: &mut Vec<Diagnostic>) {
+    /// Casts; a weight that several names share stays shared.
+    fn retype(&self, out: &mut Checkpoint) {
+        let Some(to) = self.cast else { return };
         let mut made: HashMap<*const WeightExpr, Arc<WeightExpr>> = HashMap::new();
-        let mut odd = Vec::new();
-        for (name, weight) in &mut out.tensors {
-            let key = Arc::as_ptr(weight);
-            if let Some(done) = made.get(&key) {
-                *weight = done.clone();
-                continue;
-            }
+        for (_, weight) in &mut out.tensors {
             let old = weight.clone();
-            if let Some(to) = self.cast.filter(|&to| old.dtype().is_float() && (old.dtype() != to || is_blocks(&old))) {
-                *weight = Arc::new(WeightExpr::Cast(old.clone(), to));
+            if old.dtype().is_float() && (old.dtype() != to || is_blocks(&old)) {
+                // What is made holds what it is made of, so no address is given twice.
+                let cast = || Arc::new(WeightExpr::Cast(old.clone(), to));
+                *weight = made.entry(Arc::as_ptr(&old)).or_insert_with(cast).clone();
             }
-            if let Some(encoding) = self.encode.filter(|_| old.dtype().is_float() && old.shape().len() >= 2) {
-                match old.shape().last().is_some_and(|row| row.is_multiple_of(encoding.elements)) {
-                    true => {
-                        let of = weight.clone();
-                        *weight = Arc::new(WeightExpr::Encode { of, encoding, importance: None });
-                    }
-                    false => odd.push(name.clone()),
-                }
-            }
-            // What is made holds what it is made of, so no address is given twice.
-            made.insert(key, weight.clone());
         }
-        if let (Some(encoding), Some(first)) = (self.encode, odd.first()) {
-            let message = format!(
-                "{} tensors keep their type: their rows are not whole {} blocks of {} elements",
-                odd.len(),
-                encoding.name,
-                encoding.elements
-            );
-            findings
-                .push(Diagnostic::new(Severity::Warning, "convert.blocks", message).at(Place::tensor(first.as_str())));
+    }
+
+    /// The types of a GGUF file, for the tensors of `edited`.
+    ///
+    /// # Errors
+    /// When a type does not fit, or the importance matrix does not belong to the model.
+    pub fn encode(&self, edited: Checkpoint, to_blocks: bool) -> Result<(Checkpoint, Vec<Diagnostic>)> {
+        let Some(recipe) = self.recipe else {
+            let idle = !self.types.is_empty() || !self.importance.is_empty();
+            return match idle {
+                true => Err(Error::unsupported("--tensor-type and --imatrix say more of --type, which is not given")),
+                false => Ok((edited, Vec::new())),
+            };
+        };
+        if !to_blocks {
+            let message = format!("--type {}: only GGUF files have such types", recipe.name);
+            return Err(Error::unsupported(message).help("write to a .gguf file, or give an element type with --cast"));
         }
+        let matches = self.types.iter().map(|(pattern, _)| |name: &str| pattern.is_match(name)).collect::<Vec<_>>();
+        let overrides = matches.iter().zip(&self.types);
+        let overrides = overrides.map(|(matches, (_, to))| Override { matches, to: *to }).collect::<Vec<_>>();
+        modelsmith_format_weights::recipe::apply(recipe, &edited, &overrides, &self.importance)
     }
 }
 
@@ -240,7 +243,7 @@ pub fn merge(parts: Vec<Checkpoint>) -> Result<Checkpoint> {
 mod tests {
     use super::*;
     use modelsmith_format::MetaValue;
-    use modelsmith_tensor::{Tensor, encoding};
+    use modelsmith_tensor::Tensor;
 
     fn checkpoint(names: &[&str]) -> Checkpoint {
         let weight = |shape: &[usize]| {
@@ -304,13 +307,13 @@ mod tests {
         let (out, _) = edit.apply(&c).unwrap();
         assert_eq!(out.tensors[0].1.dtype(), DType::F16);
         assert!(Arc::ptr_eq(&out.tensors[0].1, &out.tensors[1].1));
-        let edit = Edit { encode: encoding("Q8_0"), ..Edit::default() };
-        c.tensors[1].1 = Arc::new(WeightExpr::Literal(Tensor::zeros(DType::F32, &[2, 40]).unwrap()));
-        let (out, found) = edit.apply(&c).unwrap();
-        assert!(matches!(&*out.tensors[0].1, WeightExpr::Encode { .. }));
-        assert_eq!(
-            found[0].to_string(),
-            "warning[convert.blocks]: 1 tensors keep their type: their rows are not whole Q8_0 blocks of 32 elements (tensor b)"
-        );
+        let recipe = modelsmith_format_weights::recipe::recipe("Q8_0");
+        let edit = Edit { recipe, ..Edit::default() };
+        let (made, _) = edit.encode(checkpoint(&["blk.0.attn_q.weight"]), true).unwrap();
+        assert!(matches!(&*made.tensors[0].1, WeightExpr::Encode { .. }));
+        let error = edit.encode(checkpoint(&["a.weight"]), false).err().unwrap().to_string();
+        assert!(error.starts_with("--type Q8_0: only GGUF files have such types; write to a .gguf file"), "{error}");
+        let types = vec![(Regex::new("a").unwrap(), Stored::Kept)];
+        assert!(Edit { types, ..Edit::default() }.encode(checkpoint(&["a"]), true).is_err());
     }
 }

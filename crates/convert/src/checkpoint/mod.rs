@@ -1,10 +1,13 @@
 //! From one checkpoint to another: read, edit, write, read back.
 
 mod edit;
+mod imatrix;
 mod pattern;
 mod write;
 
 pub use edit::{Edit, merge};
+pub use imatrix::importance;
+pub use modelsmith_format_weights::recipe::{RECIPES, recipe, stored};
 pub use pattern::Glob;
 pub use regex_lite::Regex as Pattern;
 pub use write::{Readback, Target, Written, crc32, write};
