@@ -93,6 +93,24 @@ const MODULES: &[(&str, &str)] = &[
     ("joblib", LOADS),
     ("signal", "changes the interpreter"),
     ("platform", RUNS),
+    ("logging", FILES),
+    ("zipfile", FILES),
+    ("tarfile", FILES),
+    ("sqlite3", FILES),
+    ("dbm", FILES),
+    ("pkgutil", CODE),
+    ("unittest", CODE),
+    ("test", RUNS),
+    ("cgitb", CODE),
+    ("concurrent", RUNS),
+    ("nntplib", NET),
+    ("imaplib", NET),
+    ("poplib", NET),
+    ("antigravity", NET),
+    ("encodings", CODE),
+    ("turtle", CODE),
+    ("tkinter", CODE),
+    ("mailcap", RUNS),
 ];
 
 /// Module, name (empty: any), reason.
@@ -130,6 +148,17 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("numpy.testing._private.utils", "", CODE),
     ("pandas", "read_pickle", LOADS),
     ("_codecs", "lookup", CODE),
+    ("pathlib", "", FILES),
+    ("numpy", "save", FILES),
+    ("numpy", "savetxt", FILES),
+    ("numpy", "fromfile", FILES),
+    ("numpy", "memmap", FILES),
+    ("torch", "save", FILES),
+    ("torch.package", "", LOADS),
+    ("torch.fx.graph_module", "", CODE),
+    ("torch.utils.collect_env", "", RUNS),
+    ("torch.distributed", "", NET),
+    ("torch.jit", "", CODE),
 ];
 
 #[cfg(test)]
