@@ -146,7 +146,13 @@ fn values_that_only_unfold_are_refused() {
     bytes.extend([b']'; 700]);
     bytes.extend([b'a'; 699]);
     bytes.push(b'.');
-    assert_eq!(opened(bytes).err().unwrap().to_string(), "x.pt: more than 600 values inside each other");
+    assert_eq!(opened(bytes).err().unwrap().to_string(), "x.pt: more than 250 values inside each other");
+    // As deep as is allowed, in the way that takes the most of the stack: objects in ordered dictionaries in objects.
+    let (open, close) = (&b"ccollections\nOrderedDict\n)RU\x01acm\nC\n)\x81}U\x01b"[..], &b"sbs"[..]);
+    for (levels, opens) in [(123, true), (130, false)] {
+        let bytes = [b"\x80\x02", open.repeat(levels).as_slice(), b"N", &close.repeat(levels), b"."].concat();
+        assert_eq!(opened(bytes).is_ok(), opens, "{levels}");
+    }
     // A list that holds itself is cut.
     let imported = opened(b"\x80\x02]q\x00h\x00a.".to_vec()).unwrap();
     assert!(imported.findings[0].to_string().starts_with("note[torch.cycle]"));

@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use storage::{StorageId, ViewKey};
 
-/// Values inside each other that are followed. Modules of modules count about six each.
-const DEPTH: usize = 600;
+/// Values inside each other that are followed. Modules of modules count two each.
+const DEPTH: usize = 250;
 
 /// Reads a checkpoint.
 ///
