@@ -15,6 +15,8 @@ pub struct FormatDef {
     pub probe: fn(&Probe<'_>) -> Match,
     /// Reads a file. It fails only when the container is broken; what is merely unknown is kept and reported.
     pub read: fn(&Input, &ReadOptions) -> Result<Imported>,
+    /// Whether it holds graphs; others hold tensors alone.
+    pub graphs: bool,
     /// Whether a checkpoint may be spread over several files with an `.index.json` beside them, as Hugging Face does.
     pub shards: bool,
     /// Writes an artifact, if the format can be written.

@@ -77,6 +77,27 @@ impl Checkpoint {
         }
     }
 
+    /// The weights of a model without its graph.
+    ///
+    /// # Errors
+    /// For an engine, which holds its weights in the order of its kernels.
+    pub fn of_model(model: &Model) -> Result<Checkpoint> {
+        let format = model.format().ok_or_else(|| {
+            Error::unsupported("an engine holds its weights packed")
+                .in_file(model.path())
+                .help("convert the model instead")
+        })?;
+        let note = modelsmith_base::Severity::Note;
+        let message = "the graph is left out: this format holds tensors alone";
+        Ok(Checkpoint {
+            path: model.path().to_owned(),
+            format,
+            bytes: model.bytes(),
+            data: model.weights(),
+            findings: vec![Diagnostic::new(note, "convert.graph", message)],
+        })
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path

@@ -1,7 +1,7 @@
 use super::{Context, compare, options};
 use crate::args::Convert;
 use crate::table::bytes;
-use modelsmith::checkpoint::{self, File};
+use modelsmith::checkpoint::{self, Checkpoint, File};
 use modelsmith::compare::{Comparison, Verdict};
 use modelsmith::inspect::Finding;
 use modelsmith::run::Opts;
@@ -30,12 +30,16 @@ pub fn run(cx: &Context, a: &Convert) -> Result<u8> {
         Some(output) => (Some(a.input.as_path()), output.as_path()),
         None => (None, a.input.as_path()),
     };
-    if let (Some(input), None, None) = (input, &a.graph.graph, &a.graph.weights)
-        && let File::Checkpoint(c) = checkpoint::open(input)?
-    {
-        return super::checkpoint::convert(cx, a, &c, output);
-    }
     let format = write::format_for(output, a.to.as_deref())?;
+    if let (Some(input), None, None) = (input, &a.graph.graph, &a.graph.weights) {
+        match checkpoint::open(input)? {
+            File::Checkpoint(c) => return super::checkpoint::convert(cx, a, &c, output),
+            File::Model(m) if !format.graphs => {
+                return super::checkpoint::convert(cx, a, &Checkpoint::of_model(&m)?, output);
+            }
+            File::Model(_) => {}
+        }
+    }
     let model = super::checkpoint::bound(cx, input, &a.graph, &a.tensors)?;
     options::show_findings(cx, &model);
     let inputs = options::inputs(&a.inputs)?;

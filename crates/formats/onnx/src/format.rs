@@ -5,8 +5,16 @@ use modelsmith_format::{FormatDef, Match, Probe};
 use modelsmith_wire::proto::{Message, WireType};
 
 /// ONNX.
-pub static ONNX: FormatDef =
-    FormatDef { name: "onnx", title: "ONNX", extensions: &["onnx"], probe, read, shards: false, write: Some(write) };
+pub static ONNX: FormatDef = FormatDef {
+    name: "onnx",
+    title: "ONNX",
+    extensions: &["onnx"],
+    probe,
+    read,
+    graphs: true,
+    shards: false,
+    write: Some(write),
+};
 
 /// ONNX has no signature: a model is a message whose fields have the numbers and types of `ModelProto` and which
 /// holds a graph. A file that is cut off or damaged is still recognised by its extension, so that the reader can say

@@ -12,6 +12,7 @@ pub static TORCH: FormatDef = FormatDef {
     probe,
     read,
     write: Some(write),
+    graphs: false,
     shards: true,
 };
 

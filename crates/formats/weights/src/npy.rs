@@ -18,6 +18,7 @@ pub static NPY: FormatDef = FormatDef {
     extensions: &["npy"],
     probe,
     read,
+    graphs: false,
     shards: false,
     write: Some(write),
 };

@@ -19,8 +19,16 @@ pub use write::write;
 use modelsmith_format::{FormatDef, Match, Probe};
 
 /// GGUF.
-pub static GGUF: FormatDef =
-    FormatDef { name: "gguf", title: "GGUF", extensions: &["gguf"], probe, read, shards: false, write: Some(write) };
+pub static GGUF: FormatDef = FormatDef {
+    name: "gguf",
+    title: "GGUF",
+    extensions: &["gguf"],
+    probe,
+    read,
+    graphs: true,
+    shards: false,
+    write: Some(write),
+};
 
 const MAGIC: &[u8] = b"GGUF";
 const ALIGNMENT: &str = "general.alignment";

@@ -19,6 +19,7 @@ pub static NPZ: FormatDef = FormatDef {
     extensions: &["npz"],
     probe,
     read,
+    graphs: false,
     shards: false,
     write: Some(write),
 };

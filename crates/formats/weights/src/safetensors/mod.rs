@@ -24,6 +24,7 @@ pub static SAFETENSORS: FormatDef = FormatDef {
     extensions: &["safetensors"],
     probe,
     read,
+    graphs: false,
     shards: true,
     write: Some(write),
 };

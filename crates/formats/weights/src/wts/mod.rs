@@ -33,6 +33,7 @@ pub static WTS: FormatDef = FormatDef {
     extensions: &["wts"],
     probe: |p| probe(p, false),
     read,
+    graphs: false,
     shards: false,
     write: Some(write_hex),
 };
@@ -44,6 +45,7 @@ pub static WTS_DECIMAL: FormatDef = FormatDef {
     extensions: &["wts"],
     probe: |p| probe(p, true),
     read,
+    graphs: false,
     shards: false,
     write: Some(write_decimal),
 };
