@@ -28,6 +28,8 @@ pub enum Recipe {
     Reconstruct,
     /// A named constant: quantization scheme, layout, memory format.
     Constant,
+    /// Gives its first argument back.
+    First,
     /// A class that does nothing when it is made or given its state.
     Class,
 }
@@ -266,7 +268,7 @@ const ROWS: &[Row] = &[
     Row("torch.jit._pickle", "build_doublelist", Recipe::Container(Container::List)),
     Row("torch.jit._pickle", "build_boollist", Recipe::Container(Container::List)),
     Row("torch.jit._pickle", "build_tensorlist", Recipe::Container(Container::List)),
-    Row("torch.jit._pickle", "restore_type_tag", Recipe::Class),
+    Row("torch.jit._pickle", "restore_type_tag", Recipe::First),
     Row("collections", "OrderedDict", Recipe::Container(Container::Dict)),
     Row("collections", "Counter", Recipe::Container(Container::Dict)),
     Row("collections", "defaultdict", Recipe::Container(Container::DefaultDict)),

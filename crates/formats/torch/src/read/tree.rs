@@ -204,6 +204,11 @@ impl Reader<'_> {
                     return Ok(tree);
                 }
             }
+            Some(Recipe::First) => {
+                if let Some(&first) = self.p.items(call.args).and_then(|a| a.first()) {
+                    return self.value(first, path, depth);
+                }
+            }
             Some(Recipe::Reconstruct) => {
                 let class = self.p.items(call.args).and_then(|a| a.first().copied());
                 return self.instance(class.unwrap_or(call.callee), call, path, depth);
