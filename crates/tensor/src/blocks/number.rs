@@ -36,6 +36,16 @@ pub(super) fn lowest(x: f32) -> i32 {
     if whole == i32::MAX { 0 } else { whole }
 }
 
+/// Nearest integer, halves away from zero, of which only the lowest byte counts: 0 for what does not fit.
+#[inline(always)]
+pub(super) fn lowest_rounded(x: f32) -> i32 {
+    let whole = x as i32;
+    // Exact: below 2^23 both are multiples of the same power of two, above there is no fraction.
+    let rest = x - whole as f32;
+    let nearest = whole.wrapping_add(i32::from(rest >= 0.5)).wrapping_sub(i32::from(rest <= -0.5));
+    if whole == i32::MAX || whole == i32::MIN { 0 } else { nearest }
+}
+
 /// Nearest integer, halves away from zero, cut to the lower bits; zero for what does not fit.
 #[inline(always)]
 pub(super) fn rounded(x: f32) -> i32 {
@@ -75,4 +85,23 @@ pub(super) fn squares(x: &[f32]) -> f32 {
 /// `1 / d`, 0 for 0.
 pub(super) fn inverse(d: f32) -> f32 {
     if d != 0.0 { 1.0 / d } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_rounded_as_the_standard_library_does_it() {
+        let edges = [0.5, 1.5, 2.5, 0.49999997, 8388607.5, 8388609.0, 127.49999, 1e9, 2147483520.0];
+        for i in 0..200_000u32 {
+            let x = f32::from_bits(0x3e00_0000 + i * 347);
+            for x in [x, -x].into_iter().chain(edges.into_iter().flat_map(|e| [e, -e])) {
+                assert_eq!(lowest_rounded(x) as u8, x.round() as i64 as u8, "{x}");
+            }
+        }
+        for x in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 1e20, -1e20] {
+            assert_eq!((lowest_rounded(x) as u8, lowest(x) as u8), (0, 0));
+        }
+    }
 }

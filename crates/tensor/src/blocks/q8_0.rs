@@ -1,7 +1,7 @@
 //! `Q8_0`: 32 signed bytes and one `f16` scale.
 
 use super::Encoding;
-use super::number::{half, inverse, largest, lowest, put_half};
+use super::number::{half, inverse, largest, lowest_rounded, put_half};
 
 /// 32 elements in 34 bytes.
 pub static Q8_0: Encoding = Encoding { name: "Q8_0", elements: 32, bytes: 34, decode, encode: Some(encode) };
@@ -21,7 +21,7 @@ fn encode(from: &[f32], _row: usize, _importance: Option<&[f32]>, to: &mut [u8])
         let inverse = inverse(d);
         put_half(block, 0, d);
         for (q, v) in block[2..].iter_mut().zip(x) {
-            *q = lowest((v * inverse).round()) as u8;
+            *q = lowest_rounded(v * inverse) as u8;
         }
     }
 }

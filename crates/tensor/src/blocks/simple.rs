@@ -2,7 +2,7 @@
 
 use super::Encoding;
 use super::fit::{Search, affine, symmetric, weighed};
-use super::number::{bounds, extreme, half, inverse, largest, lowest, put_half, squares, truncated};
+use super::number::{bounds, extreme, half, inverse, largest, lowest, lowest_rounded, put_half, squares, truncated};
 
 /// 4 bits, one scale.
 pub static Q4_0: Encoding =
@@ -135,7 +135,7 @@ fn encode_q8_1(from: &[f32], _row: usize, _importance: Option<&[f32]>, to: &mut 
         let id = inverse(d);
         let mut sum = 0i32;
         for (q, &v) in block[4..].iter_mut().zip(x) {
-            let whole = lowest((v * id).round()) as i8;
+            let whole = lowest_rounded(v * id) as i8;
             sum += i32::from(whole);
             *q = whole as u8;
         }

@@ -122,12 +122,29 @@ fn tensor(weight: &Arc<WeightExpr>, form: Form, out: &mut Counted<'_>, options: 
 
 /// A space and the value: eight digits, or the shortest decimal that reads back as the same bits.
 fn spell(value: f32, form: Form, out: &mut Vec<u8>) {
-    let text = match form {
-        Form::Hex => format!(" {:08x}", value.to_bits()),
-        Form::Decimal if value.is_finite() => format!(" {value:?}"),
-        Form::Decimal => format!(" 0x{:08x}", value.to_bits()),
-    };
-    out.extend_from_slice(text.as_bytes());
+    match form {
+        Form::Hex => {
+            let bits = value.to_bits();
+            let digit = |n: u32| {
+                let low = u8::try_from(bits >> (28u32.saturating_sub(4 * n)) & 15).unwrap_or(0);
+                if low < 10 { b'0'.wrapping_add(low) } else { b'a'.wrapping_add(low).wrapping_sub(10) }
+            };
+            out.extend_from_slice(&[
+                b' ',
+                digit(0),
+                digit(1),
+                digit(2),
+                digit(3),
+                digit(4),
+                digit(5),
+                digit(6),
+                digit(7),
+            ]);
+        }
+        // A vector takes all that it is given.
+        Form::Decimal if value.is_finite() => drop(write!(out, " {value:?}")),
+        Form::Decimal => drop(write!(out, " 0x{:08x}", value.to_bits())),
+    }
 }
 
 fn findings(checkpoint: &Checkpoint) -> Vec<Diagnostic> {
