@@ -1,7 +1,7 @@
 //! Tar archives and gzip streams.
 
 use crate::report::Severity;
-use crate::scanner::{MEMBER, Scanner, inside};
+use crate::scanner::{Scanner, inside};
 use crate::wide;
 use flate2::read::MultiGzDecoder;
 use modelsmith_wire::tar::{Archive, Type};
@@ -62,7 +62,7 @@ fn stored(s: &mut Scanner<'_>, bytes: &[u8], member: &str, depth: usize) {
 }
 
 pub(crate) fn gzip(s: &mut Scanner<'_>, bytes: &[u8], member: &str, depth: usize) {
-    let limit = MEMBER.min(s.unpack_left());
+    let limit = s.room();
     let mut out = Vec::new();
     let read = MultiGzDecoder::new(bytes).take(limit.saturating_add(1)).read_to_end(&mut out);
     s.unpack(wide(out.len()));
@@ -73,5 +73,5 @@ pub(crate) fn gzip(s: &mut Scanner<'_>, bytes: &[u8], member: &str, depth: usize
     if let Err(e) = read {
         s.unknown("gzip.damaged", member, None, format!("the stream is damaged: {e}"));
     }
-    s.content(&out, &inside(member, "gzip"), depth.saturating_add(1));
+    s.unpacked(out.into(), &inside(member, "gzip"), depth.saturating_add(1));
 }

@@ -12,8 +12,8 @@ const DEPTH: usize = 12;
 const FINDINGS: usize = 1000;
 /// Bytes that all decompression together may make.
 const UNPACKED: u64 = 8 << 30;
-/// The largest member that is decompressed into memory.
-pub(crate) const MEMBER: u64 = 512 << 20;
+/// Bytes that may be held decompressed, all levels of archives together.
+const HELD: u64 = 512 << 20;
 
 /// Scans a file.
 ///
@@ -29,7 +29,7 @@ pub fn scan(input: &Input) -> Result<Report> {
             Cow::Owned(bytes)
         }
     };
-    let mut scanner = Scanner { findings: Vec::new(), understood: true, left: UNPACKED, file: input.name() };
+    let mut scanner = Scanner { findings: Vec::new(), understood: true, left: UNPACKED, held: 0, file: input.name() };
     let content = scanner.content(&bytes, "", 0);
     let (findings, understood) = (scanner.findings, scanner.understood);
     Ok(Report { file: input.name().to_owned(), content: content.name(), findings, understood })
@@ -41,6 +41,8 @@ pub(crate) struct Scanner<'a> {
     understood: bool,
     /// Bytes that may still be decompressed.
     left: u64,
+    /// Bytes that are held decompressed.
+    held: u64,
     /// Name of the file.
     pub(crate) file: &'a str,
 }
@@ -82,6 +84,19 @@ impl Scanner<'_> {
     /// What may still be decompressed.
     pub(crate) fn unpack_left(&self) -> u64 {
         self.left
+    }
+
+    /// The largest member that may be decompressed into memory now.
+    pub(crate) fn room(&self) -> u64 {
+        HELD.saturating_sub(self.held).min(self.left)
+    }
+
+    /// Scans the content of `member`, which is held for it where it was decompressed.
+    pub(crate) fn unpacked(&mut self, bytes: Cow<'_, [u8]>, member: &str, depth: usize) {
+        let length = if matches!(bytes, Cow::Owned(_)) { wide(bytes.len()) } else { 0 };
+        self.held = self.held.saturating_add(length);
+        self.content(&bytes, member, depth);
+        self.held = self.held.saturating_sub(length);
     }
 
     /// Scans `bytes`, which are all of `member`.

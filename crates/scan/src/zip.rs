@@ -1,7 +1,7 @@
 //! Zip archives: every entry, what directory and local headers disagree about, and what lies outside of entries.
 
 use crate::report::Severity;
-use crate::scanner::{MEMBER, Scanner, inside};
+use crate::scanner::{Scanner, inside};
 use crate::wide;
 use flate2::Crc;
 use flate2::read::DeflateDecoder;
@@ -224,7 +224,7 @@ fn content(
         crate::keras::config_text(s, &data, name);
         return;
     }
-    s.content(&data, name, depth.saturating_add(1));
+    s.unpacked(data, name, depth.saturating_add(1));
 }
 
 fn sum(bytes: &[u8]) -> Option<(u32, u64)> {
@@ -240,7 +240,7 @@ fn unpacked<'a>(
     entry: &Entry,
     payload: bool,
 ) -> (Option<Cow<'a, [u8]>>, Option<(u32, u64)>) {
-    let keep = !payload && entry.size <= MEMBER;
+    let keep = !payload && entry.size <= s.room();
     let limit = s.unpack_left().min(entry.size.saturating_add(1));
     let mut reader = DeflateDecoder::new(stored).take(limit);
     let (mut crc, mut size, mut out) = (Crc::new(), 0u64, Vec::new());
@@ -337,9 +337,9 @@ fn salvage(s: &mut Scanner<'_>, bytes: &[u8], member: &str, base: u64, depth: us
         if method == 8 {
             let mut out = Vec::new();
             // What decompresses before a fault is looked at all the same.
-            let _ = DeflateDecoder::new(data).take(MEMBER.min(s.unpack_left())).read_to_end(&mut out);
+            let _ = DeflateDecoder::new(data).take(s.room()).read_to_end(&mut out);
             s.unpack(wide(out.len()));
-            s.content(&out, &name, depth.saturating_add(1));
+            s.unpacked(Cow::Owned(out), &name, depth.saturating_add(1));
         } else {
             s.content(data, &name, depth.saturating_add(1));
         }

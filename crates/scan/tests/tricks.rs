@@ -174,6 +174,14 @@ fn headers_that_disagree_are_found() {
 }
 
 #[test]
+fn what_expands_too_far_is_not_followed() {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let part = vec![0u8; 1 << 20];
+    (0..513).for_each(|_| encoder.write_all(&part).unwrap());
+    assert!(codes(&encoder.finish().unwrap()).contains(&"gzip.bomb"));
+}
+
+#[test]
 fn closed_and_foreign_content_never_passes() {
     for bytes in
         [&b"7z\xbc\xaf\x27\x1c...."[..], b"Rar!\x1a\x07\x00", b"ftrt....", b"\x18\0\0\0TFL3....", b"\x01\x02\x03", b""]
