@@ -47,13 +47,18 @@ pub(crate) fn tar(s: &mut Scanner<'_>, bytes: &[u8], member: &str, depth: usize)
 /// Pickles of a tar checkpoint, between which raw elements lie: each pickle that is found is judged.
 fn stored(s: &mut Scanner<'_>, bytes: &[u8], member: &str, depth: usize) {
     let mut at = 0usize;
-    for _ in 0..100_000 {
+    loop {
         let rest = bytes.get(at..).unwrap_or_default();
         let Some(found) = rest.windows(2).position(|w| matches!(w, [0x80, 1..=5])) else { return };
         let start = at.saturating_add(found);
         let p = modelsmith_wire::pickle::read(bytes, start, &Default::default());
-        crate::pickle::judge(s, &p, member, depth);
-        // Elements may look like the start of a pickle: only one that ends is passed over.
+        if !s.look(p.end.saturating_sub(wide(start)), member) {
+            return;
+        }
+        // Elements may look like the start of a pickle: one that does not end counts for what is known to do harm.
+        if p.root.is_some() || crate::pickle::is_dangerous(&p) {
+            crate::pickle::judge(s, &p, member, depth);
+        }
         at = match p.root {
             Some(_) => usize::try_from(p.end).unwrap_or(usize::MAX),
             None => start.saturating_add(1),

@@ -101,6 +101,14 @@ fn class_recipe(p: &Pickle<'_>, id: NodeId) -> Option<Recipe> {
     recipe(&module, &name)
 }
 
+/// True when it imports something that is known to do harm.
+pub(crate) fn is_dangerous(p: &Pickle<'_>) -> bool {
+    p.events.iter().any(|e| match e.what {
+        What::Import(id) => p.global(id).is_some_and(|(m, n)| danger(&m, &n).is_some()),
+        _ => false,
+    })
+}
+
 /// Judges one pickle.
 pub(crate) fn judge(s: &mut Scanner<'_>, p: &Pickle<'_>, member: &str, depth: usize) {
     let mut calls: HashMap<NodeId, &Event> = HashMap::new();

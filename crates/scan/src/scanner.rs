@@ -10,6 +10,11 @@ use std::borrow::Cow;
 const DEPTH: usize = 12;
 /// Findings that are kept.
 const FINDINGS: usize = 1000;
+/// How often each byte, of the file or decompressed, may be looked at in all, and bytes that come on top.
+const LOOKS: u64 = 64;
+const LOOKS_MORE: u64 = 64 << 20;
+/// What looking at a content costs beside its bytes.
+const LOOK: u64 = 1 << 10;
 /// Bytes that all decompression together may make.
 const UNPACKED: u64 = 8 << 30;
 /// Bytes that may be held decompressed, all levels of archives together.
@@ -29,7 +34,9 @@ pub fn scan(input: &Input) -> Result<Report> {
             Cow::Owned(bytes)
         }
     };
-    let mut scanner = Scanner { findings: Vec::new(), understood: true, left: UNPACKED, held: 0, file: input.name() };
+    let looks = wide(bytes.len()).saturating_mul(LOOKS).saturating_add(LOOKS_MORE);
+    let (findings, file) = (Vec::new(), input.name());
+    let mut scanner = Scanner { findings, understood: true, left: UNPACKED, held: 0, looks, file };
     let content = scanner.content(&bytes, "", 0);
     let (findings, understood) = (scanner.findings, scanner.understood);
     Ok(Report { file: input.name().to_owned(), content: content.name(), findings, understood })
@@ -43,6 +50,8 @@ pub(crate) struct Scanner<'a> {
     left: u64,
     /// Bytes that are held decompressed.
     held: u64,
+    /// Bytes that may still be looked at.
+    looks: u64,
     /// Name of the file.
     pub(crate) file: &'a str,
 }
@@ -70,14 +79,25 @@ impl Scanner<'_> {
         self.find(code, Severity::Low, member, offset, reason);
     }
 
-    /// Takes `count` bytes of what may be decompressed; false when that is used up.
-    pub(crate) fn unpack(&mut self, count: u64) -> bool {
-        match self.left.checked_sub(count) {
+    /// Takes `count` bytes, which were decompressed, of what may be.
+    pub(crate) fn unpack(&mut self, count: u64) {
+        self.left = self.left.saturating_sub(count);
+        self.looks = self.looks.saturating_add(count.saturating_mul(LOOKS));
+    }
+
+    /// Takes `count` bytes of what may be looked at. False when that is used up: contents that overlap must not cost
+    /// more than they are.
+    pub(crate) fn look(&mut self, count: u64, member: &str) -> bool {
+        match self.looks.checked_sub(count.saturating_add(LOOK)) {
             Some(left) => {
-                self.left = left;
+                self.looks = left;
                 true
             }
-            None => false,
+            None => {
+                self.looks = 0;
+                self.unknown("scan.effort", member, None, "contents overlap so often that they are not all followed");
+                false
+            }
         }
     }
 
@@ -101,6 +121,9 @@ impl Scanner<'_> {
 
     /// Scans `bytes`, which are all of `member`.
     pub(crate) fn content(&mut self, bytes: &[u8], member: &str, depth: usize) -> Kind {
+        if !self.look(wide(bytes.len()), member) {
+            return Kind::Unknown;
+        }
         let kind = kind(bytes);
         if depth >= DEPTH {
             self.unknown("archive.depth", member, None, format!("more than {DEPTH} archives inside each other"));

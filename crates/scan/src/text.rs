@@ -1,9 +1,9 @@
 //! Texts: code in them, and what is hidden in them as base64.
 
+use crate::keras;
 use crate::kind::{Kind, kind};
 use crate::report::Severity;
 use crate::scanner::Scanner;
-use crate::{keras, names};
 use std::io::Read;
 
 /// Pieces of Python that reach out. Data has no use for them.
@@ -56,13 +56,7 @@ pub(crate) fn hidden(s: &mut Scanner<'_>, bytes: &[u8], what: &str, member: &str
         Kind::Pickle => {
             let read = modelsmith_wire::pickle::read(bytes, 0, &modelsmith_wire::pickle::Limits::default());
             let whole = read.root.is_some() && usize::try_from(read.end) == Ok(bytes.len()) && bytes.len() > 4;
-            let names = read.events.iter().any(|e| match e.what {
-                modelsmith_wire::pickle::What::Import(id) => {
-                    read.global(id).is_some_and(|(m, n)| names::danger(&m, &n).is_some())
-                }
-                _ => false,
-            });
-            whole || names
+            whole || crate::pickle::is_dangerous(&read)
         }
         // Two bytes make a gzip stream of much noise too: it must unpack.
         Kind::Gzip => {

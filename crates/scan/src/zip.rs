@@ -314,6 +314,9 @@ fn salvage(s: &mut Scanner<'_>, bytes: &[u8], member: &str, base: u64, depth: us
         let Some(found) = rest.windows(4).position(|w| w == b"PK\x03\x04") else { return };
         let start = at.saturating_add(found);
         at = start.saturating_add(4);
+        if !s.look(0, member) {
+            return;
+        }
         let mut c = Cursor::new(bytes.get(start..).unwrap_or_default(), 0);
         let Some((name, method, size)) = (|| {
             c.take(8).ok()?;

@@ -182,6 +182,18 @@ fn what_expands_too_far_is_not_followed() {
 }
 
 #[test]
+fn contents_that_overlap_end() {
+    // Local headers inside each other without a directory, and instructions that begin a pickle everywhere.
+    let header = [&b"PK\x03\x04"[..], &[0; 26]].concat();
+    let report = scanned(&header.repeat(20_000));
+    assert!(!report.is_clean());
+    let mut storages = tar("storages", &b"\x80\x02".repeat(200_000), b'0', "");
+    storages.truncate(storages.len() - 1024);
+    storages.extend(tar("pickle", PLAIN, b'0', ""));
+    assert!(codes(&storages).contains(&"scan.effort"));
+}
+
+#[test]
 fn closed_and_foreign_content_never_passes() {
     for bytes in
         [&b"7z\xbc\xaf\x27\x1c...."[..], b"Rar!\x1a\x07\x00", b"ftrt....", b"\x18\0\0\0TFL3....", b"\x01\x02\x03", b""]
