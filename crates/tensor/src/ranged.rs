@@ -46,6 +46,8 @@ enum Node {
         of: Box<Node>,
         encoding: &'static Encoding,
         row: usize,
+        /// Elements of one matrix of a stack.
+        matrix: usize,
         importance: Option<Arc<[f32]>>,
     },
 }
@@ -70,7 +72,12 @@ impl<'a> Ranged<'a> {
                 let inner = WeightExpr::Cast(of.clone(), DType::F32);
                 let of = Box::new(node(if of.dtype() == DType::F32 { of } else { &inner }, evaluator, budget)?);
                 let unit = encoding.bytes_for(row).unwrap_or(0).max(1);
-                (Node::Encode { of, encoding, row, importance: importance.clone() }, unit)
+                let matrix = shape.iter().rev().take(2).product::<usize>().max(1);
+                let weights = importance.as_ref().map_or(row, |w| w.len());
+                if weights != row && weights != expr.len() / matrix * row {
+                    return Err(Error::Shape(format!("{weights} weights of importance for rows of {row} elements")));
+                }
+                (Node::Encode { of, encoding, row, matrix, importance: importance.clone() }, unit)
             }
             _ => (node(expr, evaluator, budget)?, unit_of(expr)),
         };
@@ -218,13 +225,25 @@ fn fill(node: &Node, offset: u64, out: &mut [u8], evaluator: &dyn Evaluator) -> 
             with_floats(out, |to| (encoding.decode)(&bytes, to));
             Ok(())
         }
-        Node::Encode { of, encoding, row, importance } => {
+        Node::Encode { of, encoding, row, matrix, importance } => {
             let blocks = out.len() / encoding.bytes;
             let mut floats = vec![0f32; blocks * encoding.elements];
             let first = offset / encoding.bytes as u64 * encoding.elements as u64;
             fill(of, first * 4, bytemuck::cast_slice_mut(&mut floats), evaluator)?;
             let encode = encoding.encode.ok_or_else(|| Error::Shape(format!("{encoding:?} is read, not written")))?;
-            encode(&floats, *row, importance.as_deref(), out);
+            let Some(all) = importance.as_deref().filter(|w| w.len() > *row) else {
+                encode(&floats, *row, importance.as_deref(), out);
+                return Ok(());
+            };
+            // Each matrix of a stack has weights of its own.
+            let mut done = 0;
+            while done < floats.len() {
+                let at = first as usize + done;
+                let count = (matrix - at % matrix).min(floats.len() - done);
+                let (from, to) = [done, done + count].map(|n| n / encoding.elements * encoding.bytes).into();
+                encode(&floats[done..][..count], *row, Some(&all[at / matrix * row..][..*row]), &mut out[from..to]);
+                done += count;
+            }
             Ok(())
         }
     }
@@ -365,6 +384,24 @@ mod tests {
             let wanted = Tensor::from_f64s(to, &[100], &wide.to_f64s().unwrap()).unwrap();
             assert_eq!(halves, wanted.to_f64s().unwrap());
         }
+    }
+
+    #[test]
+    fn each_matrix_of_a_stack_has_its_own_importance() {
+        let q = encoding("Q4_0").unwrap();
+        let stack = Arc::new(WeightExpr::Reshape(floats(2 * 3 * 64), vec![2, 3, 64]));
+        let weights = (0..128).map(|i| (i % 7) as f32 + if i < 64 { 0.1 } else { 9.0 }).collect::<Vec<_>>();
+        let encode = |of, weights: &[f32]| {
+            streamed(&WeightExpr::Encode { of, encoding: q, importance: Some(Arc::from(weights)) }, Form::Stored, 2)
+        };
+        let one = |i: usize| {
+            let slice = Arc::new(WeightExpr::Slice { of: stack.clone(), axis: 0, start: i, len: 1 });
+            encode(slice, &weights[i * 64..][..64])
+        };
+        assert_eq!(encode(stack.clone(), &weights), [one(0), one(1)].concat());
+        let bad = WeightExpr::Encode { of: stack.clone(), encoding: q, importance: Some(Arc::from(&weights[..65])) };
+        let error = Ranged::new(&bad, Form::Stored, &NoOperators, &Budget::unlimited()).err().unwrap().to_string();
+        assert_eq!(error, "65 weights of importance for rows of 64 elements");
     }
 
     #[test]

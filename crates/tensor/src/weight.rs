@@ -80,7 +80,7 @@ pub enum WeightExpr {
         of: Arc<WeightExpr>,
         /// How.
         encoding: &'static Encoding,
-        /// A weight for each column, from an importance matrix.
+        /// A weight for each column, from an importance matrix; for a stack of matrices one set, or one for each.
         importance: Option<Arc<[f32]>>,
     },
     /// An operator of the hub applied to weights, in the text syntax of the IR; one result of known type.

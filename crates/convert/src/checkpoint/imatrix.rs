@@ -9,7 +9,7 @@ use modelsmith_tensor::{Tensor, WeightExpr, materialize};
 /// Reads an importance matrix: a GGUF file with `NAME.in_sum2` and `NAME.counts`, or the older binary form.
 ///
 /// # Errors
-/// When the file is neither, or one of several experts, whose matrices are not split yet.
+/// When the file is neither.
 pub fn importance(input: &Input) -> Result<Importance> {
     let mut head = [0; 4];
     match input.source().read_at(0, &mut head).is_ok() && head == *b"GGUF" {
@@ -37,11 +37,11 @@ fn sums(c: &Checkpoint) -> Result<Importance> {
         let Some(base) = name.strip_suffix(".in_sum2") else { continue };
         let counts = c.find(&format!("{base}.counts"));
         let counts = floats(counts.ok_or_else(|| Error::damaged(format!("{base}.counts is missing")))?)?;
-        let [count] = counts[..] else {
-            return Err(Error::unsupported(format!("{} experts", counts.len())).in_tensor(base));
-        };
-        let scale = if count > 0.0 { count } else { 1.0 };
-        let values = floats(sums)?.into_iter().map(|x| if count > 0.0 { x / scale } else { 1.0 });
+        // One count for each expert; one that was never asked counts evenly.
+        let values = floats(sums)?;
+        let columns = values.len() / counts.len().max(1);
+        let rows = values.chunks(columns.max(1)).zip(&counts);
+        let values = rows.flat_map(|(row, &n)| row.iter().map(move |x| if n > 0.0 { x / n } else { 1.0 }));
         out.insert(base.to_owned(), values.collect());
     }
     match out.is_empty() {

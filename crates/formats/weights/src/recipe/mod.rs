@@ -163,7 +163,7 @@ pub fn by_layer(a: &str, b: &str) -> Ordering {
     rules::layer(a).cmp(&rules::layer(b)).then_with(|| a.cmp(b))
 }
 
-/// The weights of columns by tensor name, from an importance matrix.
+/// The weights of columns by tensor name, from an importance matrix; those of experts one after the other.
 pub type Importance = HashMap<String, Arc<[f32]>>;
 
 /// The checkpoint as `llama-quantize` would write it: types chosen, tensors sorted, `general.file_type` and
@@ -211,7 +211,9 @@ pub fn apply(
 fn columns(name: &str, shape: &[usize], all: &Importance) -> Result<Option<Arc<[f32]>>> {
     let Some(found) = all.get(name) else { return Ok(None) };
     let columns = shape.last().copied().unwrap_or(0);
-    if found.len() == columns {
+    // Experts are a stack of matrices, each with weights of its own.
+    let stack = shape.iter().rev().nth(2).copied().unwrap_or(1);
+    if found.len() == columns.saturating_mul(stack) {
         return Ok(Some(found.clone()));
     }
     let message = format!("the importance matrix has {} weights, its rows have {columns} elements", found.len());
