@@ -175,3 +175,58 @@ fn a_checkpoint_is_no_model() {
     let out = done(&["inspect", &digits("digits.state_dict.pt"), "--stats"]);
     assert!(out.contains("11,242") && out.contains("features.1.running_var"), "{out}");
 }
+
+/// A pickle in an archive as PyTorch writes it: a dictionary with one entry, made by a call of `module.name("x")`.
+fn hostile(path: &str, module: &str, name: &str) {
+    let pickle = [b"\x80\x02}X\x01\0\0\0ac", module.as_bytes(), b"\n", name.as_bytes(), b"\nX\x01\0\0\0x\x85Rs."].concat();
+    std::fs::write(path, pickle).unwrap();
+}
+
+#[test]
+fn what_a_pickle_would_call_is_named_and_refused() {
+    let dir = Folder::new("scan");
+    let (bad, good) = (dir.path("bad.pkl"), digits("digits.state_dict.pt"));
+    hostile(&bad, "os", "system");
+    let (code, out, _) = run(&["scan", &bad]);
+    assert_eq!(code, 1);
+    assert!(out.contains("high[pickle.import]: would call os.system('x')") && out.contains("byte offset"), "{out}");
+    assert!(done(&["scan", &good, &digits("digits.onnx")]).contains("digits.onnx: passes"));
+    let (code, out, _) = run(&["scan", &bad, "--sarif"]);
+    let log: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, log["runs"][0]["results"][0]["ruleId"].as_str()), (1, Some("pickle.import")));
+    let (code, out, _) = run(&["scan", &bad, "--json", "--fail-on", "high"]);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, json["passed"].as_bool()), (1, Some(false)));
+    std::fs::write(dir.path("short.pkl"), b"\x80\x04\x95").unwrap();
+    let (code, out, _) = run(&["scan", &dir.0.display().to_string()]);
+    assert_eq!(code, 1);
+    assert!(out.contains("short.pkl: not understood") && out.contains("bad.pkl: refused"), "{out}");
+    let safe = dir.path("safe.safetensors");
+    done(&["scan", &good, "--extract-safe", &safe]);
+    assert!(done(&["diff", &good, &safe]).starts_with("equal"));
+}
+
+#[test]
+fn types_of_gguf_files_are_chosen_by_recipe() {
+    let dir = Folder::new("types");
+    let (from, gguf) = (dir.path("in.safetensors"), dir.path("out.gguf"));
+    let elements = 4 * 256;
+    let header = format!(r#"{{"blk.0.ffn_up.weight":{{"dtype":"F32","shape":[4,256],"data_offsets":[0,{}]}}}}"#, 4 * elements);
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes.extend((0..elements).flat_map(|i| (((i * 37 % 101) as f32 - 50.0) / 50.0).to_le_bytes()));
+    std::fs::write(&from, bytes).unwrap();
+    for (kind, stored) in [("Q4_K_M", "Q4_K"), ("q8_0", "Q8_0"), ("F16", "f16")] {
+        done(&["convert", &from, &gguf, "--type", kind, "--verify", "full"]);
+        let out = done(&["inspect", &gguf, "--weights"]);
+        assert!(out.contains(stored), "{kind}: {out}");
+    }
+    done(&["convert", &from, &gguf, "--type", "Q4_K_M", "--tensor-type", "ffn_up=Q6_K"]);
+    assert!(done(&["inspect", &gguf, "--weights"]).contains("Q6_K"));
+    let (code, _, err) = run(&["convert", &from, &dir.path("x.npz"), "--type", "Q8_0"]);
+    assert_eq!(code, 5);
+    assert!(err.contains("--type Q8_0: only GGUF files have such types"), "{err}");
+    let (code, _, err) = run(&["convert", &from, &gguf, "--type", "Q9"]);
+    assert_eq!(code, 5);
+    assert!(err.contains("--type Q9: not one that is written") && err.contains("Q4_K_M"), "{err}");
+}
