@@ -178,7 +178,8 @@ fn a_checkpoint_is_no_model() {
 
 /// A pickle in an archive as PyTorch writes it: a dictionary with one entry, made by a call of `module.name("x")`.
 fn hostile(path: &str, module: &str, name: &str) {
-    let pickle = [b"\x80\x02}X\x01\0\0\0ac", module.as_bytes(), b"\n", name.as_bytes(), b"\nX\x01\0\0\0x\x85Rs."].concat();
+    let pickle =
+        [b"\x80\x02}X\x01\0\0\0ac", module.as_bytes(), b"\n", name.as_bytes(), b"\nX\x01\0\0\0x\x85Rs."].concat();
     std::fs::write(path, pickle).unwrap();
 }
 
@@ -211,7 +212,8 @@ fn types_of_gguf_files_are_chosen_by_recipe() {
     let dir = Folder::new("types");
     let (from, gguf) = (dir.path("in.safetensors"), dir.path("out.gguf"));
     let elements = 4 * 256;
-    let header = format!(r#"{{"blk.0.ffn_up.weight":{{"dtype":"F32","shape":[4,256],"data_offsets":[0,{}]}}}}"#, 4 * elements);
+    let header =
+        format!(r#"{{"blk.0.ffn_up.weight":{{"dtype":"F32","shape":[4,256],"data_offsets":[0,{}]}}}}"#, 4 * elements);
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header.as_bytes());
     bytes.extend((0..elements).flat_map(|i| (((i * 37 % 101) as f32 - 50.0) / 50.0).to_le_bytes()));
