@@ -178,6 +178,10 @@ fn read_unicode(shape: &[usize], width: &str, big: bool, payload: &[u8]) -> Resu
     let Some(payload) = payload.get(..need) else {
         return fail(format!("strings want {need} bytes, {} follow", payload.len()));
     };
+    // Empty strings take no bytes of the file, but memory.
+    if width == 0 && n > 1 << 20 {
+        return fail(format!("{n} empty strings, at most {} are read", 1 << 20));
+    }
     let text = |cell: &[u8]| {
         let points = cell.chunks_exact(4).map(|c| {
             let b = [0, 1, 2, 3].map(|i| c.get(i).copied().unwrap_or(0));
@@ -212,5 +216,10 @@ mod tests {
         }
         let lie = String::from_utf8_lossy(&good).replace("(2,)", "(9,)");
         assert!(read(lie.as_bytes()).is_err());
+        let mut bomb = MAGIC.to_vec();
+        let header = "{'descr': '<U0', 'fortran_order': False, 'shape': (299999999,), }";
+        bomb.extend_from_slice(&[1, 0, header.len() as u8, 0]);
+        bomb.extend_from_slice(header.as_bytes());
+        assert_eq!(read(&bomb).unwrap_err().to_string(), "npy: 299999999 empty strings, at most 1048576 are read");
     }
 }
