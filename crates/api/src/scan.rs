@@ -40,12 +40,15 @@ pub fn passes(reports: &[Report], limit: Severity) -> bool {
 }
 
 /// Writes the tensors of a checkpoint, and nothing else of it, as safetensors. Reading it runs nothing, so the file may
-/// be hostile.
+/// be hostile; of a pickle that breaks, those are taken that were complete before.
 ///
 /// # Errors
 /// When the file holds no tensors that can be read, or `to` cannot be written.
 pub fn extract(from: &Path, to: &Path) -> Result<Written> {
-    let mut tensors = Checkpoint::open(from)?.data().clone();
+    let mut tensors = match Checkpoint::open(from) {
+        Ok(whole) => whole.data().clone(),
+        Err(e) => modelsmith_convert::salvage(&Input::open(from)?).ok_or(e)?,
+    };
     if tensors.tensors.is_empty() {
         return Err(Error::unsupported("there are no tensors in it").in_file(from));
     }

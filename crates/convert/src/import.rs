@@ -1,5 +1,5 @@
 use modelsmith_base::Diagnostic;
-use modelsmith_format::{Artifact, Error, FormatDef, Input, ReadOptions, Result, detect};
+use modelsmith_format::{Artifact, Checkpoint, Error, FormatDef, Input, ReadOptions, Result, detect};
 use modelsmith_ir::Model;
 use std::sync::LazyLock;
 
@@ -68,6 +68,14 @@ pub fn open_any(input: &Input, options: &ReadOptions) -> Result<Opened> {
     })?;
     let read = (format.read)(input, options).map_err(|e| e.in_file(input.name()))?;
     Ok(Opened { format, artifact: read.artifact, findings: read.findings })
+}
+
+/// The tensors that were complete before a pickle breaks; `None` where there are none.
+pub fn salvage(input: &Input) -> Option<Checkpoint> {
+    match modelsmith_format_torch::salvage(input, &ReadOptions::default()).ok()?.artifact {
+        Artifact::Checkpoint(c) if !c.tensors.is_empty() => Some(c),
+        _ => None,
+    }
 }
 
 /// The same model at the hub's opset. Nodes that the hub does not know stay as they are and are reported.

@@ -7,5 +7,5 @@ mod export;
 mod import;
 
 pub use export::{Export, target_opsets, write};
-pub use import::{FORMATS, Imported, Opened, open, open_any, to_hub};
+pub use import::{FORMATS, Imported, Opened, open, open_any, salvage, to_hub};
 pub use modelsmith_format::{Error, FormatDef, Input, Kind, Result};
