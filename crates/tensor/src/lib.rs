@@ -14,6 +14,7 @@ pub mod index;
 mod mmap;
 pub mod npy;
 mod ranged;
+mod runs;
 mod source;
 mod tensor;
 mod value;

@@ -1,5 +1,6 @@
 //! Weights computed range by range, so that a file larger than memory can be written.
 
+use crate::runs::{Runs, runs};
 use crate::weight::view_end;
 use crate::{DType, Encoding, Error, Evaluator, Result, Source, Tensor, WeightExpr, bf16, f16, materialize};
 use half::slice::HalfFloatSliceExt;
@@ -16,6 +17,8 @@ pub enum Form {
 }
 
 /// A weight whose bytes can be computed range by range, from several threads.
+///
+/// Views of a file are turned as they are read. Only what has no contiguous axis, and what an operator makes, is held.
 pub struct Ranged<'a> {
     node: Node,
     unit: usize,
@@ -33,6 +36,7 @@ enum Node {
     },
     /// A tensor that is in memory anyway.
     Literal(Tensor),
+    Runs(Runs),
     Cast {
         of: Box<Node>,
         from: DType,
@@ -53,7 +57,7 @@ enum Node {
 }
 
 impl<'a> Ranged<'a> {
-    /// Prepares `expr`. What cannot be computed range by range (a transposed view, an operator) is computed here and
+    /// Prepares `expr`. What cannot be computed range by range (a view without a contiguous axis, an operator) is computed here and
     /// held, within `budget`.
     ///
     /// # Errors
@@ -69,9 +73,12 @@ impl<'a> Ranged<'a> {
             (Form::Stored, WeightExpr::Encode { of, encoding, importance }) => {
                 let shape = of.shape();
                 let row = shape.last().copied().unwrap_or(0);
-                let inner = WeightExpr::Cast(of.clone(), DType::F32);
-                let of = Box::new(node(if of.dtype() == DType::F32 { of } else { &inner }, evaluator, budget)?);
-                let unit = encoding.bytes_for(row).unwrap_or(0).max(1);
+                let cast = WeightExpr::Cast(of.clone(), DType::F32);
+                let floats = if of.dtype() == DType::F32 { of } else { &cast };
+                // Whole rows, and whole units of what is encoded.
+                let elements = common_multiple(row, unit_of(floats) / 4);
+                let of = Box::new(node(floats, evaluator, budget)?);
+                let unit = encoding.bytes_for(elements).unwrap_or(0).max(1);
                 let matrix = shape.iter().rev().take(2).product::<usize>().max(1);
                 let weights = importance.as_ref().map_or(row, |w| w.len());
                 if weights != row && weights != expr.len() / matrix * row {
@@ -121,12 +128,24 @@ pub fn stored_len(expr: &WeightExpr, form: Form) -> Result<u64> {
     })
 }
 
+/// The least common multiple; `a` where `b` is 0.
+fn common_multiple(a: usize, b: usize) -> usize {
+    let (mut x, mut y) = (a, b);
+    while y > 0 {
+        (x, y) = (y, x % y);
+    }
+    if x == 0 || b == 0 { a } else { (a / x).saturating_mul(b) }
+}
+
 fn unit_of(expr: &WeightExpr) -> usize {
     let width = |d: DType| (d.bits() / 8).max(1);
     match expr {
         WeightExpr::Blocks(b) => b.encoding.elements * 4,
         WeightExpr::Cast(of, to) => (unit_of(of) / width(of.dtype())).max(1) * width(*to),
         WeightExpr::Reshape(of, _) | WeightExpr::Encode { of, .. } => unit_of(of),
+        WeightExpr::View { of, offset, shape, strides } => {
+            runs(of, *offset, shape, strides).map_or(width(of.dtype()), |r| r.width * r.inner())
+        }
         other => width(other.dtype()),
     }
 }
@@ -155,7 +174,10 @@ fn node(expr: &WeightExpr, evaluator: &dyn Evaluator, budget: &Budget) -> Result
         }
         WeightExpr::View { of, offset, shape, strides } => match contiguous(of, *offset, shape, strides)? {
             Some(read) => return node(&read, evaluator, budget),
-            None => held(expr, evaluator, budget)?,
+            None => match runs(of, *offset, shape, strides) {
+                Some(runs) => Node::Runs(runs),
+                None => held(expr, evaluator, budget)?,
+            },
         },
         other => held(other, evaluator, budget)?,
     })
@@ -202,6 +224,7 @@ fn room(n: usize) -> Vec<u64> {
 fn fill(node: &Node, offset: u64, out: &mut [u8], evaluator: &dyn Evaluator) -> Result<()> {
     match node {
         Node::Bytes(source, base) => source.read_at(base + offset, out),
+        Node::Runs(r) => r.fill(usize::try_from(offset).unwrap_or(usize::MAX) / r.width, out),
         Node::Held { tensor: t, .. } | Node::Literal(t) => {
             let start = usize::try_from(offset).unwrap_or(usize::MAX);
             let found = t.bytes().get(start..).and_then(|b| b.get(..out.len()));
@@ -348,6 +371,11 @@ mod tests {
             view(5, &[7, 3], &[3, 1]),
             view(5, &[3, 7], &[1, 3]),
             view(5, &[4, 2], &[0, 9]),
+            view(2, &[3, 5, 4], &[20, 1, 5]),
+            view(0, &[4, 3, 5, 2], &[1, 40, 4, 20]),
+            view(1, &[6, 3], &[9, 1]),
+            view(0, &[3, 4], &[8, 2]),
+            view(3, &[2, 1, 5], &[0, 7, 1]),
             view(191, &[1, 1], &[400, 300]),
             view(500, &[0, 4], &[4, 1]),
             WeightExpr::Reshape(storage.clone(), vec![3, 64]),
@@ -419,6 +447,19 @@ mod tests {
         assert_eq!(streamed(&blocks, Form::Dense, 2), whole.bytes());
         let halves = WeightExpr::Cast(Arc::new(blocks), DType::F16);
         assert_eq!(streamed(&halves, Form::Dense, 1).len(), 192 * 2);
+        let view = |strides: [usize; 3]| WeightExpr::View {
+            of: floats(192),
+            offset: 0,
+            shape: vec![2, 3, 32],
+            strides: strides.to_vec(),
+        };
+        for strides in [[1, 2, 6], [96, 1, 3], [3, 1, 6]] {
+            let turned = Arc::new(view(strides));
+            let whole = materialize(&turned, &NoOperators, &Budget::unlimited()).unwrap();
+            let plain = WeightExpr::Encode { of: Arc::new(WeightExpr::Literal(whole)), encoding: q, importance: None };
+            let encode = WeightExpr::Encode { of: turned, encoding: q, importance: None };
+            assert_eq!(streamed(&encode, Form::Stored, 1), streamed(&plain, Form::Stored, 3));
+        }
         let odd = WeightExpr::Encode { of: floats(40), encoding: q, importance: None };
         let error = stored_len(&odd, Form::Stored).unwrap_err().to_string();
         assert_eq!(error, "rows of 40 elements are not whole Q8_0 blocks of 32");
