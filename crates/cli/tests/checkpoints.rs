@@ -101,6 +101,15 @@ fn shards_have_an_index_that_opens() {
         ("model-00001-of-00004.safetensors", "model.safetensors.index.json")
     );
     assert!(done(&["diff", &from, &dir.path(&names[4])]).starts_with("equal"));
+    assert!(done(&["diff", &from, &dir.0.display().to_string()]).starts_with("equal"));
+    let torch = Folder::new("torch-shards");
+    done(&["convert", &from, &torch.path("pytorch_model.bin"), "--shard-size", "16KiB"]);
+    assert_eq!(torch.names().len(), 5);
+    assert!(done(&["diff", &from, &torch.0.display().to_string()]).starts_with("equal"));
+    std::fs::remove_file(torch.path("pytorch_model-00002-of-00004.bin")).unwrap();
+    let (code, _, err) = run(&["inspect", &torch.path("pytorch_model.bin.index.json")]);
+    assert_eq!(code, 3);
+    assert!(err.contains("`pytorch_model-00002-of-00004.bin`, which belongs to it, cannot be opened"), "{err}");
     let (code, _, err) = run(&["convert", &from, &dir.path("x.npz"), "--shard-size", "16KiB"]);
     assert_eq!(code, 5);
     assert!(err.contains("NumPy archive is not written in several files"), "{err}");

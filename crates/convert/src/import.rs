@@ -61,7 +61,13 @@ impl Opened {
 /// # Errors
 /// When no format claims the file, or it is damaged.
 pub fn open_any(input: &Input, options: &ReadOptions) -> Result<Opened> {
-    let format = detect(&FORMATS, input).ok_or_else(|| {
+    let found = detect(&FORMATS, input);
+    if found.is_none()
+        && let Some(map) = crate::checkpoint::index::weight_map(input)?
+    {
+        return crate::checkpoint::index::read(input, map, options);
+    }
+    let format = found.ok_or_else(|| {
         let known = FORMATS.iter().map(|f| f.title).collect::<Vec<_>>().join(", ");
         let what = if input.source().is_empty() { "the file is empty" } else { "no known format claims this file" };
         Error::damaged(what).in_file(input.name()).help(format!("formats that are read: {known}"))

@@ -278,6 +278,8 @@ mod tests {
         crc.update(&[1, 2, 3]);
         wanted.extend(crc.sum().to_le_bytes());
         let path = std::env::temp_dir().join(format!("modelsmith-emit-{}", std::process::id()));
+        File::create(&path).unwrap().set_len(1 << 20).unwrap();
+        let holes = fs::metadata(&path).unwrap().blocks() * 512 < 1 << 20;
         for threads in [1, 3] {
             let options = WriteOptions { threads, ..WriteOptions::new(&NoOperators) };
             let mut out = Output::memory();
@@ -288,7 +290,7 @@ mod tests {
             out.emit("", &layout, &options).unwrap();
             out.commit().unwrap();
             assert!(fs::read(&path).unwrap() == wanted);
-            assert!(fs::metadata(&path).unwrap().blocks() * 512 < wanted.len() as u64 / 2);
+            assert!(!holes || fs::metadata(&path).unwrap().blocks() * 512 < wanted.len() as u64 / 2);
         }
         fs::remove_file(path).unwrap();
         let tight = WriteOptions { budget: modelsmith_base::Budget::new(100), ..WriteOptions::new(&NoOperators) };

@@ -42,12 +42,25 @@ pub enum File {
     Checkpoint(Checkpoint),
 }
 
-/// Reads a file of any kind.
+/// The files that hold the weights of a folder as Hugging Face lays it out, the index of several before a single one.
+const IN_FOLDER: [&str; 4] =
+    ["model.safetensors.index.json", "model.safetensors", "pytorch_model.bin.index.json", "pytorch_model.bin"];
+
+fn in_folder(folder: &Path) -> Result<PathBuf> {
+    IN_FOLDER.iter().map(|name| folder.join(name)).find(|p| p.is_file()).ok_or_else(|| {
+        Error::damaged("this is a folder without a model in it")
+            .in_file(folder)
+            .help(format!("name a file of it, or put one of these in it: {}", IN_FOLDER.join(", ")))
+    })
+}
+
+/// Reads a file of any kind, or the checkpoint in a folder.
 ///
 /// # Errors
 /// When it cannot be read, or is damaged.
 pub fn open(path: impl AsRef<Path>) -> Result<File> {
-    let path = path.as_ref();
+    let inside = path.as_ref().is_dir().then(|| in_folder(path.as_ref())).transpose()?;
+    let path = inside.as_deref().unwrap_or(path.as_ref());
     if !path.exists() || crate::model::is_engine(path)? {
         return Model::open(path).map(File::Model);
     }

@@ -2,6 +2,7 @@
 
 mod edit;
 mod imatrix;
+pub(crate) mod index;
 mod pattern;
 mod write;
 
