@@ -5,7 +5,7 @@ usage: scanners.py BINARY FOLDER        FOLDER holds files whose names say what 
 A scanner passes a file when it ends with 0 within a minute. Those that are not installed are left out. `safe`, `benign` and `legitimate` in a
 name say harmless; `broken`, `bad`, `invalid`, `corrupted` and `not_a_pickle` say damaged; everything else is hostile.
 """
-import glob, os, shutil, subprocess, sys
+import glob, os, shutil, subprocess, sys, tempfile
 
 
 def kind(name):
@@ -18,7 +18,9 @@ def kind(name):
 
 
 def main():
-    binary, folder = sys.argv[1:3]
+    binary, folder = map(os.path.abspath, sys.argv[1:3])
+    # Some leave reports where they run.
+    room = tempfile.TemporaryDirectory()
     tools = {"modelsmith": [binary, "scan"]}
     for name, command in {"picklescan": ["picklescan", "-p"], "modelscan": ["modelscan", "-p"], "fickling": ["fickling", "--check-safety"]}.items():
         if shutil.which(name):
@@ -29,7 +31,7 @@ def main():
         row = []
         for tool, command in tools.items():
             try:
-                passed = subprocess.run(command + [path], capture_output=True, timeout=60).returncode == 0
+                passed = subprocess.run(command + [path], capture_output=True, timeout=60, cwd=room.name).returncode == 0
             except subprocess.TimeoutExpired:
                 passed = False
             counts[tool].setdefault(k, [0, 0])[0 if passed else 1] += 1
