@@ -28,7 +28,7 @@ pub use ranged::{Form, Ranged, stored_len};
 pub use source::{FileSource, MemSource, Source, open};
 pub use tensor::Tensor;
 pub use value::{Map, MapKeys, Sparse, Value};
-pub use weight::{Blocks, Evaluator, Read, WeightExpr, concat, materialize, permuted};
+pub use weight::{Blocks, Evaluator, Read, WeightExpr, concat, materialize, permuted, view_end};
 
 /// What this crate returns.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -192,7 +192,12 @@ fn held(expr: &WeightExpr, evaluator: &dyn Evaluator, budget: &Budget) -> Result
 ///
 /// # Errors
 /// When the view leaves its storage.
-fn contiguous(of: &WeightExpr, offset: usize, shape: &[usize], strides: &[usize]) -> Result<Option<WeightExpr>> {
+pub(crate) fn contiguous(
+    of: &WeightExpr,
+    offset: usize,
+    shape: &[usize],
+    strides: &[usize],
+) -> Result<Option<WeightExpr>> {
     let end = view_end(offset, shape, strides).filter(|&end| end <= of.len());
     if end.is_none() {
         let what = format!("a view of {shape:?} with strides {strides:?} from {offset} of {} elements", of.len());

@@ -197,7 +197,13 @@ pub fn materialize(expr: &WeightExpr, evaluator: &dyn Evaluator, budget: &Budget
         WeightExpr::Reshape(w, shape) => child(w)?.reshaped(shape),
         WeightExpr::Slice { of, axis, start, len } => sliced(&child(of)?, *axis, *start, *len),
         WeightExpr::Concat(parts, axis) => concat(&parts.iter().map(child).collect::<Result<Vec<_>>>()?, *axis),
-        WeightExpr::View { of, offset, shape, strides } => viewed(&child(of)?, *offset, shape, strides),
+        WeightExpr::View { of, offset, shape, strides } => {
+            // Most views are consecutive bytes of a storage that may be much larger.
+            match crate::ranged::contiguous(of, *offset, shape, strides)? {
+                Some(read) => materialize(&read, evaluator, budget),
+                None => viewed(&child(of)?, *offset, shape, strides),
+            }
+        }
         WeightExpr::Blocks(b) => decoded(b),
         WeightExpr::Encode { of, .. } => child(of),
         WeightExpr::Eval { op, inputs, .. } => {
@@ -207,7 +213,7 @@ pub fn materialize(expr: &WeightExpr, evaluator: &dyn Evaluator, budget: &Budget
 }
 
 /// One past the last element that a view touches; `None` on overflow, 0 for a view without elements.
-pub(crate) fn view_end(offset: usize, shape: &[usize], strides: &[usize]) -> Option<usize> {
+pub fn view_end(offset: usize, shape: &[usize], strides: &[usize]) -> Option<usize> {
     if shape.len() != strides.len() {
         return None;
     }

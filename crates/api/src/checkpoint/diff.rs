@@ -69,9 +69,8 @@ pub fn diff(a: &Checkpoint, b: &Checkpoint, budget: &Budget) -> Result<Vec<Diffe
 }
 
 fn values(x: &WeightExpr, y: &WeightExpr, budget: &Budget) -> Result<Option<Change>> {
-    let sides = [x, y].map(|w| Ranged::new(w, Form::Dense, &Operators, budget));
-    let [x_bytes, y_bytes] = sides;
-    let (p, q) = (x_bytes?, y_bytes?);
+    let ranged = |w| Ranged::new(w, Form::Dense, &Operators, budget);
+    let (p, q) = (ranged(x)?, ranged(y)?);
     let dtype = x.dtype();
     // A multiple of both units: blocks of either side are whole.
     let unit = p.unit().max(1).saturating_mul(q.unit().max(1));

@@ -255,13 +255,17 @@ fn modules(c: &modelsmith_format::Checkpoint) -> Vec<Module> {
 
 /// Every tensor: name, type, shape and bytes.
 pub fn tensors(c: &Checkpoint) -> Vec<WeightInfo> {
+    listed(&c.data)
+}
+
+fn listed(c: &modelsmith_format::Checkpoint) -> Vec<WeightInfo> {
     let info = |(name, w): &(String, Arc<WeightExpr>)| WeightInfo {
         name: name.clone(),
         dtype: type_name(w),
         shape: w.shape(),
         bytes: stored(w),
     };
-    c.data.tensors.iter().map(info).collect()
+    c.tensors.iter().map(info).collect()
 }
 
 /// CRC-32 of the elements of `w`, little-endian and row-major, read piece by piece.
@@ -284,13 +288,7 @@ pub fn convert(
     let (edited, mut found) = edit.apply(c)?;
     let (edited, more) = edit.encode(edited, target.format.name == "gguf")?;
     found.extend(more);
-    let info = |(name, w): &(String, Arc<WeightExpr>)| WeightInfo {
-        name: name.clone(),
-        dtype: type_name(w),
-        shape: w.shape(),
-        bytes: stored(w),
-    };
-    let list = edited.tensors.iter().map(info).collect();
+    let list = listed(&edited);
     let mut written = modelsmith_convert::checkpoint::write(edited, target)?;
     found.append(&mut written.findings);
     written.findings = found;

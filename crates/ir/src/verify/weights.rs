@@ -1,7 +1,7 @@
 //! Weights against their shapes.
 
 use modelsmith_base::DType;
-use modelsmith_tensor::WeightExpr;
+use modelsmith_tensor::{WeightExpr, view_end};
 
 /// Says what is wrong with the expression.
 pub(super) fn check(w: &WeightExpr) -> Result<(), String> {
@@ -65,12 +65,7 @@ pub(super) fn check(w: &WeightExpr) -> Result<(), String> {
             Ok(())
         }
         WeightExpr::View { of, offset, shape, strides } => {
-            let reach = shape
-                .iter()
-                .zip(strides)
-                .try_fold(*offset, |n, (&d, &s)| d.saturating_sub(1).checked_mul(s).and_then(|far| n.checked_add(far)));
-            let inside = shape.contains(&0) || reach.is_some_and(|last| last < of.len());
-            match inside && shape.len() == strides.len() {
+            match view_end(*offset, shape, strides).is_some_and(|end| end <= of.len()) {
                 true => check(of),
                 false => Err(format!("a view of {shape:?} with strides {strides:?} from {offset} of {:?}", of.shape())),
             }

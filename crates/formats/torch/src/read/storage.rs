@@ -5,7 +5,7 @@ use crate::container::{Stored, Swapped, wide};
 use modelsmith_base::DType;
 use modelsmith_format::recipes::{Element, Recipe, recipe};
 use modelsmith_format::{Error, Result};
-use modelsmith_tensor::{Read, WeightExpr};
+use modelsmith_tensor::{Read, WeightExpr, view_end};
 use modelsmith_wire::pickle::{Node, NodeId, Pickle};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -139,12 +139,7 @@ impl Reader<'_> {
             shape.push(element.parts);
             strides.push(1);
         }
-        let end = shape
-            .iter()
-            .zip(&strides)
-            .try_fold(offset, |end, (&d, &s)| end.checked_add(d.checked_sub(1)?.checked_mul(s)?));
-        let inside = shape.contains(&0) || end.is_some_and(|last| last < of.len());
-        if shape.len() != strides.len() || !inside {
+        if view_end(offset, &shape, &strides).is_none_or(|end| end > of.len()) {
             let what = format!(
                 "shape {shape:?} with strides {strides:?} from element {offset} lies outside storage {} of {} elements",
                 id.key,
