@@ -116,7 +116,7 @@ pub fn build(model: &Model, path: &Path, request: &BuildRequest, verify: Option<
         out.verification = Some(found);
     }
     if out.kept {
-        std::fs::rename(&tmp.0, path).map_err(|e| Error::io(path, &e))?;
+        modelsmith_base::publish(&tmp.0, path).map_err(|e| Error::io(path, &e))?;
     }
     Ok(out)
 }

@@ -1,11 +1,13 @@
 //! Files that appear only when they are complete.
 
 use crate::{Error, Result};
+use modelsmith_base::{publish, staged};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// A name beside `path` that no other process uses.
+/// A name that no other process uses, where a file lies that can be given the name `path`.
 pub fn temporary(path: &Path) -> PathBuf {
+    let path = staged(path);
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_else(|| "out".into());
     path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
 }
@@ -21,15 +23,14 @@ pub fn check_clobber(path: &Path, no_clobber: bool) -> Result<()> {
     }
 }
 
-/// Writes `bytes` to a temporary file beside `path` and renames it.
+/// Writes `bytes` to `path`: a file appears when it is complete, a device or a pipe is written into.
 ///
 /// # Errors
 /// When the file cannot be written, or exists and must not be replaced.
 pub fn write(path: &Path, bytes: &[u8], no_clobber: bool) -> Result<()> {
     check_clobber(path, no_clobber)?;
     let tmp = temporary(path);
-    let done =
-        std::fs::File::create(&tmp).and_then(|mut f| f.write_all(bytes)).and_then(|()| std::fs::rename(&tmp, path));
+    let done = std::fs::File::create(&tmp).and_then(|mut f| f.write_all(bytes)).and_then(|()| publish(&tmp, path));
     done.map_err(|e| {
         let _ = std::fs::remove_file(&tmp);
         Error::io(path, &e)

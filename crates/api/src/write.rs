@@ -152,9 +152,12 @@ impl Stage {
             .and_then(|all| all.map(|e| e.map(|e| e.file_name())).collect::<std::io::Result<Vec<_>>>())
             .map_err(|e| Error::io(path, &e))?;
         names.sort_by_key(|n| Some(n.as_os_str()) == path.file_name());
+        if names.len() > 1 && modelsmith_base::is_stream(path) {
+            return Err(Error::usage("the result has several files: give a name in a folder").in_file(path));
+        }
         for name in names {
             let to = path.with_file_name(&name);
-            std::fs::rename(self.0.join(&name), &to).map_err(|e| Error::io(&to, &e))?;
+            modelsmith_base::publish(&self.0.join(&name), &to).map_err(|e| Error::io(&to, &e))?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ mod cursor;
 mod diagnostic;
 mod dtype;
 pub mod minifloat;
+mod publish;
 
 pub use arena::{Arena, Id};
 pub use budget::{Budget, BudgetExceeded, Reservation};
@@ -15,3 +16,4 @@ pub use cursor::{Cursor, OutOfBytes};
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use dtype::DType;
 pub use half::{bf16, f16};
+pub use publish::{is_stream, publish, staged};

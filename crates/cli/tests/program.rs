@@ -185,6 +185,31 @@ fn files_that_cannot_be_written_are_6() {
     assert!(err.contains("/no/such/folder/out.onnx"), "{err}");
 }
 
+/// Through links to the device, so that a fault costs a link.
+#[test]
+fn outputs_that_are_devices_are_written_into() {
+    let folder = Folder::new("device");
+    let digits = digits().display().to_string();
+    let (null, model, engine) = (folder.path("null"), folder.path("null.onnx"), folder.path("null.engine"));
+    let weights = folder.path("null.safetensors");
+    for link in [&null, &model, &engine, &weights] {
+        std::os::unix::fs::symlink("/dev/null", link).expect("a link");
+    }
+    for args in [
+        vec!["inspect", &digits, &format!("--json={null}")],
+        vec!["optimize", &digits, &model, "--no-verify"],
+        vec!["build", &digits, "-o", &engine, "--no-verify"],
+        vec!["convert", &digits, &weights],
+    ] {
+        let (code, _, err) = run(&args);
+        assert_eq!(code, 0, "{args:?}: {err}");
+    }
+    for link in [null, model, engine, weights] {
+        let kind = std::fs::symlink_metadata(&link).expect("the link").file_type();
+        assert!(kind.is_symlink(), "{link} was replaced");
+    }
+}
+
 #[test]
 fn json_is_one_document_with_a_schema() {
     let folder = Folder::new("json");

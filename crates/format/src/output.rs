@@ -2,6 +2,7 @@
 
 use crate::emit::{Emitted, Place, emit};
 use crate::{Error, Layout, Result, WriteOptions};
+use modelsmith_base::{publish, staged};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::FileExt;
@@ -97,8 +98,9 @@ impl Output {
         if !*clobber && path.exists() {
             return Err(Error::new(crate::Kind::Io, "exists and may not be replaced").in_file(&shown));
         }
-        remove_strays(&path);
-        let part = with_suffix(&path, &format!(".{}.part", std::process::id()));
+        let staged = staged(&path);
+        remove_strays(&staged);
+        let part = with_suffix(&staged, &format!(".{}.part", std::process::id()));
         let fail = |e| Error::io("cannot be created", e).in_file(&shown);
         let file = File::create(&part).map_err(fail)?;
         let lock = file.try_clone().map_err(fail)?;
@@ -127,7 +129,7 @@ impl Output {
         let Target::Files { path: main, written, .. } = &mut self.0 else { return Ok(()) };
         written.sort_by_key(|w| w.path == *main);
         for w in written.iter() {
-            fs::rename(&w.part, &w.path)
+            publish(&w.part, &w.path)
                 .map_err(|e| Error::io("cannot be given its name", e).in_file(&w.path.display().to_string()))?;
         }
         written.clear();

@@ -1,6 +1,7 @@
 use super::{CHECKSUM_AT, HEADER, MAGIC, VERSION, checksum};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use modelsmith_base::{publish, staged};
 use modelsmith_plan::bytes;
 use modelsmith_tensor::DType;
 use std::io::Write;
@@ -12,14 +13,15 @@ use std::path::Path;
 /// When the file cannot be written.
 pub fn save(engine: &Engine, path: &Path) -> Result<()> {
     let fail = |source| Error::Io { path: path.display().to_string(), source };
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    let staged = staged(path);
+    let name = staged.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = staged.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
     let written = std::fs::File::create(&temporary).and_then(|f| {
         let mut out = std::io::BufWriter::with_capacity(1 << 20, f);
         write_to(engine, &mut out)?;
         out.into_inner().map_err(|e| e.into_error())?.sync_all()
     });
-    let moved = written.and_then(|()| std::fs::rename(&temporary, path));
+    let moved = written.and_then(|()| publish(&temporary, path));
     if moved.is_err() {
         let _ = std::fs::remove_file(&temporary);
     }
