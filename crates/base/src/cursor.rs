@@ -14,6 +14,11 @@ pub struct OutOfBytes {
     pub left: u64,
 }
 
+/// A length or index as a file offset.
+pub fn wide(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}
+
 /// Reads little-endian values from a slice and keeps the absolute offset of each.
 #[derive(Clone, Debug)]
 pub struct Cursor<'a> {

@@ -12,7 +12,7 @@ mod publish;
 
 pub use arena::{Arena, Id};
 pub use budget::{Budget, BudgetExceeded, Reservation};
-pub use cursor::{Cursor, OutOfBytes};
+pub use cursor::{Cursor, OutOfBytes, wide};
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use dtype::DType;
 pub use half::{bf16, f16};

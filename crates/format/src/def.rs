@@ -19,6 +19,8 @@ pub struct FormatDef {
     pub graphs: bool,
     /// Whether a checkpoint may be spread over several files with an `.index.json` beside them, as Hugging Face does.
     pub shards: bool,
+    /// Whether it stores tensors in block encodings (`Q4_K`).
+    pub blocks: bool,
     /// Writes an artifact, if the format can be written.
     pub write: Option<fn(&Artifact, &mut Output, &WriteOptions<'_>) -> Result<Written>>,
 }

@@ -182,8 +182,8 @@ impl<'a, 'p> Stream<'a, 'p> {
             Some(Waiting::Piece(Piece::Bytes(bytes))) => self.put(bytes)?,
             Some(Waiting::Piece(Piece::Zeros(count))) => self.zeros(*count)?,
             Some(Waiting::Piece(Piece::Sealed { make, .. })) => {
-                let sums = self.crcs.iter().map(Crc::sum).collect::<Vec<_>>();
-                self.put(&make(&sums))?;
+                let bytes = make(&self.crcs);
+                self.put(&bytes)?;
             }
             Some(Waiting::Piece(Piece::Weight { .. })) => {}
             None => return Ok(false),

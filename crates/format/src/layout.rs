@@ -1,6 +1,7 @@
 //! A file laid out before a byte of payload is read.
 
 use crate::Result;
+use flate2::Crc;
 use modelsmith_tensor::{Form, WeightExpr, stored_len};
 use std::sync::Arc;
 
@@ -38,7 +39,7 @@ pub enum Piece {
 }
 
 /// See [`Piece::Sealed`].
-pub type Seal = Box<dyn Fn(&[u32]) -> Vec<u8> + Send + Sync>;
+pub type Seal = Box<dyn Fn(&[Crc]) -> Vec<u8> + Send + Sync>;
 
 impl Layout {
     /// An empty file.

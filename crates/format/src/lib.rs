@@ -15,6 +15,7 @@
     )
 )]
 
+mod archive;
 mod artifact;
 mod checkpoint;
 mod def;
@@ -24,7 +25,9 @@ mod input;
 mod layout;
 mod output;
 pub mod recipes;
+pub mod source;
 
+pub use archive::{Archive, Content};
 pub use artifact::Artifact;
 pub use checkpoint::{Checkpoint, MetaKind, MetaValue, Tree};
 pub use def::{FormatDef, Imported, Match, Probe, ReadOptions, SideData, WriteOptions, Written, detect};

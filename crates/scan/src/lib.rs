@@ -33,10 +33,6 @@ mod tensorflow;
 mod text;
 mod zip;
 
+pub(crate) use modelsmith_base::wide;
 pub use report::{Finding, Report, Severity, sarif};
 pub use scanner::scan;
-
-/// A length or index as a file offset.
-pub(crate) fn wide(n: usize) -> u64 {
-    u64::try_from(n).unwrap_or(u64::MAX)
-}

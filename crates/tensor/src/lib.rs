@@ -9,6 +9,7 @@ pub mod compare;
 pub mod contract;
 mod elements;
 mod error;
+mod identity;
 pub mod index;
 #[allow(unsafe_code)]
 mod mmap;
@@ -23,6 +24,7 @@ mod weight;
 pub use blocks::{ENCODINGS, Encoding, encoding};
 pub use elements::Element;
 pub use error::Error;
+pub use identity::Identity;
 pub use modelsmith_base::{DType, bf16, f16};
 pub use ranged::{Form, Ranged, stored_len};
 pub use source::{FileSource, MemSource, Source, open};

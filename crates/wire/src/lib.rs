@@ -17,12 +17,9 @@
     )
 )]
 
+pub(crate) use modelsmith_base::wide;
+
 pub mod pickle;
 pub mod proto;
 pub mod tar;
 pub mod zip;
-
-/// A length or index as a file offset.
-pub(crate) fn wide(n: usize) -> u64 {
-    u64::try_from(n).unwrap_or(u64::MAX)
-}

@@ -18,7 +18,7 @@ use crate::{Error, Model, Result};
 use modelsmith_base::Diagnostic;
 use modelsmith_convert::{FormatDef, Input, Opened};
 use modelsmith_format::{Artifact, ReadOptions};
-use modelsmith_tensor::WeightExpr;
+use modelsmith_tensor::{Identity, WeightExpr};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -190,23 +190,12 @@ fn stored(w: &WeightExpr) -> u64 {
     modelsmith_tensor::stored_len(w, modelsmith_tensor::Form::Stored).unwrap_or(0)
 }
 
-/// Two weights with the same key have the same elements of the same file.
-fn place(w: &Arc<WeightExpr>) -> (usize, u64, Vec<usize>) {
-    match &**w {
-        WeightExpr::Read(r) => (Arc::as_ptr(&r.source).cast::<()>() as usize, r.offset, r.shape.clone()),
-        WeightExpr::View { of, offset, shape, strides } => {
-            (Arc::as_ptr(of) as usize, *offset as u64, [&shape[..], strides].concat())
-        }
-        _ => (Arc::as_ptr(w) as usize, 0, w.shape()),
-    }
-}
-
 /// What `c` holds.
 pub fn inspect(c: &Checkpoint) -> Inspection {
     let mut seen = HashSet::new();
     let (mut bytes, mut parameters) = (BTreeMap::new(), 0);
     for (_, w) in &c.data.tensors {
-        if w.is_empty() || seen.insert(place(w)) {
+        if w.is_empty() || seen.insert(Identity::of(w)) {
             *bytes.entry(type_name(w)).or_insert(0) += stored(w);
             parameters += if w.dtype().is_float() { w.len() as u64 } else { 0 };
         }
@@ -286,7 +275,7 @@ pub fn convert(
     target: &Target<'_>,
 ) -> Result<(Written, Vec<WeightInfo>)> {
     let (edited, mut found) = edit.apply(c)?;
-    let (edited, more) = edit.encode(edited, target.format.name == "gguf")?;
+    let (edited, more) = edit.encode(edited, target.format.blocks)?;
     found.extend(more);
     let list = listed(&edited);
     let mut written = modelsmith_convert::checkpoint::write(edited, target)?;

@@ -13,6 +13,7 @@ pub static ONNX: FormatDef = FormatDef {
     read,
     graphs: true,
     shards: false,
+    blocks: false,
     write: Some(write),
 };
 

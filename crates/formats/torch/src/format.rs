@@ -14,6 +14,7 @@ pub static TORCH: FormatDef = FormatDef {
     write: Some(write),
     graphs: false,
     shards: true,
+    blocks: false,
 };
 
 fn probe(probe: &Probe<'_>) -> Match {

@@ -1,9 +1,8 @@
 //! What the writers of this crate share: taking the checkpoint out of an artifact, finding tied tensors, naming faults.
 
 use modelsmith_format::{Artifact, Checkpoint, Error, Result};
-use modelsmith_tensor::{DType, Read, WeightExpr};
+use modelsmith_tensor::Identity;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// The checkpoint in `artifact`.
 pub(crate) fn wanted<'a>(artifact: &'a Artifact, title: &str) -> Result<&'a Checkpoint> {
@@ -40,29 +39,5 @@ pub(crate) fn refuse(faults: &[String], what: &str, help: &str) -> Result<()> {
 pub(crate) fn ties(checkpoint: &Checkpoint) -> Vec<usize> {
     let mut first = HashMap::new();
     let numbered = checkpoint.tensors.iter().enumerate();
-    numbered.map(|(i, (_, w))| if w.is_empty() { i } else { *first.entry(identity(w)).or_insert(i) }).collect()
-}
-
-/// Equal for weights that are the same elements in the same place.
-#[derive(PartialEq, Eq, Hash)]
-enum Identity {
-    Node(usize),
-    Range { source: usize, offset: u64, len: u64, dtype: DType, shape: Vec<usize> },
-    View { of: usize, offset: usize, shape: Vec<usize>, strides: Vec<usize> },
-}
-
-fn address<T: ?Sized>(of: &Arc<T>) -> usize {
-    Arc::as_ptr(of).cast::<u8>().addr()
-}
-
-fn identity(w: &Arc<WeightExpr>) -> Identity {
-    match w.as_ref() {
-        WeightExpr::Read(Read { source, offset, len, dtype, shape }) => {
-            Identity::Range { source: address(source), offset: *offset, len: *len, dtype: *dtype, shape: shape.clone() }
-        }
-        WeightExpr::View { of, offset, shape, strides } => {
-            Identity::View { of: address(of), offset: *offset, shape: shape.clone(), strides: strides.clone() }
-        }
-        _ => Identity::Node(address(w)),
-    }
+    numbered.map(|(i, (_, w))| if w.is_empty() { i } else { *first.entry(Identity::of(w)).or_insert(i) }).collect()
 }

@@ -21,7 +21,6 @@ pub mod npz;
 mod range;
 pub mod recipe;
 pub mod safetensors;
-mod swap;
 pub mod wts;
 
 pub use gguf::GGUF;

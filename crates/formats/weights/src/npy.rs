@@ -1,8 +1,8 @@
 //! NumPy's `.npy`: one array, which becomes a checkpoint of one tensor named after the file.
 
-use crate::swap::Swapped;
 use crate::{checkpoint, range};
 use modelsmith_base::Budget;
+use modelsmith_format::source::Swapped;
 use modelsmith_format::{
     Artifact, Checkpoint, Error, FormatDef, Imported, Input, Layout, Match, Output, Probe, ReadOptions, Result,
     WriteOptions, Written,
@@ -20,6 +20,7 @@ pub static NPY: FormatDef = FormatDef {
     read,
     graphs: false,
     shards: false,
+    blocks: false,
     write: Some(write),
 };
 

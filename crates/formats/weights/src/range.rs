@@ -1,6 +1,7 @@
 //! Bytes of a source, and sizes between `u64` and `usize`.
 
 use modelsmith_base::Budget;
+pub(crate) use modelsmith_base::wide;
 use modelsmith_format::{Error, Result};
 use modelsmith_tensor::Source;
 use std::borrow::Cow;
@@ -23,9 +24,4 @@ pub(crate) fn bytes<'a>(source: &'a dyn Source, offset: u64, len: u64, budget: &
     let mut out = vec![0; size];
     source.read_at(offset, &mut out)?;
     Ok(Cow::Owned(out))
-}
-
-/// A length as a file offset.
-pub(crate) fn wide(n: usize) -> u64 {
-    u64::try_from(n).unwrap_or(u64::MAX)
 }

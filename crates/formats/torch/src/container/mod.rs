@@ -1,20 +1,17 @@
 //! The containers: what they have in common is one pickle, and storages by key.
 
-mod inflated;
 mod legacy;
-mod swapped;
 mod tar;
 mod zip;
 
 use modelsmith_base::Diagnostic;
+pub(crate) use modelsmith_base::wide;
 use modelsmith_format::recipes::Element;
 use modelsmith_format::{Error, Input, Result};
 use modelsmith_tensor::Source;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
-
-pub(crate) use swapped::Swapped;
 
 /// The kinds of container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,9 +118,4 @@ fn objects(bytes: &[u8]) -> Option<usize> {
     let end = begin.checked_add(size)?;
     let header = std::str::from_utf8(bytes.get(begin..end)?).ok()?;
     header.contains("'descr': '|O'").then_some(end)
-}
-
-/// A length or index as a file offset.
-pub(crate) fn wide(n: usize) -> u64 {
-    u64::try_from(n).unwrap_or(u64::MAX)
 }

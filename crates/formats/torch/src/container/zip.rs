@@ -1,8 +1,8 @@
 //! The zip container: `ROOT/data.pkl`, `ROOT/data/KEY`, `ROOT/byteorder`.
 
-use super::inflated::Inflated;
 use super::{Parts, Stored};
 use modelsmith_base::{Diagnostic, Severity};
+use modelsmith_format::source::{Inflated, MOST};
 use modelsmith_format::{Error, Input, Result};
 use modelsmith_tensor::Source;
 use modelsmith_wire::zip::{Archive, Entry, Error as ZipError, Method};
@@ -62,8 +62,10 @@ fn stored(input: &Input, archive: &Archive<'_>, entry: &Entry) -> std::result::R
     let whole = input.source().clone();
     let length = range.end.saturating_sub(range.start);
     if entry.method == Method::Deflated {
-        let source: Arc<dyn Source> = Arc::new(Inflated::new(whole, range, entry.size));
-        return Ok(Stored { source, offset: 0, len: entry.size });
+        // A size that deflate cannot reach is a length of nothing: views of the storage are refused.
+        let size = entry.size.min(length.saturating_mul(MOST));
+        let source: Arc<dyn Source> = Arc::new(Inflated::new(&whole, &entry.name, range, size, entry.crc32));
+        return Ok(Stored { source, offset: 0, len: size });
     }
     if entry.is_encrypted() || entry.method != Method::Stored {
         archive.content(entry, u64::MAX)?;

@@ -1,11 +1,12 @@
 //! Persistent ids and storages.
 
 use super::Reader;
-use crate::container::{Stored, Swapped, wide};
+use crate::container::{Stored, wide};
 use modelsmith_base::DType;
 use modelsmith_format::recipes::{Element, Recipe, recipe};
+use modelsmith_format::source::Swapped;
 use modelsmith_format::{Error, Result};
-use modelsmith_tensor::{Read, WeightExpr, view_end};
+use modelsmith_tensor::{Read, Source, WeightExpr, view_end};
 use modelsmith_wire::pickle::{Node, NodeId, Pickle};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -106,9 +107,9 @@ impl Reader<'_> {
             DType::Complex64 | DType::Complex128 => width / 2,
             _ => width,
         };
-        let source = match self.parts.big_endian && single > 1 {
-            true => Arc::new(Swapped::new(source, offset, single)),
-            false => source,
+        let (source, offset): (Arc<dyn Source>, u64) = match self.parts.big_endian && single > 1 {
+            true => (Arc::new(Swapped::new(&source, offset, len, single, &[(0, single)])), 0),
+            false => (source, offset),
         };
         let count = usize::try_from(len).unwrap_or(usize::MAX) / width.max(1);
         let len = wide(count.saturating_mul(width));

@@ -1,12 +1,10 @@
 //! From a checkpoint to a zip archive that `torch.load(weights_only=True, mmap=True)` takes.
 
-mod archive;
 mod pickle;
 mod storages;
 
-use archive::Archive;
 use modelsmith_base::{Diagnostic, Severity};
-use modelsmith_format::{Artifact, Checkpoint, Error, Output, Result, Tree, WriteOptions, Written};
+use modelsmith_format::{Archive, Artifact, Checkpoint, Content, Error, Output, Result, Tree, WriteOptions, Written};
 use pickle::Pickler;
 
 /// Writes a checkpoint: nested as it was, or as a state dict where it was not nested or was one module.
@@ -36,17 +34,21 @@ pub(crate) fn write(artifact: &Artifact, out: &mut Output, options: &WriteOption
     let pickle = pickler.out;
     let mut archive = Archive::new();
     let id = pickle::serialization_id(&pickle);
-    archive.bytes("archive/data.pkl", pickle);
-    archive.bytes("archive/.format_version", b"1".to_vec());
-    archive.bytes("archive/.storage_alignment", b"64".to_vec());
-    archive.bytes("archive/byteorder", b"little".to_vec());
+    put(&mut archive, "archive/data.pkl", pickle)?;
+    put(&mut archive, "archive/.format_version", *b"1")?;
+    put(&mut archive, "archive/.storage_alignment", *b"64")?;
+    put(&mut archive, "archive/byteorder", *b"little")?;
     for (i, storage) in placed.storages.iter().enumerate() {
-        archive.weight(&format!("archive/data/{i}"), storage)?;
+        archive.add(&format!("archive/data/{i}"), Content { weight: Some(storage), ..Content::default() })?;
     }
-    archive.bytes("archive/version", b"3\n".to_vec());
-    archive.bytes("archive/.data/serialization_id", id);
+    put(&mut archive, "archive/version", *b"3\n")?;
+    put(&mut archive, "archive/.data/serialization_id", id)?;
     let emitted = out.emit("", &archive.finish(), options)?;
     Ok(Written { files: vec![(String::new(), emitted.bytes)], findings })
+}
+
+fn put(archive: &mut Archive, name: &str, bytes: impl Into<Vec<u8>>) -> Result<()> {
+    archive.add(name, Content { head: bytes.into(), weight: None })
 }
 
 /// The object: the tree, or a state dict.

@@ -1,7 +1,7 @@
 //! Which storages a file gets, and where in them each tensor lies.
 
 use modelsmith_base::DType;
-use modelsmith_tensor::{Read, WeightExpr};
+use modelsmith_tensor::{Identity, WeightExpr};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -22,35 +22,19 @@ pub(super) struct Storages {
     pub placed: Vec<Placed>,
 }
 
-/// What makes two storages one: the expression, or the bytes that it reads.
-#[derive(PartialEq, Eq, Hash, Clone)]
-enum Identity {
-    Made(*const WeightExpr),
-    Read(String, *const u8, u64, u64, DType),
-}
-
-fn identity(weight: &Arc<WeightExpr>) -> Identity {
-    match weight.as_ref() {
-        WeightExpr::Read(Read { source, offset, len, dtype, .. }) => {
-            Identity::Read(source.name().to_owned(), Arc::as_ptr(source).cast(), *offset, *len, *dtype)
-        }
-        _ => Identity::Made(Arc::as_ptr(weight)),
-    }
-}
-
 /// Gives each tensor a storage. Views of one storage stay views of one storage; a storage of which a single view sees
 /// only a part is not written whole.
 pub(super) fn place(tensors: &[(String, Arc<WeightExpr>)]) -> Storages {
     let mut views: HashMap<Identity, HashSet<(usize, Vec<usize>, Vec<usize>)>> = HashMap::new();
     for (_, weight) in tensors {
         if let WeightExpr::View { of, offset, shape, strides } = weight.as_ref() {
-            views.entry(identity(of)).or_default().insert((*offset, shape.clone(), strides.clone()));
+            views.entry(Identity::of(of)).or_default().insert((*offset, shape.clone(), strides.clone()));
         }
     }
     let mut numbers: HashMap<Identity, usize> = HashMap::new();
     let mut out = Storages { storages: Vec::new(), placed: Vec::new() };
     for (_, weight) in tensors {
-        let shared = |of: &Arc<WeightExpr>| views.get(&identity(of)).is_some_and(|v| v.len() > 1);
+        let shared = |of: &Arc<WeightExpr>| views.get(&Identity::of(of)).is_some_and(|v| v.len() > 1);
         let (storage, offset, shape, strides) = match weight.as_ref() {
             WeightExpr::View { of, offset, shape, strides } if shared(of) || weight.len() >= of.len() => {
                 (of, *offset, shape.clone(), strides.clone())
@@ -59,8 +43,8 @@ pub(super) fn place(tensors: &[(String, Arc<WeightExpr>)]) -> Storages {
         };
         // An unshared part is itself, whatever the `Arc` through which it is seen.
         let key = match (weight.as_ref(), Arc::ptr_eq(storage, weight)) {
-            (WeightExpr::View { of, .. }, true) => identity(of),
-            _ => identity(storage),
+            (WeightExpr::View { of, .. }, true) => Identity::of(of),
+            _ => Identity::of(storage),
         };
         let next = out.storages.len();
         let number = *numbers.entry(key).or_insert(next);

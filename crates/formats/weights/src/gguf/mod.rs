@@ -27,6 +27,7 @@ pub static GGUF: FormatDef = FormatDef {
     read,
     graphs: true,
     shards: false,
+    blocks: true,
     write: Some(write),
 };
 

@@ -1,6 +1,5 @@
 //! NumPy's `.npz`: a zip archive of arrays.
 
-mod inflate;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -21,6 +20,7 @@ pub static NPZ: FormatDef = FormatDef {
     read,
     graphs: false,
     shards: false,
+    blocks: false,
     write: Some(write),
 };
 

@@ -1,9 +1,9 @@
 //! Members as byte ranges of the archive, or of their decompressed form.
 
-use super::inflate::Inflated;
 use crate::npy::weight;
 use crate::range;
 use modelsmith_base::{Diagnostic, Place, Severity};
+use modelsmith_format::source::{Inflated, MOST};
 use modelsmith_format::{Artifact, Checkpoint, Error, Imported, Input, ReadOptions, Result};
 use modelsmith_tensor::Source;
 use modelsmith_wire::zip::{self, Archive, Method};
@@ -27,15 +27,17 @@ pub fn read(input: &Input, options: &ReadOptions) -> Result<Imported> {
             continue;
         };
         let stored = archive.range(entry).map_err(damaged)?;
-        // Deflate makes at most 1032 bytes of one.
-        let most = entry.stored_size.saturating_mul(1032);
+        let most = entry.stored_size.saturating_mul(MOST);
         if entry.method == Method::Deflated && entry.size > most {
             let message = format!("{} bytes cannot come from {} compressed ones", entry.size, entry.stored_size);
             return Err(Error::damaged(message).in_file(input.name()).in_tensor(name).at_offset(stored.start));
         }
         let (member, start): (Arc<dyn Source>, u64) = match entry.method {
             Method::Stored => (source.clone(), stored.start),
-            Method::Deflated => (Arc::new(Inflated::new(source, entry, stored.clone())), 0),
+            Method::Deflated => {
+                let inflated = Inflated::new(source, &entry.name, stored.clone(), entry.size, entry.crc32);
+                (Arc::new(inflated), 0)
+            }
             Method::Other(n) => {
                 let message = format!("it is compressed with method {n}; stored and deflated arrays are read");
                 return Err(Error::unsupported(message).in_file(input.name()).in_tensor(name).at_offset(stored.start));

@@ -26,6 +26,7 @@ pub static SAFETENSORS: FormatDef = FormatDef {
     read,
     graphs: false,
     shards: true,
+    blocks: false,
     write: Some(write),
 };
 

@@ -35,6 +35,7 @@ pub static WTS: FormatDef = FormatDef {
     read,
     graphs: false,
     shards: false,
+    blocks: false,
     write: Some(write_hex),
 };
 
@@ -47,6 +48,7 @@ pub static WTS_DECIMAL: FormatDef = FormatDef {
     read,
     graphs: false,
     shards: false,
+    blocks: false,
     write: Some(write_decimal),
 };
 

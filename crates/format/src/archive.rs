@@ -1,9 +1,9 @@
-//! The zip archive, laid out before a byte of payload is read: stored entries at multiples of 64, checksums behind the
-//! data and in the directory.
+//! A zip archive, laid out before a byte of payload is read: stored entries whose data begin at multiples of 64,
+//! checksums behind the data and in the directory.
 
-use crate::container::wide;
+use crate::{Error, Layout, Result};
 use flate2::Crc;
-use modelsmith_format::{Layout, Result};
+use modelsmith_base::wide;
 use modelsmith_tensor::{Form, WeightExpr};
 use std::sync::Arc;
 
@@ -11,15 +11,27 @@ use std::sync::Arc;
 const ALIGN: u64 = 64;
 /// Sizes and offsets from here on do not fit in 32 bits.
 const LARGE: u64 = 0xffff_ffff;
+/// A header counts the bytes of a name in 16 bits.
+const LONGEST: usize = 0xffff;
 /// UTF-8 name, checksum and sizes behind the data.
 const FLAGS: u16 = 0x0808;
 /// 1 January 1980, midnight.
 const DATE: u32 = 0x0021_0000;
 
 /// An archive in the making.
-pub(super) struct Archive {
+#[derive(Default)]
+pub struct Archive {
     layout: Layout,
     entries: Vec<Entry>,
+}
+
+/// What an entry holds: bytes known now, elements of a weight behind them.
+#[derive(Default)]
+pub struct Content<'a> {
+    /// The bytes.
+    pub head: Vec<u8>,
+    /// The weight.
+    pub weight: Option<&'a Arc<WeightExpr>>,
 }
 
 #[derive(Clone)]
@@ -27,50 +39,45 @@ struct Entry {
     name: String,
     header: u64,
     size: u64,
-    sum: Sum,
+    /// Of the bytes at its beginning.
+    head: Arc<Crc>,
+    /// Number of the weight behind them.
+    weight: Option<usize>,
 }
 
-#[derive(Clone, Copy)]
-enum Sum {
-    Known(u32),
-    /// Of the weight with this number.
-    Weight(usize),
-}
-
-impl Sum {
-    fn value(self, sums: &[u32]) -> u32 {
-        match self {
-            Sum::Known(sum) => sum,
-            Sum::Weight(number) => sums.get(number).copied().unwrap_or(0),
+impl Entry {
+    fn sum(&self, weights: &[Crc]) -> u32 {
+        let mut sum = Crc::new();
+        sum.combine(&self.head);
+        if let Some(weight) = self.weight.and_then(|number| weights.get(number)) {
+            sum.combine(weight);
         }
+        sum.sum()
     }
 }
 
 impl Archive {
-    pub(super) fn new() -> Archive {
-        Archive { layout: Layout::new(), entries: Vec::new() }
+    /// An archive without entries.
+    pub fn new() -> Archive {
+        Archive::default()
     }
 
-    /// Adds an entry of known bytes.
-    pub(super) fn bytes(&mut self, name: &str, bytes: Vec<u8>) {
-        let mut crc = Crc::new();
-        crc.update(&bytes);
-        let header = self.head(name, wide(bytes.len()));
-        let size = wide(bytes.len());
-        self.layout.bytes(bytes);
-        self.close(Entry { name: name.into(), header, size, sum: Sum::Known(crc.sum()) });
-    }
-
-    /// Adds an entry with the elements of a weight.
+    /// Adds an entry.
     ///
     /// # Errors
-    /// Those of the layout.
-    pub(super) fn weight(&mut self, name: &str, weight: &Arc<WeightExpr>) -> Result<()> {
-        let header = self.head(name, weight.byte_len());
-        let start = self.layout.at();
-        let number = self.layout.weight(weight, Form::Dense)?;
-        let size = self.layout.at().saturating_sub(start);
-        self.close(Entry { name: name.into(), header, size, sum: Sum::Weight(number) });
+    /// When the name does not fit into an archive.
+    pub fn add(&mut self, name: &str, content: Content<'_>) -> Result<()> {
+        if name.len() > LONGEST {
+            return Err(Error::unsupported(format!("a name of {} bytes is too long for an archive", name.len())));
+        }
+        let payload = content.weight.map_or(0, |w| w.byte_len());
+        let size = wide(content.head.len()).saturating_add(payload);
+        let header = self.head(name, size);
+        let mut head = Crc::new();
+        head.update(&content.head);
+        self.layout.bytes(content.head);
+        let weight = content.weight.map(|w| self.layout.weight(w, Form::Dense)).transpose()?;
+        self.close(Entry { name: name.into(), header, size, head: Arc::new(head), weight });
         Ok(())
     }
 
@@ -108,10 +115,10 @@ impl Archive {
 
     /// The descriptor behind the data.
     fn close(&mut self, entry: Entry) {
-        let (size, sum) = (entry.size, entry.sum);
-        let make = move |sums: &[u32]| {
+        let (size, named) = (entry.size, entry.clone());
+        let make = move |weights: &[Crc]| {
             let mut out = b"PK\x07\x08".to_vec();
-            out.extend(sum.value(sums).to_le_bytes());
+            out.extend(named.sum(weights).to_le_bytes());
             for _ in 0..2 {
                 match u32::try_from(size).ok().filter(|_| size < LARGE) {
                     Some(short) => out.extend(short.to_le_bytes()),
@@ -124,12 +131,12 @@ impl Archive {
         self.entries.push(entry);
     }
 
-    /// Adds the directory.
-    pub(super) fn finish(self) -> Layout {
+    /// The file: the entries and their directory.
+    pub fn finish(self) -> Layout {
         let Archive { mut layout, entries } = self;
         let start = layout.at();
         let length = wide(directory(&entries, start, &[]).len());
-        layout.sealed(length, Box::new(move |sums| directory(&entries, start, sums)));
+        layout.sealed(length, Box::new(move |weights| directory(&entries, start, weights)));
         layout
     }
 }
@@ -147,7 +154,7 @@ fn fits(value: u64) -> u32 {
 }
 
 /// The central directory, which begins at `start`, and the end records.
-fn directory(entries: &[Entry], start: u64, sums: &[u32]) -> Vec<u8> {
+fn directory(entries: &[Entry], start: u64, weights: &[Crc]) -> Vec<u8> {
     let mut out = Vec::new();
     for e in entries {
         let large = [e.size, e.size, e.header];
@@ -158,7 +165,7 @@ fn directory(entries: &[Entry], start: u64, sums: &[u32]) -> Vec<u8> {
         out.extend(FLAGS.to_le_bytes());
         out.extend([0; 2]);
         out.extend(DATE.to_le_bytes());
-        out.extend(e.sum.value(sums).to_le_bytes());
+        out.extend(e.sum(weights).to_le_bytes());
         out.extend(fits(e.size).to_le_bytes());
         out.extend(fits(e.size).to_le_bytes());
         out.extend(short(e.name.len()));

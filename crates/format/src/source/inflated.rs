@@ -4,10 +4,9 @@
 //! one decoder and the bytes that it made last; one that goes further back makes it begin again. Memory is the decoder
 //! and the window, whatever the size of the member.
 
-use crate::range::wide;
 use flate2::{Crc, read::DeflateDecoder};
+use modelsmith_base::wide;
 use modelsmith_tensor::{Error, Result, Source};
-use modelsmith_wire::zip::Entry;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Read};
@@ -17,8 +16,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Bytes kept behind the decoder, for readers in several threads.
 const WINDOW: usize = 16 << 20;
 
-/// The decompressed bytes of a member.
-pub(super) struct Inflated {
+/// Deflate makes at most so many bytes of one.
+pub const MOST: u64 = 1032;
+
+/// The decompressed bytes of a member of an archive.
+pub struct Inflated {
     archive: Arc<dyn Source>,
     name: String,
     stored: Range<u64>,
@@ -35,13 +37,15 @@ struct State {
 }
 
 impl Inflated {
-    pub(super) fn new(archive: &Arc<dyn Source>, entry: &Entry, stored: Range<u64>) -> Inflated {
+    /// What is deflated at `stored` of `archive`: the member called `member`, of `size` bytes with the CRC-32 `crc`. A
+    /// wrong size or checksum is an error of the read that comes upon it.
+    pub fn new(archive: &Arc<dyn Source>, member: &str, stored: Range<u64>, size: u64, crc: u32) -> Inflated {
         Inflated {
             archive: archive.clone(),
-            name: format!("{}, member {}", archive.name(), entry.name),
+            name: format!("{}, member {member}", archive.name()),
             stored,
-            size: entry.size,
-            crc: entry.crc32,
+            size,
+            crc,
             state: Mutex::new(None),
         }
     }

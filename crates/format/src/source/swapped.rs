@@ -1,12 +1,12 @@
 //! Bytes of the other order, turned as they are read.
 
-use crate::range::wide;
+use modelsmith_base::wide;
 use modelsmith_tensor::{Error, Result, Source};
 use std::sync::Arc;
 
 /// A part of a source that is a sequence of equal records whose `fields` are stored the other way round.
 #[derive(Debug)]
-pub(crate) struct Swapped {
+pub struct Swapped {
     inner: Arc<dyn Source>,
     start: u64,
     len: u64,
@@ -16,7 +16,7 @@ pub(crate) struct Swapped {
 
 impl Swapped {
     /// `len` bytes from `start` of `inner`: records of `record` bytes with fields at `(offset, width)`.
-    pub(crate) fn new(inner: &Arc<dyn Source>, start: u64, len: u64, record: usize, fields: &[(usize, usize)]) -> Self {
+    pub fn new(inner: &Arc<dyn Source>, start: u64, len: u64, record: usize, fields: &[(usize, usize)]) -> Self {
         Swapped { inner: inner.clone(), start, len, record: record.max(1), fields: fields.to_vec() }
     }
 
