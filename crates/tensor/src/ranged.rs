@@ -41,6 +41,8 @@ enum Node {
         of: Box<Node>,
         from: DType,
         to: DType,
+        /// Elements converted at a time.
+        step: usize,
     },
     Decode {
         of: Box<Node>,
@@ -50,11 +52,16 @@ enum Node {
         of: Box<Node>,
         encoding: &'static Encoding,
         row: usize,
+        /// Elements encoded at a time: whole rows.
+        step: usize,
         /// Elements of one matrix of a stack.
         matrix: usize,
         importance: Option<Arc<[f32]>>,
     },
 }
+
+/// See [`pieces`].
+const PIECE: usize = 32 << 10;
 
 impl<'a> Ranged<'a> {
     /// Prepares `expr`. What cannot be computed range by range (a view without a contiguous axis, an operator) is computed here and
@@ -84,7 +91,8 @@ impl<'a> Ranged<'a> {
                 if weights != row && weights != expr.len() / matrix * row {
                     return Err(Error::Shape(format!("{weights} weights of importance for rows of {row} elements")));
                 }
-                (Node::Encode { of, encoding, row, matrix, importance: importance.clone() }, unit)
+                let step = pieces(elements);
+                (Node::Encode { of, encoding, row, step, matrix, importance: importance.clone() }, unit)
             }
             _ => (node(expr, evaluator, budget)?, unit_of(expr)),
         };
@@ -126,6 +134,12 @@ pub fn stored_len(expr: &WeightExpr, form: Form) -> Result<u64> {
     whole.map(|n| n as u64).ok_or_else(|| {
         Error::Shape(format!("rows of {row} elements are not whole {encoding:?} blocks of {}", encoding.elements))
     })
+}
+
+/// Elements taken at a time, in multiples of `unit`: few enough that what is between reading and writing stays in cache.
+fn pieces(unit: usize) -> usize {
+    let unit = unit.max(1);
+    (PIECE / unit).max(1) * unit
 }
 
 /// The least common multiple; `a` where `b` is 0.
@@ -170,7 +184,8 @@ fn node(expr: &WeightExpr, evaluator: &dyn Evaluator, budget: &Budget) -> Result
         }
         WeightExpr::Cast(of, to) if of.dtype() == *to => return node(of, evaluator, budget),
         WeightExpr::Cast(of, to) if whole(of) && to.bits() >= 8 => {
-            Node::Cast { of: child(of)?, from: of.dtype(), to: *to }
+            let step = pieces(unit_of(of) / (of.dtype().bits() / 8));
+            Node::Cast { of: child(of)?, from: of.dtype(), to: *to, step }
         }
         WeightExpr::View { of, offset, shape, strides } => match contiguous(of, *offset, shape, strides)? {
             Some(read) => return node(&read, evaluator, budget),
@@ -237,13 +252,17 @@ fn fill(node: &Node, offset: u64, out: &mut [u8], evaluator: &dyn Evaluator) -> 
             out.copy_from_slice(found.ok_or_else(past)?);
             Ok(())
         }
-        Node::Cast { of, from, to } => {
+        Node::Cast { of, from, to, step } => {
             let (narrow, wide) = (from.bits() / 8, to.bits() / 8);
-            let n = out.len() / wide;
-            let mut memory = room(n * narrow);
-            let bytes = &mut bytemuck::cast_slice_mut(&mut memory)[..n * narrow];
-            fill(of, offset / wide as u64 * narrow as u64, bytes, evaluator)?;
-            cast(*from, *to, bytes, out, evaluator)
+            let mut memory = room(narrow * (*step).min(out.len() / wide));
+            let mut at = offset / wide as u64 * narrow as u64;
+            for out in out.chunks_mut(step * wide) {
+                let bytes = &mut bytemuck::cast_slice_mut(&mut memory)[..out.len() / wide * narrow];
+                fill(of, at, bytes, evaluator)?;
+                cast(*from, *to, bytes, out, evaluator)?;
+                at += bytes.len() as u64;
+            }
+            Ok(())
         }
         Node::Decode { of, encoding } => {
             let blocks = out.len() / 4 / encoding.elements;
@@ -253,28 +272,44 @@ fn fill(node: &Node, offset: u64, out: &mut [u8], evaluator: &dyn Evaluator) -> 
             with_floats(out, |to| (encoding.decode)(&bytes, to));
             Ok(())
         }
-        Node::Encode { of, encoding, row, matrix, importance } => {
-            let blocks = out.len() / encoding.bytes;
-            let mut floats = vec![0f32; blocks * encoding.elements];
-            let first = offset / encoding.bytes as u64 * encoding.elements as u64;
-            fill(of, first * 4, bytemuck::cast_slice_mut(&mut floats), evaluator)?;
-            let encode = encoding.encode.ok_or_else(|| Error::Shape(format!("{encoding:?} is read, not written")))?;
-            let Some(all) = importance.as_deref().filter(|w| w.len() > *row) else {
-                encode(&floats, *row, importance.as_deref(), out);
-                return Ok(());
-            };
-            // Each matrix of a stack has weights of its own.
-            let mut done = 0;
-            while done < floats.len() {
-                let at = first as usize + done;
-                let count = (matrix - at % matrix).min(floats.len() - done);
-                let (from, to) = [done, done + count].map(|n| n / encoding.elements * encoding.bytes).into();
-                encode(&floats[done..][..count], *row, Some(&all[at / matrix * row..][..*row]), &mut out[from..to]);
-                done += count;
+        Node::Encode { of, encoding, row, step, matrix, importance } => {
+            let elements = out.len() / encoding.bytes * encoding.elements;
+            let mut memory = vec![0f32; elements.min(*step)];
+            let mut first = offset / encoding.bytes as u64 * encoding.elements as u64;
+            for out in out.chunks_mut(step / encoding.elements * encoding.bytes) {
+                let floats = &mut memory[..out.len() / encoding.bytes * encoding.elements];
+                fill(of, first * 4, bytemuck::cast_slice_mut(floats), evaluator)?;
+                encode(encoding, floats, *row, (*matrix, first as usize, importance.as_deref()), out)?;
+                first += floats.len() as u64;
             }
             Ok(())
         }
     }
+}
+
+/// Encodes the elements from `first` on of a stack of matrices. Importance is given for a row, or for one row of each
+/// matrix.
+fn encode(
+    encoding: &Encoding,
+    floats: &[f32],
+    row: usize,
+    (matrix, first, importance): (usize, usize, Option<&[f32]>),
+    out: &mut [u8],
+) -> Result<()> {
+    let encode = encoding.encode.ok_or_else(|| Error::Shape(format!("{encoding:?} is read, not written")))?;
+    let Some(all) = importance.filter(|w| w.len() > row) else {
+        encode(floats, row, importance, out);
+        return Ok(());
+    };
+    let mut done = 0;
+    while done < floats.len() {
+        let at = first + done;
+        let count = (matrix - at % matrix).min(floats.len() - done);
+        let (from, to) = [done, done + count].map(|n| n / encoding.elements * encoding.bytes).into();
+        encode(&floats[done..][..count], row, Some(&all[at / matrix * row..][..row]), &mut out[from..to]);
+        done += count;
+    }
+    Ok(())
 }
 
 /// Lends `out` as floats, through a copy where it is not aligned.
@@ -291,6 +326,13 @@ fn with_floats(out: &mut [u8], body: impl FnOnce(&mut [f32])) {
 /// narrowing rounds to nearest, ties to even.
 fn cast(from: DType, to: DType, bytes: &[u8], out: &mut [u8], evaluator: &dyn Evaluator) -> Result<()> {
     let count = bytes.len() * 8 / from.bits();
+    if to == DType::F32
+        && is_short(from)
+        && let Ok(floats) = bytemuck::try_cast_slice_mut(out)
+        && widen(from, bytes, floats)
+    {
+        return Ok(());
+    }
     if let (true, true) = (is_short(from), is_short(to)) {
         let mut floats = vec![0f32; count];
         if widen(from, bytes, &mut floats) && narrow(to, &floats, out) {
@@ -356,7 +398,7 @@ mod tests {
         let r = Ranged::new(expr, form, &NoOperators, &Budget::unlimited()).unwrap();
         let mut out = vec![0; r.byte_len() as usize];
         let mut at = 0;
-        for part in out.chunks_mut(step * r.unit()) {
+        for part in out.chunks_mut(step.saturating_mul(r.unit())) {
             r.fill(at, part).unwrap();
             at += part.len() as u64;
         }
@@ -416,6 +458,26 @@ mod tests {
             let wide = Tensor::from_bytes(DType::F32, &[100], floats(100).mapped().unwrap()).unwrap();
             let wanted = Tensor::from_f64s(to, &[100], &wide.to_f64s().unwrap()).unwrap();
             assert_eq!(halves, wanted.to_f64s().unwrap());
+        }
+    }
+
+    /// Pieces within a range end in the middle of a matrix.
+    #[test]
+    fn what_is_larger_than_a_piece_comes_out_as_in_single_units() {
+        let rows = 3 * PIECE / 64 + 5;
+        let storage = floats(2 * rows * 64);
+        let narrow = WeightExpr::Cast(storage.clone(), DType::F16);
+        let once = usize::MAX / 1024;
+        assert_eq!(streamed(&narrow, Form::Dense, once), streamed(&narrow, Form::Dense, 1000));
+        let wide = WeightExpr::Cast(Arc::new(narrow), DType::F32);
+        let turned = WeightExpr::View { of: storage, offset: 0, shape: vec![64, 2 * rows], strides: vec![1, 64] };
+        let turned = WeightExpr::Cast(Arc::new(turned), DType::BF16);
+        assert_eq!(streamed(&turned, Form::Dense, once), streamed(&turned, Form::Dense, 1));
+        let importance = (0..128).map(|i| (i % 7) as f32 + 0.5).collect::<Arc<[f32]>>();
+        let of = Arc::new(WeightExpr::Reshape(Arc::new(wide), vec![2, rows, 64]));
+        for importance in [None, Some(importance)] {
+            let e = WeightExpr::Encode { of: of.clone(), encoding: encoding("Q4_0").unwrap(), importance };
+            assert_eq!(streamed(&e, Form::Stored, once), streamed(&e, Form::Stored, 7));
         }
     }
 

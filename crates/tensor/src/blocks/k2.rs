@@ -1,7 +1,8 @@
 //! `Q2_K`: 256 elements of 2 bits in groups of 16, scales and offsets of 4 bits.
 
 use super::Encoding;
-use super::fit::{Search, affine, positive, weighed};
+use super::affine::{Search, affine};
+use super::fit::{positive, weighed};
 use super::number::{half, nearest, put_half, squares};
 
 /// 2.625 bits an element.
@@ -53,12 +54,9 @@ fn encode(from: &[f32], row: usize, importance: Option<&[f32]>, to: &mut [u8]) {
 }
 
 fn plain(x: &[f32], block: &mut [u8], q: &mut [u8; 256]) {
-    let (mut scales, mut offsets) = ([0f32; 16], [0f32; 16]);
     let search = Search { first: -0.5, step: 0.1, steps: 15, absolute: true };
-    for (group, (x, q)) in x.chunks_exact(16).zip(q.chunks_exact_mut(16)).enumerate() {
-        let weights = std::array::from_fn::<f32, 16, _>(|i| x[i].abs());
-        (scales[group], offsets[group]) = affine(3, x, &weights, q, search);
-    }
+    let weights = std::array::from_fn::<f32, 256, _>(|i| x[i].abs());
+    let (scales, offsets) = affine::<16, 16>(3, x, &weights, q, search);
     let largest = |of: &[f32; 16]| of.iter().fold(0f32, |m, &v| if v > m { v } else { m });
     let (scale, offset) = (largest(&scales), largest(&offsets));
     let step = |all: f32, one: f32| if all > 0.0 { nearest(15.0 / all * one) } else { 0 };
@@ -71,15 +69,14 @@ fn plain(x: &[f32], block: &mut [u8], q: &mut [u8; 256]) {
 
 fn weighted(x: &[f32], importance: &[f32], block: &mut [u8], q: &mut [u8; 256]) {
     let sigma2 = squares(x) / 256.0;
-    let (mut scales, mut offsets, mut sums) = ([0f32; 16], [0f32; 16], [0f32; 16]);
+    let mut sums = [0f32; 16];
+    let mut weights = [0f32; 256];
     let search = Search { first: -0.9, step: 0.05, steps: 36, absolute: false };
-    let groups = x.chunks_exact(16).zip(importance.chunks_exact(16)).zip(q.chunks_exact_mut(16));
-    for (group, ((x, importance), q)) in groups.enumerate() {
-        let mut weights = [0f32; 16];
-        weighed(x, importance, sigma2, &mut weights);
-        sums[group] = weights.iter().fold(0.0, |sum, w| sum + w);
-        (scales[group], offsets[group]) = affine(3, x, &weights, q, search);
+    weighed(x, importance, sigma2, &mut weights);
+    for (sum, weights) in sums.iter_mut().zip(weights.chunks_exact(16)) {
+        *sum = weights.iter().fold(0.0, |sum, w| sum + w);
     }
+    let (scales, offsets) = affine::<16, 16>(3, x, &weights, q, search);
     let (mut low, mut high) = ([0u8; 16], [0u8; 16]);
     let scale = positive(15, &scales, &mut low, &sums);
     let offset = positive(15, &offsets, &mut high, &sums);

@@ -1,7 +1,8 @@
 //! `Q4_K` and `Q5_K`: 256 elements of 4 and 5 bits in groups of 32, scales and offsets of 6 bits.
 
 use super::Encoding;
-use super::fit::{Search, affine, positive, weighed};
+use super::affine::{Search, affine};
+use super::fit::{positive, weighed};
 use super::number::{half, nearest, put_half, squares};
 
 /// 4.5 bits an element.
@@ -91,16 +92,16 @@ fn encode<const BYTES: usize>(from: &[f32], row: usize, importance: Option<&[f32
 }
 
 fn plain(n: i32, x: &[f32], block: &mut [u8], q: &mut [u8; 256]) {
-    let (mut scales, mut offsets) = ([0f32; 8], [0f32; 8]);
     let search = match n {
         15 => Search { first: -1.0, step: 0.1, steps: 20, absolute: false },
         _ => Search { first: -0.5, step: 0.1, steps: 15, absolute: false },
     };
-    for (group, (x, q)) in x.chunks_exact(32).zip(q.chunks_exact_mut(32)).enumerate() {
+    let mut weights = [0f32; 256];
+    for (x, weights) in x.chunks_exact(32).zip(weights.chunks_exact_mut(32)) {
         let mean = (squares(x) / 32.0).sqrt();
-        let weights = std::array::from_fn::<f32, 32, _>(|i| mean + x[i].abs());
-        (scales[group], offsets[group]) = affine(n, x, &weights, q, search);
+        weights.iter_mut().zip(x).for_each(|(w, v)| *w = mean + v.abs());
     }
+    let (scales, offsets) = affine::<8, 32>(n, x, &weights, q, search);
     let largest = |of: &[f32; 8]| of.iter().fold(0f32, |m, &v| if v > m { v } else { m });
     let steps = |of: &[f32; 8]| {
         let all = largest(of);
@@ -114,15 +115,14 @@ fn plain(n: i32, x: &[f32], block: &mut [u8], q: &mut [u8; 256]) {
 
 fn weighted(n: i32, x: &[f32], importance: &[f32], block: &mut [u8], q: &mut [u8; 256]) {
     let sigma2 = 2.0 * squares(x) / 256.0;
-    let (mut scales, mut offsets, mut sums) = ([0f32; 8], [0f32; 8], [0f32; 8]);
+    let mut sums = [0f32; 8];
+    let mut weights = [0f32; 256];
     let search = Search { first: -0.9, step: 0.05, steps: 36, absolute: false };
-    let groups = x.chunks_exact(32).zip(importance.chunks_exact(32)).zip(q.chunks_exact_mut(32));
-    for (group, ((x, importance), q)) in groups.enumerate() {
-        let mut weights = [0f32; 32];
-        weighed(x, importance, sigma2, &mut weights);
-        sums[group] = weights.iter().fold(0.0, |sum, w| sum + w);
-        (scales[group], offsets[group]) = affine(n, x, &weights, q, search);
+    weighed(x, importance, sigma2, &mut weights);
+    for (sum, weights) in sums.iter_mut().zip(weights.chunks_exact(32)) {
+        *sum = weights.iter().fold(0.0, |sum, w| sum + w);
     }
+    let (scales, offsets) = affine::<8, 32>(n, x, &weights, q, search);
     let (mut stored, mut below) = ([0u8; 8], [0u8; 8]);
     let d = positive(63, &scales, &mut stored, &sums);
     let m = positive(63, &offsets, &mut below, &sums);

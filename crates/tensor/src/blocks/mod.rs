@@ -3,6 +3,7 @@
 //! An encoding is a form of storage, not an element type: what is encoded stays an `f32` tensor for everything above
 //! (see [`crate::WeightExpr::Blocks`]). One file holds a family.
 
+mod affine;
 mod fit;
 mod fp4;
 mod grids;

@@ -1,7 +1,8 @@
 //! Blocks of 32 with one scale, and with one scale and one offset: `Q4_0 Q4_1 Q5_0 Q5_1 Q8_1`; `Q1_0` and `Q2_0`.
 
 use super::Encoding;
-use super::fit::{Search, affine, symmetric, weighed};
+use super::affine::{Search, affine};
+use super::fit::{symmetric, weighed};
 use super::number::{bounds, extreme, half, inverse, largest, lowest, lowest_rounded, put_half, squares, truncated};
 
 /// 4 bits, one scale.
@@ -98,7 +99,7 @@ fn fitted<const BYTES: usize>(x: &[f32], importance: &[f32], sigma2: f32, block:
     weighed(x, importance, sigma2, &mut weights);
     if has_offset(BYTES) {
         let search = Search { first: -0.9, step: 0.05, steps: 36, absolute: false };
-        let (scale, offset) = affine(n - 1, x, &weights, q, search);
+        let ([scale], [offset]) = affine::<1, 32>(n - 1, x, &weights, q, search);
         put_half(block, 0, scale);
         put_half(block, 2, -offset);
     } else {
