@@ -58,7 +58,7 @@ def main():
     for a in files:
         for b in files:
             if a != b:
-                ways[a, b] = [binary, "convert", files[a], out[b], "--json=/dev/null", "--quiet"]
+                ways[a, b] = [binary, "convert", files[a], out[b], "--quiet"]
     if subprocess.run([sys.executable, "-c", "import torch, safetensors"], **quiet).returncode == 0:
         for a, b in [("safetensors", "pt"), ("pt", "safetensors")]:
             ways[f"Python: {a}", b] = [sys.executable, "-c", PYTHON, files[a], out[b]]
