@@ -66,7 +66,9 @@ impl Engine {
             if isa.contains(base) {
                 return Ok((i, (!missed.is_empty()).then(|| missed.join("; "))));
             }
-            missed.push(format!("the {} plan needs {base}, allowed here is {isa}", plan.level));
+            let refused = modelsmith_kernels::host::amx_refusal().filter(|_| base == Isa::AMX);
+            let why = refused.map_or(String::new(), |why| format!(": {why}"));
+            missed.push(format!("the {} plan needs {base}, allowed here is {isa}{why}", plan.level));
         }
         Err(Error::Refused(format!("no plan of this engine runs here: {}", missed.join("; "))))
     }

@@ -17,7 +17,7 @@ use crate::gemm::Tiles;
 use crate::gemm::Tiles4x16;
 use crate::gemm::drive::shape_share;
 #[cfg(target_arch = "x86_64")]
-use crate::gemm::{Tiles6x16, Tiles6x64, Tiles8x48, Tiles14x32};
+use crate::gemm::{Amx32x32, Tiles6x16, Tiles6x64, Tiles8x48, Tiles14x32, amx};
 use crate::pack::{PackFormat, WeightShape};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
@@ -31,6 +31,13 @@ pub static KERNELS: &[KernelDef<ConvProblem>] = &[
     depthwise_def::<Avx512>("f32_conv_depthwise__avx512"),
     #[cfg(target_arch = "x86_64")]
     depthwise_def::<Avx2>("f32_conv_depthwise__avx2"),
+    #[cfg(target_arch = "x86_64")]
+    KernelDef {
+        isa: amx::ISA,
+        accepts: accepts_amx,
+        cost: cost_amx,
+        ..pixels_def::<Avx512, Amx32x32>("f32_conv_pixels_32x32__amx_bf16x3")
+    },
     #[cfg(target_arch = "x86_64")]
     rows_def::<Avx512, Tiles14x32>("f32_conv_rows_14x32__avx512"),
     #[cfg(target_arch = "x86_64")]
@@ -55,8 +62,8 @@ const fn pixels_def<S: Simd, T: Tiles>(name: &'static str) -> KernelDef<ConvProb
         accepts,
         cost: cost_pixels::<T>,
         pack_format: |_| Some(PackFormat::F32Panel16),
-        workspace: pixels::workspace,
-        run: run_pixels::<S, T>,
+        workspace: pixels::workspace::<T>,
+        run: pixels::run::<S, T>,
     }
 }
 
@@ -82,14 +89,6 @@ const fn depthwise_def<S: Simd>(name: &'static str) -> KernelDef<ConvProblem> {
         workspace: depthwise::workspace,
         run: depthwise::run::<S>,
     }
-}
-
-fn run_pixels<S: Simd, T: Tiles>(
-    p: &ConvProblem,
-    args: Args<'_>,
-    pool: &modelsmith_pool::Pool,
-) -> Result<(), KernelError> {
-    pixels::run::<S>(p, args, pool, T::SET)
 }
 
 fn run_rows<S: Simd, T: Tiles>(
@@ -169,6 +168,16 @@ fn accepts(p: &ConvProblem) -> Result<(), Reject> {
     Ok(())
 }
 
+#[cfg(target_arch = "x86_64")]
+fn accepts_amx(p: &ConvProblem) -> Result<(), Reject> {
+    accepts(p)?;
+    if p.transposed {
+        return Reject::because("transposed");
+    }
+    let [m, _, k] = pixels::product_size(p);
+    amx::takes(m, k)
+}
+
 fn accepts_rows(p: &ConvProblem) -> Result<(), Reject> {
     accepts(p)?;
     if p.transposed || p.groups != 1 || p.dilation[1] != 1 {
@@ -204,6 +213,16 @@ fn cost_pixels<T: Tiles>(p: &ConvProblem, facts: &Facts) -> f64 {
     let share = T::SHARE * shape_share(T::SET, columns.max(1), stride) * segment / (segment + 4.0);
     let flops = if p.transposed { p.flops() * (p.stride[0] * p.stride[1]) as f64 } else { p.flops() };
     crate::def::roofline(bytes(p), flops, share, facts)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn cost_amx(p: &ConvProblem, facts: &Facts) -> f64 {
+    let size = pixels::product_size(p);
+    // Segments that are no whole steps are gathered piece by piece before they are split.
+    let taps = p.kernel[0] * p.kernel[1];
+    let pieces = taps > 1 && !(p.c / p.groups.max(1)).is_multiple_of(amx::STEP);
+    let work = amx::work(size, facts.threads, if pieces { 4.0 } else { 1.0 });
+    crate::def::roofline(bytes(p), p.groups as f64 * work, amx::SHARE, facts)
 }
 
 fn cost_rows<T: Tiles>(p: &ConvProblem, facts: &Facts) -> f64 {

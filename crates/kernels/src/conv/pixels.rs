@@ -3,7 +3,8 @@
 
 use super::{edge, extents, weight_shape};
 use crate::def::{Args, KernelError};
-use crate::gemm::drive::{MatrixRows, Product, Rows, grid, table_bytes};
+use crate::gemm::Tiles;
+use crate::gemm::drive::{MatrixRows, Product, Rows, table_bytes};
 use crate::gemm::epilogue::Ready;
 use crate::gemm::tile::TileSet;
 use crate::mem::{self, Scratch, Shared};
@@ -124,10 +125,16 @@ fn is_product(p: &ConvProblem) -> bool {
     !p.transposed && p.kernel == [1, 1] && p.stride == [1, 1] && p.pad == [0; 4] && (p.oh, p.ow) == (p.h, p.w)
 }
 
-fn sizes(p: &ConvProblem) -> (usize, usize) {
+/// Rows, columns and inner dimension of the product of one group.
+pub(super) fn product_size(p: &ConvProblem) -> [usize; 3] {
+    let groups = p.groups.max(1);
+    [p.n * p.oh * p.ow, p.oc / groups, p.c / groups * p.kernel[0] * p.kernel[1]]
+}
+
+fn sizes<T: Tiles>(p: &ConvProblem) -> (usize, usize) {
     let (x, y) = edge::copies(p);
     let taps = p.kernel[0] * p.kernel[1];
-    ((x + y + zeros_len(p)).saturating_mul(4), table_bytes(taps))
+    ((x + y + zeros_len(p)).saturating_mul(4), T::scratch(product_size(p), taps))
 }
 
 fn sizes_rows(p: &ConvProblem) -> (usize, usize) {
@@ -137,8 +144,8 @@ fn sizes_rows(p: &ConvProblem) -> (usize, usize) {
     ((y + image).saturating_mul(4), table_bytes(p.kernel[0]))
 }
 
-pub(super) fn workspace(p: &ConvProblem, threads: usize) -> usize {
-    let (head, each) = sizes(p);
+pub(super) fn workspace<T: Tiles>(p: &ConvProblem, threads: usize) -> usize {
+    let (head, each) = sizes::<T>(p);
     Scratch::bytes(head, each, threads)
 }
 
@@ -169,17 +176,12 @@ fn buffers(p: &ConvProblem, args: &mut Args<'_>) -> Result<Call, KernelError> {
 }
 
 /// Runs a convolution with one segment per tap.
-pub(super) fn run<S: Simd>(
-    p: &ConvProblem,
-    mut args: Args<'_>,
-    pool: &Pool,
-    tiles: &'static TileSet,
-) -> Result<(), KernelError> {
+pub(super) fn run<S: Simd, T: Tiles>(p: &ConvProblem, mut args: Args<'_>, pool: &Pool) -> Result<(), KernelError> {
     let call = buffers(p, &mut args)?;
     if call.empty {
         return Ok(());
     }
-    let (head, each) = sizes(p);
+    let (head, each) = sizes::<T>(p);
     let scratch = Scratch::new(args.workspace, head, each, pool.threads())?;
     let (x_copy, y_copy) = edge::copy_places(p, &scratch);
     let zeros = y_copy.wrapping_add(edge::copies(p).1);
@@ -192,8 +194,8 @@ pub(super) fn run<S: Simd>(
     let channels = p.c / p.groups;
     let columns = p.oc / p.groups;
     let group_len = columns.div_ceil(PANEL) * PANEL * channels * p.kernel[0] * p.kernel[1];
-    let m = p.n * p.oh * p.ow;
-    let parts = grid(m, columns, group_len / columns.max(1), tiles, pool.threads().div_ceil(p.groups));
+    let [m, _, k] = product_size(p);
+    let parts = T::grid([m, columns, k], pool.threads().div_ceil(p.groups));
     let each = parts.0 * parts.1;
     let (x, w, y_at) = (Shared(x.cast_mut()), Shared(call.w.cast_mut()), Shared(y));
     let ready = &call.ready;
@@ -203,16 +205,16 @@ pub(super) fn run<S: Simd>(
         let b = w.get().cast_const().wrapping_add(g * group_len);
         let c = y_at.get().wrapping_add(g * columns);
         let part = (chunk % parts.0, chunk / parts.0);
-        let table = scratch.worker(worker);
+        let own = scratch.worker(worker);
         let size = Size { m, n: columns, b, c, c_stride: p.y_stride, first_col: g * columns };
         // SAFETY: buffers and workspace were checked; groups and parts write different elements of y.
         unsafe {
             if is_product(p) {
                 let rows = MatrixRows { a: x, stride: p.x_stride, k: channels };
-                size.of(&rows, ready, tiles).part::<S>(parts, part.0, part.1, table);
+                T::part::<S, _>(&size.of(&rows, ready, T::SET), parts, part, own);
             } else {
                 let rows = TapRows { p, x, zeros: y_zeros(&scratch, p), channels };
-                size.of(&rows, ready, tiles).part::<S>(parts, part.0, part.1, table);
+                T::part::<S, _>(&size.of(&rows, ready, T::SET), parts, part, own);
             }
         }
     });

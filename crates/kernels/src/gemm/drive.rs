@@ -130,6 +130,15 @@ impl<R: Rows> Product<'_, R> {
         let panels = self.n.div_ceil(PANEL);
         let rows = cut(self.m, parts.0, mi);
         let panels = cut(panels, parts.1, ni);
+        // SAFETY: passed on.
+        unsafe { self.region::<S>(rows, panels, table) }
+    }
+
+    /// Computes some rows and panels.
+    ///
+    /// # Safety
+    /// As for [`Product::part`]; the rows and panels exist, and regions that run at once have no element in common.
+    pub unsafe fn region<S: Simd>(&self, rows: Range<usize>, panels: Range<usize>, table: *mut *const f32) {
         if rows.is_empty() || panels.is_empty() {
             return;
         }

@@ -2,12 +2,15 @@
 //! one, then the epilogue's operands. Output: C. The output may share memory with nothing else.
 
 #[cfg(target_arch = "x86_64")]
+pub(crate) mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 pub(crate) mod drive;
 pub(crate) mod epilogue;
 pub(crate) mod tile;
+mod tiles;
 
 use crate::def::{Args, Facts, KernelDef, KernelError, Reject};
 use crate::mem::{self, Scratch, Shared};
@@ -16,14 +19,26 @@ use crate::pack::{PANEL, PackFormat};
 use crate::simd::{Avx2, Avx512};
 use crate::simd::{Portable, Simd};
 use crate::span::{product, span};
-use drive::{MatrixRows, Product, grid, pack_panels, table_bytes};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use amx::Amx32x32;
+use drive::{MatrixRows, Product, pack_panels};
 use epilogue::Ready;
 use modelsmith_kop::{GemmB, GemmProblem};
 use modelsmith_pool::{Pool, cut};
 use tile::TileSet;
+pub(crate) use tiles::{Tiles, Tiles4x16};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use tiles::{Tiles6x16, Tiles6x64, Tiles8x48, Tiles14x32};
 
 /// Kernels for matrix products, best first.
 pub static KERNELS: &[KernelDef<GemmProblem>] = &[
+    #[cfg(target_arch = "x86_64")]
+    KernelDef {
+        isa: amx::ISA,
+        accepts: amx::accepts,
+        cost: amx::cost,
+        ..def::<Avx512, Amx32x32>("f32_gemm_32x32__amx_bf16x3")
+    },
     #[cfg(target_arch = "x86_64")]
     def::<Avx512, Tiles14x32>("f32_gemm_14x32__avx512"),
     #[cfg(target_arch = "x86_64")]
@@ -35,52 +50,8 @@ pub static KERNELS: &[KernelDef<GemmProblem>] = &[
     def::<Portable, Tiles4x16>("f32_gemm_4x16__portable"),
 ];
 
-/// A choice of micro-kernels, as a type so that it can be a parameter of a plain function.
-pub(crate) trait Tiles: 'static {
-    const SET: &'static TileSet;
-    /// Share of the peak that large problems reach.
-    const SHARE: f64;
-}
-
-macro_rules! tiles {
-    ($(#[$on:meta])* $name:ident, $set:expr, $share:expr) => {
-        $(#[$on])*
-        pub(crate) struct $name;
-        $(#[$on])*
-        impl Tiles for $name {
-            const SET: &'static TileSet = &$set;
-            const SHARE: f64 = $share;
-        }
-    };
-}
-tiles!(
-    #[cfg(target_arch = "x86_64")]
-    Tiles14x32,
-    avx512::UP_TO_32,
-    0.9
-);
-tiles!(
-    #[cfg(target_arch = "x86_64")]
-    Tiles8x48,
-    avx512::UP_TO_48,
-    0.89
-);
-tiles!(
-    #[cfg(target_arch = "x86_64")]
-    Tiles6x64,
-    avx512::UP_TO_64,
-    0.88
-);
-tiles!(
-    #[cfg(target_arch = "x86_64")]
-    Tiles6x16,
-    avx2::TILES,
-    0.45
-);
-tiles!(Tiles4x16, tile::PORTABLE, 0.07);
-
 const fn def<S: Simd, T: Tiles>(name: &'static str) -> KernelDef<GemmProblem> {
-    KernelDef { name, isa: S::ISA, accepts, cost: cost::<T>, pack_format, workspace, run: run::<S, T> }
+    KernelDef { name, isa: S::ISA, accepts, cost: cost::<T>, pack_format, workspace: workspace::<T>, run: run::<S, T> }
 }
 
 /// Elements that A, B (strided) and C reach, or why the problem cannot be.
@@ -155,18 +126,23 @@ fn by_item(p: &GemmProblem, threads: usize) -> bool {
     threads == 1 || p.batch_count() >= 2 * threads
 }
 
-fn sizes(p: &GemmProblem, threads: usize) -> (usize, usize) {
+/// Bytes of scratch that the tiles want for one item.
+fn own_scratch<T: Tiles>(p: &GemmProblem) -> usize {
+    T::scratch([p.m, p.n, p.k], 1).next_multiple_of(64)
+}
+
+fn sizes<T: Tiles>(p: &GemmProblem, threads: usize) -> (usize, usize) {
     let (a, b) = packing(p);
     let packed = (a + b).saturating_mul(4);
     if by_item(p, threads) {
-        (0, table_bytes(1).saturating_add(packed))
+        (0, own_scratch::<T>(p).saturating_add(packed))
     } else {
-        (packed.saturating_mul(p.batch_count()), table_bytes(1))
+        (packed.saturating_mul(p.batch_count()), own_scratch::<T>(p))
     }
 }
 
-fn workspace(p: &GemmProblem, threads: usize) -> usize {
-    let (head, each) = sizes(p, threads);
+fn workspace<T: Tiles>(p: &GemmProblem, threads: usize) -> usize {
+    let (head, each) = sizes::<T>(p, threads);
     Scratch::bytes(head, each, threads)
 }
 
@@ -221,12 +197,12 @@ impl Call<'_> {
     /// Computes one part of one item.
     ///
     /// # Safety
-    /// `packed` holds what [`Call::pack`] wrote for the item; `table` is the worker's.
-    unsafe fn item<S: Simd>(
+    /// `packed` holds what [`Call::pack`] wrote for the item; `scratch` is the worker's.
+    unsafe fn item<S: Simd, T: Tiles>(
         &self,
         item: usize,
         packed: *mut f32,
-        table: *mut *const f32,
+        scratch: *mut u8,
         parts: (usize, usize),
         part: (usize, usize),
     ) {
@@ -255,7 +231,7 @@ impl Call<'_> {
             tiles: self.tiles,
         };
         // SAFETY: extents were checked and different items and parts write different elements of C.
-        unsafe { product.part::<S>(parts, part.0, part.1, table) }
+        unsafe { T::part::<S, _>(&product, parts, part, scratch) }
     }
 }
 
@@ -272,7 +248,7 @@ fn run<S: Simd, T: Tiles>(p: &GemmProblem, args: Args<'_>, pool: &Pool) -> Resul
         return Ok(());
     }
     let threads = pool.threads();
-    let (head, each) = sizes(p, threads);
+    let (head, each) = sizes::<T>(p, threads);
     let scratch = Scratch::new(args.workspace, head, each, threads)?;
     let call = Call { p, a: Shared(a.cast_mut()), b: Shared(b.cast_mut()), c: Shared(c), ready, tiles: T::SET };
     let (pack_a, pack_b) = packing(p);
@@ -280,12 +256,11 @@ fn run<S: Simd, T: Tiles>(p: &GemmProblem, args: Args<'_>, pool: &Pool) -> Resul
     if by_item(p, threads) && (packed > 0 || e.batch > 1) {
         pool.run(e.batch, |item, worker| {
             let own = scratch.worker::<u8>(worker);
-            let table = own.cast();
-            let to = own.wrapping_add(table_bytes(1)).cast();
-            // SAFETY: the scratch was sized for table and packing; items write different matrices of C.
+            let to = own.wrapping_add(own_scratch::<T>(p)).cast();
+            // SAFETY: the scratch was sized for both; items write different matrices of C.
             unsafe {
                 call.pack(item, to, 0, 1);
-                call.item::<S>(item, to, table, (1, 1), (0, 0));
+                call.item::<S, T>(item, to, own, (1, 1), (0, 0));
             }
         });
         return Ok(());
@@ -297,13 +272,13 @@ fn run<S: Simd, T: Tiles>(p: &GemmProblem, args: Args<'_>, pool: &Pool) -> Resul
         // SAFETY: the head was sized for all items; parts differ.
         pool.run(e.batch * parts, |i, _| unsafe { call.pack(i / parts, at(i / parts), i % parts, parts) });
     }
-    let parts = grid(p.m, p.n, p.k, T::SET, threads);
+    let parts = T::grid([p.m, p.n, p.k], threads);
     let each = parts.0 * parts.1;
     pool.run(e.batch * each, |i, worker| {
         let (item, chunk) = (i / each, i % each);
         let part = (chunk % parts.0, chunk / parts.0);
         // SAFETY: every (item, part) is a different block of C.
-        unsafe { call.item::<S>(item, at(item), scratch.worker(worker), parts, part) }
+        unsafe { call.item::<S, T>(item, at(item), scratch.worker(worker), parts, part) }
     });
     Ok(())
 }

@@ -1,0 +1,380 @@
+//! f32 products on the tile registers of AMX: each value is the sum of three bf16 parts, and the six products of parts
+//! that matter are summed in f32.
+//!
+//! With a = a1 + a2 + a3 and b likewise, the product is a1·b3 + a1·b2 + a2·b2 + a2·b1 + a3·b1 + a1·b1 but for 2^-24 of
+//! it. 32 values of the inner dimension are summed between two roundings to f32, so that the error is below that of
+//! a chain of fused multiply-adds.
+//!
+//! Operands are split where they are used, into scratch memory of the size of the second-level cache: either a block of rows
+//! stays there while column tiles are split one after the other, or, where B is small, all of B stays while row tiles pass.
+//! Tiles begin at multiples of 32 rows and columns, so that no result depends on the number of threads.
+//!
+//! A tile whose operands hold what does not split ([`split::Range`]) is computed by the fused multiply-add kernel.
+
+mod finish;
+mod offer;
+mod split;
+mod unit;
+
+use super::drive::{Product, Rows, table_bytes};
+use super::{Tiles, avx512, tile::TileSet};
+use crate::pack::PANEL;
+use crate::simd::Simd;
+use modelsmith_pool::cut;
+use std::ops::Range;
+
+pub(crate) use offer::{ISA, SHARE, takes, work};
+pub(super) use offer::{accepts, cost};
+use split::Seen;
+pub(crate) use unit::STEP;
+use unit::{Configured, Feed, RESULT, STEP_BYTES, Unit};
+
+/// Rows and columns of a tile.
+pub(super) const TILE: usize = 32;
+/// Bytes of a step of a tile: two operand tiles.
+const PAIR_BYTES: usize = 2 * STEP_BYTES;
+/// Bytes of split values that stay in the second-level cache.
+const RESIDENT: usize = 1 << 20;
+/// Most row tiles in a block.
+const BLOCK_ROWS: usize = 8;
+/// Most steps in a block of the inner dimension.
+const BLOCK_STEPS: usize = 48;
+/// Most steps that are summed in tile registers. Sums of so many are added in f32, so that the error grows with the root of
+/// this and not of the whole inner dimension, as with fused multiply-adds.
+const SUM_STEPS: usize = 16;
+/// Most bytes of results between two blocks of the inner dimension.
+const BETWEEN: usize = 4 << 20;
+
+/// Tiles of 32 × 32 on AMX.
+pub(crate) struct Amx32x32;
+
+impl Tiles for Amx32x32 {
+    const SET: &'static TileSet = &avx512::UP_TO_32;
+    const SHARE: f64 = 0.9;
+
+    fn scratch(size: [usize; 3], segs: usize) -> usize {
+        Blocks::new(size).places(segs).total
+    }
+
+    fn grid([m, n, k]: [usize; 3], threads: usize) -> (usize, usize) {
+        let blocks = Blocks::new([m, n, k]);
+        if threads <= 1 || m.saturating_mul(n).saturating_mul(k) < 256 * 1024 {
+            return (1, 1);
+        }
+        // Each part splits its own rows and columns, so that few parts waste least.
+        match blocks.keeps_b {
+            true => (blocks.row_tiles.min(2 * threads), 1),
+            false => {
+                let by_cols = blocks.col_tiles.min(threads);
+                (threads.div_ceil(by_cols).min(blocks.row_tiles), by_cols)
+            }
+        }
+    }
+
+    unsafe fn part<S: Simd, R: Rows>(
+        product: &Product<'_, R>,
+        parts: (usize, usize),
+        part: (usize, usize),
+        scratch: *mut u8,
+    ) {
+        let (segs, seg_len) = product.rows.segments();
+        let blocks = Blocks::new([product.m, product.n, segs * seg_len]);
+        let rows = cut(blocks.row_tiles, parts.0, part.0);
+        let cols = cut(blocks.col_tiles, parts.1, part.1);
+        if rows.is_empty() || cols.is_empty() || blocks.steps == 0 {
+            return;
+        }
+        // SAFETY: by the contract of `Tiles::part`; the scratch was sized by the same blocks.
+        unsafe {
+            let _tiles = Configured::new();
+            let work = Work { product, places: blocks.places(segs), blocks, scratch };
+            work.part::<S>(rows, cols);
+        }
+    }
+}
+
+/// How a product is cut; a function of its sizes only.
+#[derive(Clone, Copy)]
+struct Blocks {
+    row_tiles: usize,
+    col_tiles: usize,
+    steps: usize,
+    /// All of B stays split while row tiles pass; else blocks of rows stay while column tiles pass.
+    keeps_b: bool,
+    /// Row tiles, column tiles and steps in a block.
+    block: [usize; 3],
+}
+
+/// Where things lie in a worker's scratch: byte offsets.
+#[derive(Clone, Copy)]
+struct Places {
+    a: usize,
+    b: usize,
+    /// Result tiles, and the sum of some steps of one.
+    c: usize,
+    part: usize,
+    /// One byte of [`split::Range`] for each row tile and each column tile of a block.
+    flags: usize,
+    table: usize,
+    total: usize,
+}
+
+impl Blocks {
+    fn new([m, n, k]: [usize; 3]) -> Blocks {
+        let (row_tiles, col_tiles) = (m.div_ceil(TILE), n.div_ceil(TILE));
+        let steps = k.div_ceil(STEP);
+        let b_bytes = col_tiles.saturating_mul(steps).saturating_mul(PAIR_BYTES);
+        let keeps_b = b_bytes <= RESIDENT && row_tiles > col_tiles;
+        let block = if keeps_b {
+            [1, col_tiles, steps]
+        } else {
+            let rows = even(row_tiles, BLOCK_ROWS);
+            let steps_block = even(steps, (RESIDENT / PAIR_BYTES / rows.max(1)).clamp(1, BLOCK_STEPS));
+            let between = if steps_block < steps { BETWEEN / (4 * RESULT) / rows.max(1) } else { usize::MAX };
+            [rows, col_tiles.min(between).max(1), steps_block]
+        };
+        Blocks { row_tiles, col_tiles, steps, keeps_b, block }
+    }
+
+    fn places(&self, segs: usize) -> Places {
+        let [rows, cols, steps] = self.block;
+        let (kept_rows, kept_cols) = if self.keeps_b { (1, cols) } else { (rows, 2) };
+        let results = if steps < self.steps { rows * cols } else { 1 };
+        let a = 0;
+        let b = a + kept_rows * steps * PAIR_BYTES;
+        let c = b + kept_cols * steps * PAIR_BYTES;
+        let part = c + results * RESULT * 4;
+        let flags = part + RESULT * 4;
+        let table = flags + (rows + cols).next_multiple_of(64);
+        Places { a, b, c, part, flags, table, total: table.saturating_add(table_bytes(segs)) }
+    }
+}
+
+/// The size of nearly equal blocks of at most `most` that `count` is cut into.
+fn even(count: usize, most: usize) -> usize {
+    count.div_ceil(count.div_ceil(most).max(1))
+}
+
+/// One part of a product under way.
+struct Work<'a, R> {
+    product: &'a Product<'a, R>,
+    blocks: Blocks,
+    places: Places,
+    scratch: *mut u8,
+}
+
+/// A block of row tiles and column tiles with the steps that are summed at once.
+struct Block {
+    rows: Range<usize>,
+    cols: Range<usize>,
+    steps: Range<usize>,
+    first: bool,
+    last: bool,
+}
+
+impl<R: Rows> Work<'_, R> {
+    /// # Safety
+    /// As for [`Tiles::part`]; the thread holds a [`Configured`].
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn part<S: Simd>(&self, rows: Range<usize>, cols: Range<usize>) {
+        let [block_rows, block_cols, block_steps] = self.blocks.block;
+        let pieces = self.blocks.steps.div_ceil(block_steps);
+        for col in cols.clone().step_by(block_cols) {
+            let cols = col..(col + block_cols).min(cols.end);
+            if self.blocks.keeps_b {
+                for (at, j) in cols.clone().enumerate() {
+                    // SAFETY: as for this function; B is all of one block.
+                    unsafe { note(self.flags(1 + at), self.next(j, &(0..self.blocks.steps)).finish(), true) };
+                }
+            }
+            for row in rows.clone().step_by(block_rows) {
+                for piece in 0..pieces {
+                    let block = Block {
+                        rows: row..(row + block_rows).min(rows.end),
+                        cols: cols.clone(),
+                        steps: cut(self.blocks.steps, pieces, piece),
+                        first: piece == 0,
+                        last: piece + 1 == pieces,
+                    };
+                    // SAFETY: as for this function.
+                    unsafe { self.block::<S>(&block) };
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`Work::part`].
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn block<S: Simd>(&self, block: &Block) {
+        // SAFETY: as for this function.
+        unsafe {
+            for (at, i) in block.rows.clone().enumerate() {
+                self.split_a(i, at, block.steps.clone(), block.first);
+            }
+            let mut next = self.next(block.cols.start, &block.steps);
+            for (at, j) in block.cols.clone().enumerate() {
+                if !self.blocks.keeps_b {
+                    note(self.flags(self.blocks.block[0] + at), next.finish(), block.first);
+                    next = self.next(j + 1, &block.steps);
+                }
+                if self.blocks.keeps_b || j + 1 == block.cols.end {
+                    next.whole = 0;
+                }
+                for i in block.rows.clone() {
+                    self.tile::<S>(block, (i, j), &mut next);
+                }
+            }
+        }
+    }
+
+    fn at(&self, place: usize) -> *mut u8 {
+        self.scratch.wrapping_add(place)
+    }
+
+    /// The flags of row tile or column tile `at` of the block.
+    fn flags(&self, at: usize) -> *mut u8 {
+        self.at(self.places.flags + at)
+    }
+
+    /// Pointers to the two halves of split tile `at` of `steps` steps.
+    fn halves(&self, place: usize, at: usize, steps: usize) -> [*mut u8; 2] {
+        let first = self.at(place + at * steps * PAIR_BYTES);
+        [first, first.wrapping_add(steps * STEP_BYTES)]
+    }
+
+    /// Splits row tile `i` to place `at`.
+    ///
+    /// # Safety
+    /// As for [`Work::part`].
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn split_a(&self, i: usize, at: usize, steps: Range<usize>, first: bool) {
+        let table = self.at(self.places.table).cast();
+        let mut flags = 0;
+        for (half, to) in self.halves(self.places.a, at, steps.len()).into_iter().enumerate() {
+            let row = i * TILE + half * 16;
+            let count = self.product.m.saturating_sub(row).min(16);
+            if count > 0 {
+                // SAFETY: the rows exist and the scratch has room for the steps and the table.
+                flags |= unsafe { split::rows(self.product.rows, (row, count), steps.clone(), table, to) };
+            }
+        }
+        // SAFETY: the scratch has a byte for each row tile of a block.
+        unsafe { note(self.flags(at), flags, first) };
+    }
+
+    /// Adds the block's steps to result (i, j), and finishes it where they are the last. Splits a share of the next column
+    /// tile meanwhile, from step `fed` on, and says how far that came.
+    ///
+    /// # Safety
+    /// As for [`Work::part`]; both operands are split.
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn tile<S: Simd>(&self, block: &Block, (i, j): (usize, usize), next: &mut Next) {
+        let (at_row, at_col) = (i - block.rows.start, j - block.cols.start);
+        let steps = block.steps.len();
+        let result = if block.first && block.last { 0 } else { at_row * self.blocks.block[1] + at_col };
+        let c = self.at(self.places.c).cast::<f32>().wrapping_add(result * RESULT);
+        let part = self.at(self.places.part).cast::<f32>();
+        let (a, b) = (self.halves(self.places.a, at_row, steps), self.halves(self.b_place(j), 0, steps));
+        let half = self.product.m - i * TILE <= 16;
+        let pieces = steps.div_ceil(SUM_STEPS);
+        for piece in 0..pieces {
+            let span = cut(steps, pieces, piece);
+            let first = block.first && piece == 0;
+            let from = |p: *mut u8| p.wrapping_add(span.start * STEP_BYTES).cast_const();
+            let unit = Unit { a: a.map(from), b: b.map(from), c: if first { c } else { part }, steps: span.len() };
+            let feeds = unit.feeds().min(next.whole - next.done);
+            let feed = Feed {
+                from: next.from.map(|p| p.wrapping_add(next.done * STEP * PANEL)),
+                to: next.to.map(|p| p.wrapping_add(next.done * STEP_BYTES)),
+            };
+            next.done += feeds;
+            // SAFETY: operands are split, the scratch holds both results, and `next` has room for what it has left.
+            unsafe {
+                match half {
+                    false => unit.run(feed, feeds, &mut next.seen),
+                    true => unit.run_half(feed, feeds, &mut next.seen),
+                }
+                if !first {
+                    finish::add(c, part);
+                }
+            }
+        }
+        if block.last {
+            // SAFETY: the flags are of this tile's operands, and its sums are complete.
+            unsafe {
+                let flags = *self.flags(at_row) | *self.flags(self.blocks.block[0] + at_col);
+                finish::tile::<S, R>(self.product, (i, j), c, flags, self.at(self.places.table).cast());
+            }
+        }
+    }
+
+    /// Where column tile `j` lies split: all have a place where B is kept, else every other shares one.
+    fn b_place(&self, j: usize) -> usize {
+        let at = if self.blocks.keeps_b { j % self.blocks.block[1] } else { j % 2 };
+        self.places.b + at * self.blocks.block[2] * PAIR_BYTES
+    }
+
+    /// The work of splitting column tile `j`; none of it is done yet.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn next(&self, j: usize, steps: &Range<usize>) -> Next {
+        let (segs, seg_len) = self.product.rows.segments();
+        let k = segs * seg_len;
+        let last = self.product.n.div_ceil(PANEL) - 1;
+        // A last tile of one panel is split to both halves.
+        let panel = |at: usize| self.product.b.wrapping_add((at.min(last) * k + steps.start * STEP) * PANEL);
+        let whole = (k - steps.start * STEP) / STEP;
+        Next {
+            from: [panel(2 * j), panel(2 * j + 1)],
+            to: self.halves(self.b_place(j), 0, steps.len()),
+            rows: k - steps.start * STEP,
+            whole: whole.min(steps.len()),
+            steps: steps.len(),
+            done: 0,
+            seen: Seen::nothing(),
+        }
+    }
+}
+
+/// A column tile that is being split.
+struct Next {
+    from: [*const f32; 2],
+    to: [*mut u8; 2],
+    /// Rows of the panels from there on.
+    rows: usize,
+    /// Steps that are whole, and all.
+    whole: usize,
+    steps: usize,
+    /// Steps that are split.
+    done: usize,
+    seen: Seen,
+}
+
+impl Next {
+    /// Splits what is left. Says what lay outside of the range.
+    ///
+    /// # Safety
+    /// The panels and their places are good for the steps.
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn finish(&mut self) -> u8 {
+        for half in 0..2 {
+            let to = self.to[half].wrapping_add(self.done * STEP_BYTES);
+            // SAFETY: by the contract above.
+            unsafe { split::panel(self.from[half], self.rows, self.done..self.steps, to, &mut self.seen) };
+        }
+        self.done = self.steps;
+        self.seen.flags()
+    }
+}
+
+/// Sets a byte of flags, or adds to it.
+///
+/// # Safety
+/// `at` is good for a byte.
+unsafe fn note(at: *mut u8, flags: u8, first: bool) {
+    // SAFETY: by the contract above.
+    unsafe { *at = if first { flags } else { *at | flags } };
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,276 @@
+//! The micro-kernel on tile registers: 32 × 32 results in four tiles, six products per pair of operand tiles.
+//!
+//! Operands lie in *steps* of 32 values of the inner dimension; a step of a tile is its three parts after one another,
+//! 1 KiB each. The compiler knows no tile registers and so leaves them alone: their configuration, loaded once by
+//! [`Configured`], stays from one call to the next on the same thread.
+
+use super::split::{Seen, UPPER, pairs};
+use core::arch::asm;
+use core::arch::x86_64::_mm512_set1_epi32;
+
+/// Values of the inner dimension in a step.
+pub(crate) const STEP: usize = 32;
+/// Bytes of a step of one operand tile of 16 rows (or columns): three parts.
+pub(super) const STEP_BYTES: usize = 3 * 1024;
+/// Elements of the four result tiles: (row tile, column tile) after one another, each 16 × 16.
+pub(super) const RESULT: usize = 4 * 256;
+
+#[repr(C, align(64))]
+struct Config([u8; 64]);
+
+/// Palette 1, eight tiles of 16 rows of 64 bytes.
+static CONFIG: Config = {
+    let mut c = [0u8; 64];
+    c[0] = 1;
+    let mut tile = 0;
+    while tile < 8 {
+        c[16 + 2 * tile] = 64;
+        c[48 + tile] = 16;
+        tile += 1;
+    }
+    Config(c)
+};
+
+/// Tile registers of this thread, configured until it is dropped.
+pub(super) struct Configured(());
+
+impl Configured {
+    /// # Safety
+    /// The machine has AMX and the process may use it.
+    pub unsafe fn new() -> Configured {
+        // SAFETY: the configuration is 64 bytes of a palette that the machine has.
+        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const CONFIG, options(nostack, readonly)) };
+        Configured(())
+    }
+}
+
+impl Drop for Configured {
+    fn drop(&mut self) {
+        // SAFETY: `new` has used tile registers before.
+        unsafe { asm!("tilerelease", options(nostack, nomem)) };
+    }
+}
+
+/// A share of splitting the next column tile, done between the products of a unit: its first [`Unit::feeds`] steps, each
+/// within four steps of the unit.
+#[derive(Clone, Copy)]
+pub(super) struct Feed {
+    /// The two panels at the first row.
+    pub from: [*const f32; 2],
+    /// Where their parts go.
+    pub to: [*mut u8; 2],
+}
+
+/// Operands and result of a unit.
+#[derive(Clone, Copy)]
+pub(super) struct Unit {
+    /// `steps` steps of the two row tiles.
+    pub a: [*const u8; 2],
+    /// `steps` steps of the two column tiles.
+    pub b: [*const u8; 2],
+    /// [`RESULT`] elements.
+    pub c: *mut f32,
+    /// Steps, at least 1.
+    pub steps: usize,
+}
+
+/// The six products of one step, small ones first but for one: the order in which each next product shares a tile with
+/// the last, so that 14 loads serve 24 products. What stands between runs on vector ports meanwhile.
+macro_rules! step {
+    ($load_a:ident, $products:ident, $b1:expr, $b2:expr, $b3:expr, $b4:expr, $b5:expr, $b6:expr) => {
+        concat!(
+            $load_a!("0"),
+            load_b!("2048"),
+            $products!(),
+            $b1,
+            load_b!("1024"),
+            $products!(),
+            $b2,
+            $load_a!("1024"),
+            $products!(),
+            $b3,
+            load_b!("0"),
+            $products!(),
+            $b4,
+            $load_a!("2048"),
+            $products!(),
+            $b5,
+            $load_a!("0"),
+            $products!(),
+            $b6,
+            "add {a0}, 3072\n add {a1}, 3072\n add {b0}, 3072\n add {b1}, 3072\n",
+        )
+    };
+}
+macro_rules! load_a_two {
+    ($part:literal) => {
+        concat!("tileloadd tmm4, [{a0}+{line}+", $part, "]\n tileloadd tmm5, [{a1}+{line}+", $part, "]\n")
+    };
+}
+macro_rules! load_a_one {
+    ($part:literal) => {
+        concat!("tileloadd tmm4, [{a0}+{line}+", $part, "]\n")
+    };
+}
+macro_rules! load_b {
+    ($part:literal) => {
+        concat!("tileloadd tmm6, [{b0}+{line}+", $part, "]\n tileloadd tmm7, [{b1}+{line}+", $part, "]\n")
+    };
+}
+macro_rules! four_products {
+    () => {
+        concat!(
+            "tdpbf16ps tmm0, tmm4, tmm6\n tdpbf16ps tmm1, tmm4, tmm7\n ",
+            "tdpbf16ps tmm2, tmm5, tmm6\n tdpbf16ps tmm3, tmm5, tmm7\n"
+        )
+    };
+}
+macro_rules! two_products {
+    () => {
+        "tdpbf16ps tmm0, tmm4, tmm6\n tdpbf16ps tmm1, tmm4, tmm7\n"
+    };
+}
+
+/// Splits a pair of rows as [`super::split`] does. zmm16 and 17 gather magnitudes, 18 is all ones, 19 the order of pairs,
+/// 20 the upper halves; k1 the odd words.
+macro_rules! pair {
+    ($from:literal, $to:literal, $at:literal) => {
+        concat!(
+            "vmovups zmm21, [",
+            $from,
+            "+",
+            $at,
+            "]\n vmovups zmm22, [",
+            $from,
+            "+",
+            $at,
+            "+1024]\n",
+            "prefetcht1 [",
+            $from,
+            "+",
+            $at,
+            "+4096]\n prefetcht1 [",
+            $from,
+            "+",
+            $at,
+            "+5120]\n",
+            "vpaddd zmm23, zmm21, zmm21\n vpmaxud zmm16, zmm16, zmm23\n",
+            "vpaddd zmm23, zmm23, zmm18\n vpminud zmm17, zmm17, zmm23\n",
+            "vpaddd zmm24, zmm22, zmm22\n vpmaxud zmm16, zmm16, zmm24\n",
+            "vpaddd zmm24, zmm24, zmm18\n vpminud zmm17, zmm17, zmm24\n",
+            "vcvtne2ps2bf16 zmm25, zmm22, zmm21\n vpermw zmm25, zmm19, zmm25\n",
+            "vmovdqa64 [",
+            $to,
+            "+",
+            $at,
+            "], zmm25\n",
+            "vpslld zmm26, zmm25, 16\n vsubps zmm21, zmm21, zmm26\n",
+            "vpandd zmm25, zmm25, zmm20\n vsubps zmm22, zmm22, zmm25\n",
+            "vcvtne2ps2bf16 zmm25, zmm22, zmm21\n vpermw zmm25, zmm19, zmm25\n",
+            "vmovdqa64 [",
+            $to,
+            "+",
+            $at,
+            "+1024], zmm25\n",
+            "vpslld zmm26, zmm25, 16\n vsubps zmm21, zmm21, zmm26\n",
+            "vpandd zmm25, zmm25, zmm20\n vsubps zmm22, zmm22, zmm25\n",
+            "vpsrld zmm21, zmm21, 16\n vmovdqu16 zmm21{{k1}}, zmm22\n",
+            "vmovdqa64 [",
+            $to,
+            "+",
+            $at,
+            "+2048], zmm21\n",
+        )
+    };
+}
+
+/// A step of the unit with four pairs of each panel, a quarter of a step of the next column tile.
+macro_rules! feeding_step {
+    ($load_a:ident, $products:ident) => {
+        concat!(
+            step!(
+                $load_a,
+                $products,
+                concat!(pair!("{f0}", "{t0}", "0"), pair!("{f1}", "{t1}", "0")),
+                pair!("{f0}", "{t0}", "64"),
+                pair!("{f1}", "{t1}", "64"),
+                concat!(pair!("{f0}", "{t0}", "128"), pair!("{f1}", "{t1}", "128")),
+                pair!("{f0}", "{t0}", "192"),
+                pair!("{f1}", "{t1}", "192")
+            ),
+            "add {f0}, 256\n add {f1}, 256\n add {t0}, 256\n add {t1}, 256\n",
+        )
+    };
+}
+
+macro_rules! unit {
+    ($name:ident, $doc:literal, $clear:literal, $keep:literal, $load_a:ident, $products:ident) => {
+        #[doc = $doc]
+        ///
+        /// # Safety
+        /// The pointers are good as the fields say and aligned to 64 bytes; the thread holds a [`Configured`]; `feed` has
+        /// whole steps, as many as `feeds`, which is at most [`Unit::feeds`]; the machine has the features.
+        #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+        pub unsafe fn $name(self, feed: Feed, feeds: usize, seen: &mut Seen) {
+            let Unit { a, b, c, steps } = self;
+            // The two top bits of `feeds` count to four.
+            // SAFETY: by the contract above.
+            unsafe {
+                asm!(
+                    $clear,
+                    "kmovd k1, {odd:e}",
+                    "test {feeds}, {feeds}", "jz 5f",
+                    "3:",
+                    feeding_step!($load_a, $products),
+                    "dec {n}",
+                    "add {feeds:e}, 0x40000000", "jnc 3b",
+                    "add {f0}, 1024", "add {f1}, 1024", "add {t0}, 2048", "add {t1}, 2048",
+                    "dec {feeds:e}", "jnz 3b",
+                    "test {n}, {n}", "jz 6f",
+                    "5:",
+                    step!($load_a, $products, "", "", "", "", "", ""),
+                    "dec {n}", "jnz 5b",
+                    "6:",
+                    $keep,
+                    a0 = inout(reg) a[0] => _, a1 = inout(reg) a[1] => _,
+                    b0 = inout(reg) b[0] => _, b1 = inout(reg) b[1] => _,
+                    f0 = inout(reg) feed.from[0] => _, f1 = inout(reg) feed.from[1] => _,
+                    t0 = inout(reg) feed.to[0] => _, t1 = inout(reg) feed.to[1] => _,
+                    c = in(reg) c, n = inout(reg) steps => _, line = in(reg) 64usize,
+                    feeds = inout(reg) feeds => _, odd = in(reg) 0xaaaa_aaaau32,
+                    inout("zmm16") seen.most, inout("zmm17") seen.least,
+                    in("zmm18") _mm512_set1_epi32(-1), in("zmm19") pairs(), in("zmm20") _mm512_set1_epi32(UPPER),
+                    out("zmm21") _, out("zmm22") _, out("zmm23") _, out("zmm24") _, out("zmm25") _, out("zmm26") _,
+                    out("k1") _,
+                    options(nostack),
+                );
+            }
+        }
+    };
+}
+
+impl Unit {
+    /// Steps of the next column tile that a run can split.
+    pub fn feeds(&self) -> usize {
+        self.steps / 4
+    }
+
+    unit!(
+        run,
+        "Computes 32 rows.",
+        "tilezero tmm0\n tilezero tmm1\n tilezero tmm2\n tilezero tmm3",
+        "tilestored [{c}+{line}], tmm0\n tilestored [{c}+{line}+1024], tmm1
+         tilestored [{c}+{line}+2048], tmm2\n tilestored [{c}+{line}+3072], tmm3",
+        load_a_two,
+        four_products
+    );
+
+    unit!(
+        run_half,
+        "Computes the first 16 rows only; the second row tile and the second half of the result are not touched.",
+        "tilezero tmm0\n tilezero tmm1",
+        "tilestored [{c}+{line}], tmm0\n tilestored [{c}+{line}+1024], tmm1",
+        load_a_one,
+        two_products
+    );
+}
