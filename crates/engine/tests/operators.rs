@@ -161,6 +161,11 @@ fn on_this_machine() {
 }
 
 #[test]
+fn on_avx512() {
+    check_all("avx512");
+}
+
+#[test]
 fn on_avx2() {
     check_all("avx2");
 }

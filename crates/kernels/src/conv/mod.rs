@@ -174,6 +174,12 @@ fn accepts_amx(p: &ConvProblem) -> Result<(), Reject> {
     if p.transposed {
         return Reject::because("transposed");
     }
+    let channels = p.c / p.groups;
+    if p.kernel != [1, 1] && channels < amx::STEP / 2 {
+        return Reject::because(format!(
+            "{channels} channels under each tap: gathering so few at a time costs more than it saves"
+        ));
+    }
     let [m, _, k] = pixels::product_size(p);
     amx::takes(m, k)
 }
@@ -221,7 +227,13 @@ fn cost_amx(p: &ConvProblem, facts: &Facts) -> f64 {
     // Segments that are no whole steps are gathered piece by piece before they are split.
     let taps = p.kernel[0] * p.kernel[1];
     let pieces = taps > 1 && !(p.c / p.groups.max(1)).is_multiple_of(amx::STEP);
-    let work = amx::work(size, facts.threads, if pieces { 4.0 } else { 1.0 });
+    // Pixels that are split once beforehand are only copied.
+    let gather = match (pieces, pixels::has_records::<Amx32x32>(p)) {
+        (true, _) => 3.0,
+        (_, true) => 0.5,
+        _ => 1.0,
+    };
+    let work = amx::work(size, facts.threads, gather);
     crate::def::roofline(bytes(p), p.groups as f64 * work, amx::SHARE, facts)
 }
 

@@ -20,6 +20,8 @@ struct TapRows<'a> {
     x: *const f32,
     zeros: *const f32,
     channels: usize,
+    /// Bytes of a record of each pixel, the records, and one of zeros behind them.
+    records: Option<(usize, *const u8)>,
 }
 
 // SAFETY: the pointers are read only, under the views' contract.
@@ -47,28 +49,54 @@ impl Rows for TapRows<'_> {
     }
 
     unsafe fn fill(&self, first: usize, count: usize, table: *mut *const f32) {
-        let p = self.p;
-        let [kh, kw] = p.kernel;
-        let (mut ox, rest) = (first % p.ow, first / p.ow);
-        let (mut oy, mut image) = (rest % p.oh, rest / p.oh);
-        for i in 0..count {
-            for ky in 0..kh {
-                let row = under(p, 0, oy, ky, p.h).map(|iy| (image * p.h + iy) * p.w);
-                for kx in 0..kw {
-                    let at = match (row, under(p, 1, ox, kx, p.w)) {
-                        (Some(row), Some(ix)) => self.x.wrapping_add((row + ix) * p.x_stride),
-                        _ => self.zeros,
-                    };
-                    // SAFETY: the caller gives room for `kh * kw * count` pointers.
-                    unsafe { table.add((ky * kw + kx) * count + i).write(at) };
-                }
+        let at = |pixel: Option<usize>| match pixel {
+            Some(pixel) => self.x.wrapping_add(pixel * self.p.x_stride),
+            None => self.zeros,
+        };
+        // SAFETY: passed on.
+        unsafe { fill_taps(self.p, (first, count), at, table) }
+    }
+
+    fn record_bytes(&self) -> Option<usize> {
+        self.records.map(|(bytes, _)| bytes)
+    }
+
+    unsafe fn fill_records(&self, first: usize, count: usize, table: *mut *const u8) {
+        let Some((bytes, records)) = self.records else { return };
+        let zeros = self.p.n * self.p.h * self.p.w;
+        let at = |pixel: Option<usize>| records.wrapping_add(pixel.unwrap_or(zeros) * bytes);
+        // SAFETY: passed on.
+        unsafe { fill_taps(self.p, (first, count), at, table) }
+    }
+}
+
+/// Writes what `at` says of the pixel under each tap, `None` outside the image, for some output pixels.
+///
+/// # Safety
+/// `table` has room for `kh * kw * count` pointers.
+unsafe fn fill_taps<T>(
+    p: &ConvProblem,
+    (first, count): (usize, usize),
+    at: impl Fn(Option<usize>) -> *const T,
+    table: *mut *const T,
+) {
+    let [kh, kw] = p.kernel;
+    let (mut ox, rest) = (first % p.ow, first / p.ow);
+    let (mut oy, mut image) = (rest % p.oh, rest / p.oh);
+    for i in 0..count {
+        for ky in 0..kh {
+            let row = under(p, 0, oy, ky, p.h).map(|iy| (image * p.h + iy) * p.w);
+            for kx in 0..kw {
+                let pixel = row.and_then(|row| Some(row + under(p, 1, ox, kx, p.w)?));
+                // SAFETY: by the contract above.
+                unsafe { table.add((ky * kw + kx) * count + i).write(at(pixel)) };
             }
-            ox += 1;
-            if ox == p.ow {
-                (ox, oy) = (0, oy + 1);
-                if oy == p.oh {
-                    (oy, image) = (0, image + 1);
-                }
+        }
+        ox += 1;
+        if ox == p.ow {
+            (ox, oy) = (0, oy + 1);
+            if oy == p.oh {
+                (oy, image) = (0, image + 1);
             }
         }
     }
@@ -134,7 +162,42 @@ pub(super) fn product_size(p: &ConvProblem) -> [usize; 3] {
 fn sizes<T: Tiles>(p: &ConvProblem) -> (usize, usize) {
     let (x, y) = edge::copies(p);
     let taps = p.kernel[0] * p.kernel[1];
-    ((x + y + zeros_len(p)).saturating_mul(4), T::scratch(product_size(p), taps))
+    let records = record_bytes::<T>(p).map_or(0, |bytes| (p.n * p.h * p.w + 1) * bytes);
+    ((x + y + zeros_len(p)).saturating_mul(4).saturating_add(records), T::scratch(product_size(p), taps))
+}
+
+/// Most bytes of records.
+const RECORDS: usize = 4 << 20;
+
+/// Bytes of a record of one pixel, where pixels are under several taps and their records fit the cache.
+fn record_bytes<T: Tiles>(p: &ConvProblem) -> Option<usize> {
+    let pixels = product(&[p.n, p.h, p.w])?;
+    let uses = product(&[p.n, p.oh, p.ow, p.kernel[0], p.kernel[1]])?;
+    let bytes = T::record_bytes(p.c).filter(|_| p.groups == 1 && uses / 2 >= pixels)?;
+    product(&[pixels + 1, bytes]).filter(|&all| all <= RECORDS).map(|_| bytes)
+}
+
+/// Whether pixels are made ready once, before all taps read them.
+pub(super) fn has_records<T: Tiles>(p: &ConvProblem) -> bool {
+    record_bytes::<T>(p).is_some()
+}
+
+/// Makes the records of all pixels and one of zeros at `to`.
+///
+/// # Safety
+/// `x` holds the image channels-last and `to` has room.
+unsafe fn make_records<T: Tiles>(p: &ConvProblem, x: *const f32, bytes: usize, to: *mut u8, pool: &Pool) {
+    let pixels = p.n * p.h * p.w;
+    let (x, records) = (Shared(x.cast_mut()), Shared(to));
+    pool.for_ranges(pixels, 16, |range, _| {
+        for pixel in range {
+            let from = x.get().cast_const().wrapping_add(pixel * p.x_stride);
+            // SAFETY: the pixel exists and each record is written by one task.
+            unsafe { T::record(from, p.c, records.get().wrapping_add(pixel * bytes)) };
+        }
+    });
+    // SAFETY: there is room for one record more.
+    unsafe { to.add(pixels * bytes).write_bytes(0, bytes) };
 }
 
 fn sizes_rows(p: &ConvProblem) -> (usize, usize) {
@@ -191,6 +254,12 @@ pub(super) fn run<S: Simd, T: Tiles>(p: &ConvProblem, mut args: Args<'_>, pool: 
         edge::take_x(p, call.x, x_copy, pool)
     };
     let y = edge::place_y(p, call.y, y_copy);
+    let records_at = Shared(zeros.wrapping_add(zeros_len(p)).cast::<u8>());
+    let records = record_bytes::<T>(p);
+    if let Some(bytes) = records {
+        // SAFETY: the workspace was sized for the records.
+        unsafe { make_records::<T>(p, x, bytes, records_at.get(), pool) };
+    }
     let channels = p.c / p.groups;
     let columns = p.oc / p.groups;
     let group_len = columns.div_ceil(PANEL) * PANEL * channels * p.kernel[0] * p.kernel[1];
@@ -213,7 +282,8 @@ pub(super) fn run<S: Simd, T: Tiles>(p: &ConvProblem, mut args: Args<'_>, pool: 
                 let rows = MatrixRows { a: x, stride: p.x_stride, k: channels };
                 T::part::<S, _>(&size.of(&rows, ready, T::SET), parts, part, own);
             } else {
-                let rows = TapRows { p, x, zeros: y_zeros(&scratch, p), channels };
+                let records = records.map(|bytes| (bytes, records_at.get().cast_const()));
+                let rows = TapRows { p, x, zeros: y_zeros(&scratch, p), channels, records };
                 T::part::<S, _>(&size.of(&rows, ready, T::SET), parts, part, own);
             }
         }

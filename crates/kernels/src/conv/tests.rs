@@ -132,6 +132,8 @@ fn cases() -> Vec<ConvProblem> {
         p(1, 12, [6, 9], 18, [3, 2], [1, 1], [1, 1], [1, 1, 1, 1], 3),
         p(1, 1, [1, 40], 6, [1, 5], [1, 3], [1, 2], [0, 2, 0, 4], 1),
         p(2, 400, [3, 3], 40, [3, 3], [1, 1], [1, 1], [1, 1, 1, 1], 1),
+        p(1, 32, [9, 11], 40, [3, 3], [1, 1], [1, 1], [1, 1, 1, 1], 1),
+        p(2, 64, [7, 9], 35, [3, 2], [2, 1], [1, 2], [1, 0, 1, 2], 1),
         p(1, 19, [13, 14], 19, [3, 3], [1, 1], [1, 1], [1, 1, 1, 1], 19),
         p(2, 40, [14, 11], 40, [5, 5], [2, 2], [1, 1], [2, 2, 2, 2], 40),
         p(1, 33, [9, 10], 33, [3, 3], [2, 2], [1, 1], [0, 0, 1, 1], 33),
@@ -166,6 +168,32 @@ fn shapes_layouts_and_epilogues() {
         check(&wide, &extra);
         wide.epilogue.steps = vec![EpilogueStep::Act(Activation::Silu)];
         check(&wide, &extra);
+    }
+}
+
+/// A value that tiles cannot hold gives in every kernel what plain arithmetic gives: NaN where it is under a tap.
+#[test]
+fn values_that_do_not_split() {
+    for c in [20, 64] {
+        let p = problem(1, c, [12, 13], 40, [3, 3], [1, 1], [1, 1], [1; 4], 1);
+        let shape = weight_shape(&p);
+        let (mut x, w) = (noise(p.h * p.w * c, 11), noise(shape.len().unwrap(), 12));
+        x[(5 * p.w + 6) * c + 17] = f32::NAN;
+        for kernel in KERNELS.iter().filter(|k| crate::detect().contains(k.isa) && k.accepts(&p).is_ok()) {
+            let format = kernel.pack_format(&p).unwrap();
+            let mut packed = vec![0.0; format.packed_len(&shape).unwrap()];
+            format.pack(&shape, &w, &mut packed).unwrap();
+            let mut y = vec![0.0; p.oh * p.ow * p.oc];
+            let mut ws = vec![0xffu8; kernel.workspace(&p, 1)];
+            let inputs = [Src::new(&x), Src::new(&packed)];
+            let args = Args { inputs: &inputs, outputs: &mut [Dst::new(&mut y)], workspace: &mut ws };
+            kernel.run(&p, args, &Pool::new(1)).unwrap();
+            for (i, v) in y.iter().enumerate() {
+                let (row, col) = (i / p.oc / p.ow, i / p.oc % p.ow);
+                let under = row.abs_diff(5) <= 1 && col.abs_diff(6) <= 1;
+                assert_eq!(v.is_nan(), under, "{}: row {row}, column {col}", kernel.name);
+            }
+        }
     }
 }
 

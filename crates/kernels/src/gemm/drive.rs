@@ -35,6 +35,15 @@ pub(crate) trait Rows: Sync {
     /// # Safety
     /// `table` has room and the rows exist.
     unsafe fn fill(&self, first: usize, count: usize, table: *mut *const f32);
+    /// Bytes of a record of [`crate::gemm::Tiles::record`], where every segment is the values of one and they are made.
+    fn record_bytes(&self) -> Option<usize> {
+        None
+    }
+    /// The same as `fill`, with pointers to records.
+    ///
+    /// # Safety
+    /// As for `fill`; there are records.
+    unsafe fn fill_records(&self, _first: usize, _count: usize, _table: *mut *const u8) {}
 }
 
 /// Rows of a strided matrix.

@@ -26,6 +26,19 @@ pub(crate) trait Tiles: 'static {
         drive::grid(m, n, k, Self::SET, threads)
     }
 
+    /// Bytes of a record of `values` values made ready beforehand, for values that are used several times; `None` where
+    /// that gains nothing.
+    fn record_bytes(_values: usize) -> Option<usize> {
+        None
+    }
+
+    /// Makes a record.
+    ///
+    /// # Safety
+    /// `from` holds `values` values, `to` has [`Tiles::record_bytes`] and is aligned to 64, and the machine has what
+    /// the tiles need.
+    unsafe fn record(_from: *const f32, _values: usize, _to: *mut u8) {}
+
     /// Computes part `part` of `parts`.
     ///
     /// # Safety

@@ -71,6 +71,15 @@ impl Tiles for Amx32x32 {
         }
     }
 
+    fn record_bytes(values: usize) -> Option<usize> {
+        values.is_multiple_of(STEP).then_some(values / STEP * split::RECORD_STEP + split::RECORD_FLAGS)
+    }
+
+    unsafe fn record(from: *const f32, values: usize, to: *mut u8) {
+        // SAFETY: passed on.
+        unsafe { split::record(from, values, to) }
+    }
+
     unsafe fn part<S: Simd, R: Rows>(
         product: &Product<'_, R>,
         parts: (usize, usize),
@@ -277,13 +286,15 @@ impl<R: Rows> Work<'_, R> {
         let part = self.at(self.places.part).cast::<f32>();
         let (a, b) = (self.halves(self.places.a, at_row, steps), self.halves(self.b_place(j), 0, steps));
         let half = self.product.m - i * TILE <= 16;
+        // So few rows leave little time for splitting.
+        let fast = block.rows.len() < 4;
         let pieces = steps.div_ceil(SUM_STEPS);
         for piece in 0..pieces {
             let span = cut(steps, pieces, piece);
             let first = block.first && piece == 0;
             let from = |p: *mut u8| p.wrapping_add(span.start * STEP_BYTES).cast_const();
             let unit = Unit { a: a.map(from), b: b.map(from), c: if first { c } else { part }, steps: span.len() };
-            let feeds = unit.feeds().min(next.whole - next.done);
+            let feeds = unit.feeds(fast).min(next.whole - next.done);
             let feed = Feed {
                 from: next.from.map(|p| p.wrapping_add(next.done * STEP * PANEL)),
                 to: next.to.map(|p| p.wrapping_add(next.done * STEP_BYTES)),
@@ -291,9 +302,11 @@ impl<R: Rows> Work<'_, R> {
             next.done += feeds;
             // SAFETY: operands are split, the scratch holds both results, and `next` has room for what it has left.
             unsafe {
-                match half {
-                    false => unit.run(feed, feeds, &mut next.seen),
-                    true => unit.run_half(feed, feeds, &mut next.seen),
+                match (half, fast) {
+                    (false, false) => unit.run(feed, feeds, &mut next.seen),
+                    (false, true) => unit.run_fast(feed, feeds, &mut next.seen),
+                    (true, false) => unit.run_half(feed, feeds, &mut next.seen),
+                    (true, true) => unit.run_half_fast(feed, feeds, &mut next.seen),
                 }
                 if !first {
                     finish::add(c, part);

@@ -136,6 +136,10 @@ pub(super) unsafe fn rows<R: Rows>(
     table: *mut *const f32,
     to: *mut u8,
 ) -> u8 {
+    if let Some(bytes) = source.record_bytes() {
+        // SAFETY: passed on.
+        return unsafe { records(source, bytes, (first, count), steps, table.cast(), to) };
+    }
     let (segs, seg_len) = source.segments();
     // SAFETY: by this function's contract.
     unsafe { source.fill(first, count, table) };
@@ -158,6 +162,66 @@ pub(super) unsafe fn rows<R: Rows>(
         }
     }
     seen.flags()
+}
+
+/// Bytes of a step in a record: one line of each part.
+pub(super) const RECORD_STEP: usize = 3 * 64;
+/// Bytes at the end of a record, of which the first is what lay outside of the range.
+pub(super) const RECORD_FLAGS: usize = 64;
+
+/// Splits `values` values, whole steps of them, into a record.
+///
+/// # Safety
+/// `from` holds the values, `to` has room for the record and is aligned to 64 bytes, and the machine has the features.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) unsafe fn record(from: *const f32, values: usize, to: *mut u8) {
+    let mut seen = Seen::nothing();
+    // SAFETY: by the contract above.
+    unsafe {
+        for step in 0..values / STEP {
+            let at = from.add(step * STEP);
+            let lines = split(_mm512_loadu_ps(at), _mm512_loadu_ps(at.add(STEP / 2)), &mut seen);
+            for (part, line) in lines.into_iter().enumerate() {
+                _mm512_store_si512(to.add(step * RECORD_STEP + part * 64).cast(), line);
+            }
+        }
+        *to.add(values / STEP * RECORD_STEP) = seen.flags();
+    }
+}
+
+/// As [`rows`], from records of `bytes` bytes.
+///
+/// # Safety
+/// As for [`rows`].
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+unsafe fn records<R: Rows>(
+    source: &R,
+    bytes: usize,
+    (first, count): (usize, usize),
+    steps: Span<usize>,
+    table: *mut *const u8,
+    to: *mut u8,
+) -> u8 {
+    let in_record = (bytes - RECORD_FLAGS) / RECORD_STEP;
+    let mut flags = 0;
+    // SAFETY: the table holds a pointer for each segment and row, each to a record; the rest as for `rows`.
+    unsafe {
+        source.fill_records(first, count, table);
+        for (i, step) in steps.enumerate() {
+            let (seg, at) = (step / in_record, step % in_record);
+            for row in 0..count {
+                let from = *table.add(seg * count + row);
+                if at == 0 || i == 0 {
+                    flags |= *from.add(bytes - RECORD_FLAGS);
+                }
+                for part in 0..3 {
+                    let line = _mm512_load_si512(from.add(at * RECORD_STEP + part * 64).cast());
+                    _mm512_store_si512(to.add(i * STEP_BYTES + part * 1024 + row * 64).cast(), line);
+                }
+            }
+        }
+    }
+    flags
 }
 
 /// 32 values of a row from segment `seg` at `offset` on, over as many segments as it takes; zeros behind the last.

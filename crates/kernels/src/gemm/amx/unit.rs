@@ -52,7 +52,7 @@ impl Drop for Configured {
 }
 
 /// A share of splitting the next column tile, done between the products of a unit: its first [`Unit::feeds`] steps, each
-/// within four steps of the unit.
+/// within four or two steps of the unit.
 #[derive(Clone, Copy)]
 pub(super) struct Feed {
     /// The two panels at the first row.
@@ -185,16 +185,16 @@ macro_rules! pair {
 }
 
 /// A step of the unit with four pairs of each panel, a quarter of a step of the next column tile.
-macro_rules! feeding_step {
+macro_rules! quarter {
     ($load_a:ident, $products:ident) => {
         concat!(
             step!(
                 $load_a,
                 $products,
-                concat!(pair!("{f0}", "{t0}", "0"), pair!("{f1}", "{t1}", "0")),
+                both!("0"),
                 pair!("{f0}", "{t0}", "64"),
                 pair!("{f1}", "{t1}", "64"),
-                concat!(pair!("{f0}", "{t0}", "128"), pair!("{f1}", "{t1}", "128")),
+                both!("128"),
                 pair!("{f0}", "{t0}", "192"),
                 pair!("{f1}", "{t1}", "192")
             ),
@@ -203,35 +203,60 @@ macro_rules! feeding_step {
     };
 }
 
+/// A step of the unit with half a step of the next column tile.
+macro_rules! half {
+    ($load_a:ident, $products:ident) => {
+        concat!(
+            step!(
+                $load_a,
+                $products,
+                concat!(both!("0"), pair!("{f0}", "{t0}", "64")),
+                concat!(pair!("{f1}", "{t1}", "64"), both!("128")),
+                concat!(both!("192"), pair!("{f0}", "{t0}", "256")),
+                concat!(pair!("{f1}", "{t1}", "256"), both!("320")),
+                both!("384"),
+                both!("448")
+            ),
+            "add {f0}, 512\n add {f1}, 512\n add {t0}, 512\n add {t1}, 512\n",
+        )
+    };
+}
+macro_rules! both {
+    ($at:literal) => {
+        concat!(pair!("{f0}", "{t0}", $at), pair!("{f1}", "{t1}", $at))
+    };
+}
+
 macro_rules! unit {
-    ($name:ident, $doc:literal, $clear:literal, $keep:literal, $load_a:ident, $products:ident) => {
+    ($name:ident, $doc:literal, $tiles:ident, $feeding:ident, $turn:literal) => {
         #[doc = $doc]
         ///
         /// # Safety
         /// The pointers are good as the fields say and aligned to 64 bytes; the thread holds a [`Configured`]; `feed` has
-        /// whole steps, as many as `feeds`, which is at most [`Unit::feeds`]; the machine has the features.
+        /// whole steps, as many as `feeds`, which is at most what the name of this function allows of [`Unit::feeds`]; the
+        /// machine has the features.
         #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
         pub unsafe fn $name(self, feed: Feed, feeds: usize, seen: &mut Seen) {
             let Unit { a, b, c, steps } = self;
-            // The two top bits of `feeds` count to four.
+            // The top bits of `feeds` count the steps of the unit within one of the feed.
             // SAFETY: by the contract above.
             unsafe {
                 asm!(
-                    $clear,
+                    $tiles!(clear),
                     "kmovd k1, {odd:e}",
                     "test {feeds}, {feeds}", "jz 5f",
                     "3:",
-                    feeding_step!($load_a, $products),
+                    $tiles!($feeding),
                     "dec {n}",
-                    "add {feeds:e}, 0x40000000", "jnc 3b",
+                    $turn, "jnc 3b",
                     "add {f0}, 1024", "add {f1}, 1024", "add {t0}, 2048", "add {t1}, 2048",
                     "dec {feeds:e}", "jnz 3b",
                     "test {n}, {n}", "jz 6f",
                     "5:",
-                    step!($load_a, $products, "", "", "", "", "", ""),
+                    $tiles!(plain),
                     "dec {n}", "jnz 5b",
                     "6:",
-                    $keep,
+                    $tiles!(keep),
                     a0 = inout(reg) a[0] => _, a1 = inout(reg) a[1] => _,
                     b0 = inout(reg) b[0] => _, b1 = inout(reg) b[1] => _,
                     f0 = inout(reg) feed.from[0] => _, f1 = inout(reg) feed.from[1] => _,
@@ -249,28 +274,53 @@ macro_rules! unit {
     };
 }
 
+/// The parts of a unit of two row tiles.
+macro_rules! two {
+    (clear) => {
+        "tilezero tmm0\n tilezero tmm1\n tilezero tmm2\n tilezero tmm3"
+    };
+    (keep) => {
+        "tilestored [{c}+{line}], tmm0\n tilestored [{c}+{line}+1024], tmm1
+         tilestored [{c}+{line}+2048], tmm2\n tilestored [{c}+{line}+3072], tmm3"
+    };
+    (plain) => {
+        step!(load_a_two, four_products, "", "", "", "", "", "")
+    };
+    ($feeding:ident) => {
+        $feeding!(load_a_two, four_products)
+    };
+}
+
+/// The parts of a unit of one row tile.
+macro_rules! one {
+    (clear) => {
+        "tilezero tmm0\n tilezero tmm1"
+    };
+    (keep) => {
+        "tilestored [{c}+{line}], tmm0\n tilestored [{c}+{line}+1024], tmm1"
+    };
+    (plain) => {
+        step!(load_a_one, two_products, "", "", "", "", "", "")
+    };
+    ($feeding:ident) => {
+        $feeding!(load_a_one, two_products)
+    };
+}
+
 impl Unit {
-    /// Steps of the next column tile that a run can split.
-    pub fn feeds(&self) -> usize {
-        self.steps / 4
+    /// Steps of the next column tile that a run can split: a quarter of its own, or half where `fast`.
+    pub fn feeds(&self, fast: bool) -> usize {
+        self.steps / if fast { 2 } else { 4 }
     }
 
-    unit!(
-        run,
-        "Computes 32 rows.",
-        "tilezero tmm0\n tilezero tmm1\n tilezero tmm2\n tilezero tmm3",
-        "tilestored [{c}+{line}], tmm0\n tilestored [{c}+{line}+1024], tmm1
-         tilestored [{c}+{line}+2048], tmm2\n tilestored [{c}+{line}+3072], tmm3",
-        load_a_two,
-        four_products
-    );
-
+    unit!(run, "Computes 32 rows.", two, quarter, "add {feeds:e}, 0x40000000");
+    unit!(run_fast, "Computes 32 rows, feeding fast.", two, half, "add {feeds:e}, 0x80000000");
     unit!(
         run_half,
-        "Computes the first 16 rows only; the second row tile and the second half of the result are not touched.",
-        "tilezero tmm0\n tilezero tmm1",
-        "tilestored [{c}+{line}], tmm0\n tilestored [{c}+{line}+1024], tmm1",
-        load_a_one,
-        two_products
+        "Computes the first 16 rows, and touches nothing of the others.",
+        one,
+        quarter,
+        "add {feeds:e}, 0x40000000"
     );
+    unit!(run_half_fast, "Computes the first 16 rows, feeding fast.", one, half, "add {feeds:e}, 0x80000000");
 }
