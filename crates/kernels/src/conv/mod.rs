@@ -227,13 +227,7 @@ fn cost_amx(p: &ConvProblem, facts: &Facts) -> f64 {
     // Segments that are no whole steps are gathered piece by piece before they are split.
     let taps = p.kernel[0] * p.kernel[1];
     let pieces = taps > 1 && !(p.c / p.groups.max(1)).is_multiple_of(amx::STEP);
-    // Pixels that are split once beforehand are only copied.
-    let gather = match (pieces, pixels::has_records::<Amx32x32>(p)) {
-        (true, _) => 3.0,
-        (_, true) => 0.5,
-        _ => 1.0,
-    };
-    let work = amx::work(size, facts.threads, gather);
+    let work = amx::work(size, facts.threads, if pieces { 3.0 } else { 1.0 });
     crate::def::roofline(bytes(p), p.groups as f64 * work, amx::SHARE, facts)
 }
 

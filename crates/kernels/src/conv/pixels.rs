@@ -177,11 +177,6 @@ fn record_bytes<T: Tiles>(p: &ConvProblem) -> Option<usize> {
     product(&[pixels + 1, bytes]).filter(|&all| all <= RECORDS).map(|_| bytes)
 }
 
-/// Whether pixels are made ready once, before all taps read them.
-pub(super) fn has_records<T: Tiles>(p: &ConvProblem) -> bool {
-    record_bytes::<T>(p).is_some()
-}
-
 /// Makes the records of all pixels and one of zeros at `to`.
 ///
 /// # Safety

@@ -121,7 +121,7 @@ pub(crate) fn shape_share(tiles: &TileSet, n: usize, row_stride: usize) -> f64 {
     let work = time(widest, groups - narrow) + time(widest - 1, narrow);
     let aliased = row_stride > 0 && (row_stride * size_of::<f32>()).is_multiple_of(4096);
     let crowded = aliased && tiles.max_rows[widest - 1] > 8;
-    n as f64 / PANEL as f64 / work * if crowded { 0.8 } else { 1.0 }
+    n as f64 / PANEL as f64 / work * if crowded { 0.93 } else { 1.0 }
 }
 
 /// Bytes of scratch that a worker needs for row pointers.

@@ -54,7 +54,8 @@ pub(crate) fn work([m, n, k]: [usize; 3], threads: usize, gather: f64) -> f64 {
     let rows = if m.div_ceil(16) % 2 == 1 { rows + 8.0 } else { rows };
     let (cols, inner) = ((blocks.col_tiles * TILE) as f64, (blocks.steps * STEP) as f64);
     let b_times = if blocks.keeps_b { threads.max(1) } else { blocks.row_tiles.div_ceil(blocks.block[0]) };
-    let a_times = if blocks.keeps_b { 1 } else { threads.max(1) };
-    let split = inner * (b_times as f64 * cols + gather * a_times as f64 * m as f64);
+    // Where B is kept, row tiles pass through the first-level cache and their split waits for it.
+    let a_times = if blocks.keeps_b { 1.7 } else { threads.max(1) as f64 };
+    let split = inner * (b_times as f64 * cols + gather * a_times * m as f64);
     2.0 * rows * cols * inner / SPEED + 32.0 * split / SPLIT
 }
