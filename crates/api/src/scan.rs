@@ -61,7 +61,8 @@ pub fn extract(from: &Path, to: &Path) -> Result<Written> {
         threads: 1,
         shard: None,
         readback: Readback::Payload,
+        beside: &[],
         progress: &|_, _| {},
     };
-    Ok(convert(&tensors, &Edit::default(), &target)?.0)
+    Ok(convert(&tensors, None, &Edit::default(), &target)?.0)
 }

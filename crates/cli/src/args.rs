@@ -373,9 +373,12 @@ pub struct Convert {
     /// Model or checkpoint; left out where --graph and --weights are given
     #[arg(id = "in", value_name = "IN")]
     pub input: PathBuf,
-    /// File to write; may be the input
-    #[arg(id = "out", value_name = "OUT", required_unless_present_all = ["graph", "weights"])]
+    /// File to write; may be the input. The folder of a GGUF file ends in `/`
+    #[arg(id = "out", value_name = "OUT", required_unless_present_any = ["graph", "to_file"])]
     pub output: Option<PathBuf>,
+    /// The same as OUT
+    #[arg(short = 'o', long = "output", id = "to_file", value_name = "OUT", conflicts_with = "out")]
+    pub to_file: Option<PathBuf>,
     /// Format to write; by default from the name of OUT
     #[arg(long, value_name = "FORMAT")]
     pub to: Option<String>,

@@ -8,7 +8,8 @@ mod stats;
 pub use bind::{Binding, Fate, Line, bind, describe};
 pub use diff::{Change, Difference, diff};
 pub use modelsmith_base::Budget;
-pub use modelsmith_convert::checkpoint::{Edit, Glob, Readback, Target, Written, merge};
+use modelsmith_convert::checkpoint::family_of_gguf;
+pub use modelsmith_convert::checkpoint::{Edit, Folder, Glob, Readback, Target, Written, merge};
 pub use modelsmith_format::{Checkpoint as Tensors, MetaValue, Tree};
 pub use options::{Types, edit, size};
 pub use stats::{Stats, stats};
@@ -32,6 +33,7 @@ pub struct Checkpoint {
     bytes: u64,
     data: modelsmith_format::Checkpoint,
     findings: Vec<Diagnostic>,
+    folder: Option<Folder>,
 }
 
 /// What a file turned out to hold.
@@ -60,6 +62,7 @@ fn in_folder(folder: &Path) -> Result<PathBuf> {
 /// When it cannot be read, or is damaged.
 pub fn open(path: impl AsRef<Path>) -> Result<File> {
     let inside = path.as_ref().is_dir().then(|| in_folder(path.as_ref())).transpose()?;
+    let folder = if inside.is_some() { Folder::open(path.as_ref())? } else { None };
     let path = inside.as_deref().unwrap_or(path.as_ref());
     if !path.exists() || crate::model::is_engine(path)? {
         return Model::open(path).map(File::Model);
@@ -70,7 +73,7 @@ pub fn open(path: impl AsRef<Path>) -> Result<File> {
     match opened.artifact {
         Artifact::Checkpoint(data) => {
             let (format, findings) = (opened.format, opened.findings);
-            Ok(File::Checkpoint(Checkpoint { path: path.to_owned(), format, bytes, data, findings }))
+            Ok(File::Checkpoint(Checkpoint { path: path.to_owned(), format, bytes, data, findings, folder }))
         }
         artifact => Model::from_opened(Opened { artifact, ..opened }, bytes, path).map(File::Model),
     }
@@ -108,6 +111,7 @@ impl Checkpoint {
             bytes: model.bytes(),
             data: model.weights(),
             findings: vec![Diagnostic::new(note, "convert.graph", message)],
+            folder: None,
         })
     }
 
@@ -131,6 +135,20 @@ impl Checkpoint {
         &self.data
     }
 
+    /// The folder that it was opened by, where that has a configuration.
+    pub fn folder(&self) -> Option<&Folder> {
+        self.folder.as_ref()
+    }
+
+    /// The architecture of the model, as far as the file or the folder says it: `Llama (LlamaForCausalLM)`.
+    pub fn architecture(&self) -> Option<String> {
+        let (family, own) = match &self.folder {
+            Some(folder) => (folder.family(), folder.class()?.to_owned()),
+            None => (family_of_gguf(&self.data), self.data.meta("general.architecture")?.text()),
+        };
+        Some(family.map_or_else(|| format!("{own} (not known)"), |f| format!("{} ({own})", f.name)))
+    }
+
     /// What the reader found.
     pub fn findings(&self) -> &[Diagnostic] {
         &self.findings
@@ -144,6 +162,9 @@ pub struct Inspection {
     pub path: String,
     /// Format.
     pub format: String,
+    /// Architecture, where the file or the folder names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
     /// Size of the file in bytes.
     pub file_bytes: u64,
     /// Number of tensors.
@@ -204,6 +225,7 @@ pub fn inspect(c: &Checkpoint) -> Inspection {
     Inspection {
         path: c.path.display().to_string(),
         format: c.format.title.into(),
+        architecture: c.architecture(),
         file_bytes: c.bytes,
         tensors: c.data.tensors.len(),
         tied,
@@ -265,20 +287,62 @@ pub fn crc32(w: &WeightExpr, budget: &Budget) -> modelsmith_convert::Result<u32>
     modelsmith_convert::checkpoint::crc32(w, modelsmith_tensor::Form::Dense, budget)
 }
 
-/// Makes `edit` and writes the result to `target`.
+/// Makes `edit` and writes the result to `target`. The tensors of a `folder` become those of its architecture where a
+/// GGUF file is written.
 ///
 /// # Errors
-/// When the edit leaves nothing or makes names equal, or the result cannot be written.
+/// When the edit leaves nothing or makes names equal, a tensor has no place in the architecture, or the result cannot be
+/// written.
 pub fn convert(
     c: &modelsmith_format::Checkpoint,
+    folder: Option<&Folder>,
     edit: &Edit,
     target: &Target<'_>,
 ) -> Result<(Written, Vec<WeightInfo>)> {
     let (edited, mut found) = edit.apply(c)?;
-    let (edited, more) = edit.encode(edited, target.format.blocks)?;
+    let blocks = target.format.blocks;
+    let (edited, more) = match folder.filter(|_| blocks) {
+        Some(folder) => folder.to_gguf(edited, edit)?,
+        None => edit.encode(edited, blocks)?,
+    };
     found.extend(more);
     let list = listed(&edited);
     let mut written = modelsmith_convert::checkpoint::write(edited, target)?;
+    found.append(&mut written.findings);
+    written.findings = found;
+    Ok((written, list))
+}
+
+/// Makes `edit` and writes the result, a GGUF file, as the folder that holds the file of `target`: weights, configuration
+/// and tokenizer.
+///
+/// # Errors
+/// When the architecture is not known, and those of [`convert`].
+pub fn convert_to_folder(
+    c: &modelsmith_format::Checkpoint,
+    edit: &Edit,
+    target: Target<'_>,
+) -> Result<(Written, Vec<WeightInfo>)> {
+    if c.meta("general.architecture").is_none() {
+        let help = format!("name a file, such as {}", target.path.display());
+        return Err(
+            Error::unsupported("a folder is written from a GGUF file, which says what the tensors are").help(help)
+        );
+    }
+    let (edited, mut found) = edit.apply(c)?;
+    let (edited, _) = edit.encode(edited, false)?;
+    let made = modelsmith_convert::checkpoint::to_folder(&edited)?;
+    found.extend(made.findings);
+    let folder = target.path.parent().unwrap_or(Path::new(".")).to_owned();
+    let new = !folder.exists();
+    std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, &e))?;
+    let target = Target { beside: &made.files, ..target };
+    let done = convert(&made.checkpoint, None, &Edit::default(), &target);
+    if done.is_err() && new {
+        // It holds nothing, or is not ours alone.
+        let _ = std::fs::remove_dir(&folder);
+    }
+    let (mut written, list) = done?;
     found.append(&mut written.findings);
     written.findings = found;
     Ok((written, list))

@@ -52,13 +52,15 @@ fn show(cx: &Context, i: &checkpoint::Inspection, list: &[Tensor]) {
     let types = i.weight_bytes.iter().map(|(d, n)| format!("{d} {}", bytes(*n))).collect::<Vec<_>>().join(", ");
     let tied = if i.tied > 0 { format!(", {} of them tied to others", i.tied) } else { String::new() };
     s.say(&s.bold(&i.path));
-    s.say(&fields(&[
-        ("format", format!("{}, a checkpoint", i.format)),
+    let mut shown = vec![("format", format!("{}, a checkpoint", i.format))];
+    shown.extend(i.architecture.clone().map(|a| ("architecture", a)));
+    shown.extend([
         ("size", format!("{} ({} B)", bytes(i.file_bytes), count(i.file_bytes))),
         ("tensors", format!("{}{tied}", i.tensors)),
         ("parameters", count(i.parameters)),
         ("weight bytes", if types.is_empty() { "none".into() } else { types }),
-    ]));
+    ]);
+    s.say(&fields(&shown));
     if list.is_empty() {
         let deep = if cx.screen.verbose { usize::MAX } else { 2 };
         let rows = i.modules.iter().filter(|m| m.depth < deep).map(|m| {
@@ -124,10 +126,21 @@ struct Report {
     findings: Vec<Finding>,
 }
 
-/// Converts a checkpoint.
+/// Whether a path to write to is a folder: it is one, or ends like one.
+pub fn is_folder(path: &Path) -> bool {
+    path.is_dir() || path.as_os_str().to_string_lossy().ends_with('/')
+}
+
+/// The file of weights in a folder.
+const WEIGHTS: &str = "model.safetensors";
+
+/// Converts a checkpoint; into a folder where `output` is one.
 pub fn convert(cx: &Context, a: &Convert, from: &Checkpoint, output: &Path) -> Result<u8> {
     let t = &a.tensors;
     let edit = edit(t)?;
+    let folder = is_folder(output);
+    let inside = output.join(WEIGHTS);
+    let output = if folder { inside.as_path() } else { output };
     let format = modelsmith::write::format_for(output, a.to.as_deref())?;
     let mut all = vec![from.data().clone()];
     for path in &t.merge {
@@ -154,9 +167,13 @@ pub fn convert(cx: &Context, a: &Convert, from: &Checkpoint, output: &Path) -> R
         threads: threads(cx),
         shard,
         readback,
+        beside: &[],
         progress: &progress,
     };
-    let (written, list) = checkpoint::convert(&data, &edit, &target)?;
+    let (written, list) = match folder {
+        true => checkpoint::convert_to_folder(&data, &edit, target)?,
+        false => checkpoint::convert(&data, from.folder(), &edit, &target)?,
+    };
     cx.progress.end();
     let seconds = begun.elapsed().as_secs_f64();
     let findings = from.findings().iter().chain(&written.findings).map(Finding::from).collect::<Vec<_>>();

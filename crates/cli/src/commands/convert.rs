@@ -26,20 +26,25 @@ pub fn run(cx: &Context, a: &Convert) -> Result<u8> {
         return Err(Error::usage(format!("--verify {}: no, yes or full is wanted", a.verify)));
     }
     cx.progress.step("reading");
-    let (input, output) = match &a.output {
+    let (input, output) = match a.output.as_ref().or(a.to_file.as_ref()) {
         Some(output) => (Some(a.input.as_path()), output.as_path()),
         None => (None, a.input.as_path()),
     };
-    let format = write::format_for(output, a.to.as_deref())?;
     if let (Some(input), None, None) = (input, &a.graph.graph, &a.graph.weights) {
+        // A name without a format is wrong before the input is looked at.
+        let graphs = match super::checkpoint::is_folder(output) {
+            true => true,
+            false => write::format_for(output, a.to.as_deref())?.graphs,
+        };
         match checkpoint::open(input)? {
             File::Checkpoint(c) => return super::checkpoint::convert(cx, a, &c, output),
-            File::Model(m) if !format.graphs => {
+            File::Model(m) if !graphs => {
                 return super::checkpoint::convert(cx, a, &Checkpoint::of_model(&m)?, output);
             }
             File::Model(_) => {}
         }
     }
+    let format = write::format_for(output, a.to.as_deref())?;
     let model = super::checkpoint::bound(cx, input, &a.graph, &a.tensors)?;
     options::show_findings(cx, &model);
     let inputs = options::inputs(&a.inputs)?;

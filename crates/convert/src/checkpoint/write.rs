@@ -36,6 +36,8 @@ pub struct Target<'a> {
     pub shard: Option<u64>,
     /// What is read back.
     pub readback: Readback,
+    /// Names and contents of files that go into the folder of the file.
+    pub beside: &'a [(String, Vec<u8>)],
     /// Called with the bytes of payload written, and how many there will be.
     pub progress: &'a dyn Fn(u64, u64),
 }
@@ -92,8 +94,19 @@ pub fn write(checkpoint: Checkpoint, target: &Target<'_>) -> Result<Written> {
     if parts.len() > 1 {
         outputs.push(index(&parts, total, target, &mut written)?);
     }
+    for (name, bytes) in target.beside {
+        outputs.push(small(&target.path.with_file_name(name), bytes, target, &mut written)?);
+    }
     outputs.into_iter().try_for_each(Output::commit)?;
     Ok(written)
+}
+
+/// A file that is known whole.
+fn small(path: &Path, bytes: &[u8], target: &Target<'_>, written: &mut Written) -> Result<Output> {
+    let mut output = Output::file(path, target.clobber);
+    output.write("", |sink| sink.write_all(bytes).map_err(|e| Error::io("cannot be written", e)))?;
+    written.files.push((path.to_owned(), bytes.len() as u64));
+    Ok(output)
 }
 
 fn stored(w: &WeightExpr) -> u64 {
@@ -145,12 +158,7 @@ fn index(parts: &[(PathBuf, Checkpoint)], total: u64, target: &Target<'_>, writt
     let all = parts.iter().flat_map(|(p, c)| c.tensors.iter().map(move |(t, _)| (t.clone(), name(p).into())));
     let map = all.collect::<serde_json::Map<String, serde_json::Value>>();
     let text = serde_json::json!({ "metadata": { "total_size": total }, "weight_map": map });
-    let path = with_suffix(target.path, ".index.json");
-    let mut output = Output::file(&path, target.clobber);
-    let bytes = format!("{text:#}\n").into_bytes();
-    output.write("", |sink| sink.write_all(&bytes).map_err(|e| Error::io("cannot be written", e)))?;
-    written.files.push((path, bytes.len() as u64));
-    Ok(output)
+    small(&with_suffix(target.path, ".index.json"), format!("{text:#}\n").as_bytes(), target, written)
 }
 
 /// Reads what `output` holds and compares it with `asked`.
