@@ -198,8 +198,8 @@ pub(crate) fn title(text: &str) -> String {
     let spaced = text.replace('-', " ");
     let words = spaced.split_whitespace().map(|word| {
         let lower = word.chars().any(char::is_lowercase) && !word.chars().any(char::is_uppercase);
-        let version = word.starts_with(|c: char| c.is_ascii_digit())
-            || word.strip_prefix('v').is_some_and(digits_and_dots);
+        let version =
+            word.starts_with(|c: char| c.is_ascii_digit()) || word.strip_prefix('v').is_some_and(digits_and_dots);
         if !lower || version { word.to_owned() } else { titled(word) }
     });
     words.collect::<Vec<_>>().join(" ")

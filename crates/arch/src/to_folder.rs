@@ -27,7 +27,9 @@ pub struct Made {
 pub fn to_folder(from: &Checkpoint) -> Result<Made> {
     let family = of_gguf(from).ok_or_else(|| {
         let own = from.meta("general.architecture").map_or("without a name".into(), MetaValue::text);
-        let known = crate::FAMILIES.iter().map(|f| f.gguf).collect::<Vec<_>>().join(", ");
+        let mut known = crate::FAMILIES.iter().map(|f| f.gguf).collect::<Vec<_>>();
+        known.dedup();
+        let known = known.join(", ");
         let help = format!("known are {known}; a single .safetensors file takes any GGUF file, with its own names");
         Error::unsupported(format!("the architecture {own} is not known")).help(help)
     })?;

@@ -33,7 +33,7 @@ pub struct Checkpoint {
     bytes: u64,
     data: modelsmith_format::Checkpoint,
     findings: Vec<Diagnostic>,
-    folder: Option<Folder>,
+    folder: Option<Arc<Folder>>,
 }
 
 /// What a file turned out to hold.
@@ -62,7 +62,7 @@ fn in_folder(folder: &Path) -> Result<PathBuf> {
 /// When it cannot be read, or is damaged.
 pub fn open(path: impl AsRef<Path>) -> Result<File> {
     let inside = path.as_ref().is_dir().then(|| in_folder(path.as_ref())).transpose()?;
-    let folder = if inside.is_some() { Folder::open(path.as_ref())? } else { None };
+    let folder = if inside.is_some() { Folder::open(path.as_ref())?.map(Arc::new) } else { None };
     let path = inside.as_deref().unwrap_or(path.as_ref());
     if !path.exists() || crate::model::is_engine(path)? {
         return Model::open(path).map(File::Model);
@@ -137,7 +137,7 @@ impl Checkpoint {
 
     /// The folder that it was opened by, where that has a configuration.
     pub fn folder(&self) -> Option<&Folder> {
-        self.folder.as_ref()
+        self.folder.as_deref()
     }
 
     /// The architecture of the model, as far as the file or the folder says it: `Llama (LlamaForCausalLM)`.
