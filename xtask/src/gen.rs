@@ -1,4 +1,4 @@
-//! Module lists written from the files that are there: an operator is added by adding its file.
+//! Module lists written from the files that are there: an operator or an architecture is added by adding its file.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,26 @@ fn generated(root: &Path) -> io::Result<BTreeMap<PathBuf, String>> {
     registry.extend(statics);
     registry.push_str("];\n");
     out.insert(src.join("registry.rs"), registry);
+    let families = root.join("crates/arch/src/families");
+    out.insert(families.join("mod.rs"), architectures(&families)?);
     Ok(out)
+}
+
+/// The list of the families of models.
+fn architectures(families: &Path) -> io::Result<String> {
+    let mut text = format!("//! The families, one file each, and what several of them share.\n{HEADER}\n");
+    let mut statics = String::new();
+    for file in sorted(families)?.into_iter().filter(|p| stem(p) != "mod") {
+        let module = stem(&file);
+        text.push_str(&format!("mod {module};\n"));
+        let source = fs::read_to_string(&file)?;
+        let records = source.lines().filter_map(|l| l.strip_prefix("pub static ")?.split_once(": Family ="));
+        statics.extend(records.map(|(record, _)| format!("    &{module}::{record},\n")));
+    }
+    text.push_str("\nuse crate::table::Family;\n\n");
+    text.push_str("/// Every family that is known. Of two with one GGUF name the first is written on the way back.\n");
+    text.push_str(&format!("pub static FAMILIES: &[&Family] = &[\n{statics}];\n"));
+    Ok(text)
 }
 
 fn sorted(dir: &Path) -> io::Result<Vec<PathBuf>> {

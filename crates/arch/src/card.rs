@@ -95,7 +95,8 @@ mod tests {
     #[test]
     fn heads_of_cards_are_read() {
         let card = parse(
-            "---\nlicense: apache-2.0 # free\ntags:\n- chat\n  - \"b\"\nlanguage: [en, 'no']\nmodel_name: Big Model\n---\n# x\nafter: 1\n",
+            "---\nlicense: apache-2.0 # free\ntags:\n- chat\n  - \"b\"\nlanguage: [en, 'no']\n\
+             model_name: Big Model\n---\n# x\nafter: 1\n",
         );
         assert_eq!(card.list("license"), Some(vec!["apache-2.0".into()]));
         assert_eq!(card.list("tags"), Some(vec!["chat".into(), "b".into()]));

@@ -1,10 +1,12 @@
 //! Architectures as data: what Hugging Face and GGUF call the same tensors, hyperparameters and tokens.
 //!
 //! A family of models is one static record ([`Family`]) in a file of its own under `families/`. One driver reads the
-//! records in both directions: [`to_gguf`] makes the checkpoint of a folder one that llama.cpp loads, [`to_folder`] makes
-//! a GGUF file the content of a folder that transformers loads. Tensors stay lazy expressions; nothing is computed here.
+//! records in both directions: [`to_gguf`] makes the checkpoint of a folder one that llama.cpp loads, [`to_folder`]
+//! makes a GGUF file the content of a folder that transformers loads. Tensors stay lazy expressions; nothing is
+//! computed here.
 //!
-//! Metadata come in the order in which llama.cpp's own converter writes them, so that files can be compared byte by byte.
+//! Metadata come in the order in which llama.cpp's own converter writes them, so that files can be compared byte by
+//! byte.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),

@@ -26,11 +26,11 @@ struct Found {
     single: bool,
 }
 
-/// The checkpoint of a folder as a GGUF file has it: tensors renamed and turned, hyperparameters, vocabulary.
+/// The checkpoint of a folder as a GGUF file has it.
 ///
 /// # Errors
-/// When a tensor has no place in the family, a file of the tokenizer is missing or damaged, or the shapes do not fit the
-/// configuration.
+/// When a tensor has no place in the family, a file of the tokenizer is missing or damaged, or the shapes do not fit
+/// the configuration.
 pub fn to_gguf(
     family: &'static Family,
     files: &dyn Files,

@@ -1,4 +1,5 @@
 //! The families, one file each, and what several of them share.
+// Written by `cargo xtask gen`; do not edit.
 
 mod bert;
 mod common;
@@ -16,14 +17,14 @@ use crate::table::Family;
 
 /// Every family that is known. Of two with one GGUF name the first is written on the way back.
 pub static FAMILIES: &[&Family] = &[
-    &llama::LLAMA,
-    &mistral::MISTRAL,
-    &qwen2::QWEN2,
-    &qwen3::QWEN3,
+    &bert::BERT,
     &gemma::GEMMA,
     &gemma2::GEMMA2,
     &gemma3::GEMMA3,
-    &phi3::PHI3,
     &gpt2::GPT2,
-    &bert::BERT,
+    &llama::LLAMA,
+    &mistral::MISTRAL,
+    &phi3::PHI3,
+    &qwen2::QWEN2,
+    &qwen3::QWEN3,
 ];

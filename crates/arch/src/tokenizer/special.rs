@@ -189,14 +189,13 @@ impl Special {
             last = token(single.last());
         }
         if let Some(first) = &first {
-            for role in ["bos", "cls"] {
-                let known = [named.get("bos"), named.get("cls")].contains(first) && named.config.is_some();
-                if !known || role == "cls" {
-                    self.begin(role, first, known, named);
+            let known = |named: &Named| [named.get("bos"), named.get("cls")].contains(first);
+            if named.config.is_some() && !known(named) {
+                for role in ["bos", "cls"].into_iter().filter(|r| named.get(r).is_null()).collect::<Vec<_>>() {
+                    named.set(role, first.clone());
                 }
             }
-            let known = named.config.is_none() || [named.get("bos"), named.get("cls")].contains(first);
-            self.add("bos", known);
+            self.add("bos", named.config.is_none() || known(named));
         }
         if let Some(last) = &last {
             if named.config.is_some() && named.get("eos") != *last {
@@ -212,13 +211,6 @@ impl Special {
             self.add("eos", true);
         }
         self.pair(items("pair"), first.as_ref(), last.as_ref(), named);
-    }
-
-    /// Gives a role that has no token yet the one that stands first, where that one has no role.
-    fn begin(&self, role: &str, first: &Json, known: bool, named: &mut Named) {
-        if !known && named.config.is_some() && named.get(role).is_null() {
-            named.set(role, first.clone());
-        }
     }
 
     fn pair(&mut self, pair: &[Json], first: Option<&Json>, last: Option<&Json>, named: &mut Named) {
