@@ -1,6 +1,6 @@
 //! BERT as an encoder: what predicts masked words or classifies has no place in llama.cpp.
 
-use super::common::{FILE_TYPE, POOLING, SIZES};
+use super::decoder::{FILE_TYPE, POOLING, SIZES};
 use crate::table::Constant::Text;
 use crate::table::Default::{self, Float};
 use crate::table::Kind::{self, F32};

@@ -1,6 +1,6 @@
 //! Gemma, and what its successors share with it: norms count from one, the table of tokens is the head too.
 
-use super::common::{ATTENTION, FILE_TYPE};
+use super::decoder::{ATTENTION, FILE_TYPE};
 use crate::table::Constant::{Bool, Int, Text};
 use crate::table::Default::{Float, Heads};
 use crate::table::Kind::{F32, U32};

@@ -1,6 +1,6 @@
 //! Gemma 2: norms before and after, capped logits, every other layer looks at a window.
 
-use super::common::{ATTENTION, FILE_TYPE};
+use super::decoder::{ATTENTION, FILE_TYPE};
 use super::gemma::{KEYS, LAYER, TABLE};
 use crate::table::Constant::{Bool, QueryScalar, Text};
 use crate::table::Default::{Float, Int};

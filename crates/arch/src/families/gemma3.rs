@@ -1,6 +1,6 @@
 //! Gemma 3, the part that reads and writes text: queries and keys are normed, five layers of six look at a window.
 
-use super::common::{ATTENTION, FILE_TYPE, SIZES};
+use super::decoder::{ATTENTION, FILE_TYPE, SIZES};
 use super::gemma::LAYER;
 use super::gemma2::NORMS;
 use crate::table::Constant::{Bool, QueryScalar, Text};

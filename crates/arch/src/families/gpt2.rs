@@ -1,6 +1,6 @@
 //! GPT-2: matrices are stored by input, so they are transposed.
 
-use super::common::FILE_TYPE;
+use super::decoder::FILE_TYPE;
 use crate::table::Constant::Text;
 use crate::table::Default::{Float, FourTimesWidth, Int};
 use crate::table::Kind::{F32, U32};

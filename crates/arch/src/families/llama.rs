@@ -1,6 +1,6 @@
 //! Llama 1 to 3, and what has its shape.
 
-use super::common::{FILE_TYPE, HEAD_DIM, KEY_HEADS, LAYER, OUTSIDE, RMS, ROPE_BASE, ROPE_SCALING, SIZES, VOCABULARY};
+use super::decoder::{FILE_TYPE, HEAD_DIM, KEY_HEADS, LAYER, OUTSIDE, RMS, ROPE_BASE, ROPE_SCALING, SIZES, VOCABULARY};
 use crate::table::Constant::{IfTensor, Text};
 use crate::table::{Computed, Default, Family, Key, Kind, Row, Via, Vocabulary, key, row};
 

@@ -1,6 +1,6 @@
 //! Mistral: to llama.cpp a Llama.
 
-use super::common::{LAYER, OUTSIDE};
+use super::decoder::{LAYER, OUTSIDE};
 use super::llama::{ATTENTION, KEYS, LLAMA};
 use crate::table::Constant::Text;
 use crate::table::Family;

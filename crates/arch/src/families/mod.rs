@@ -2,7 +2,7 @@
 // Written by `cargo xtask gen`; do not edit.
 
 mod bert;
-mod common;
+mod decoder;
 mod gemma;
 mod gemma2;
 mod gemma3;

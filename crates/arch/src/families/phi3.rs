@@ -1,6 +1,6 @@
 //! Phi-3 and Phi-4: queries, keys and values in one matrix, gate and up in another, as llama.cpp keeps them.
 
-use super::common::{FILE_TYPE, OUTSIDE};
+use super::decoder::{FILE_TYPE, OUTSIDE};
 use crate::table::Constant::Text;
 use crate::table::Default::{Float, Heads, Int, RotaryDim};
 use crate::table::Kind::{F32, U32};

@@ -1,6 +1,6 @@
 //! Qwen 1.5, 2 and 2.5.
 
-use super::common::{ATTENTION, FILE_TYPE, KEY_HEADS, LAYER, OUTSIDE, POOLING, RMS, ROPE_BASE, ROPE_SCALING, SIZES};
+use super::decoder::{ATTENTION, FILE_TYPE, KEY_HEADS, LAYER, OUTSIDE, POOLING, RMS, ROPE_BASE, ROPE_SCALING, SIZES};
 use crate::table::Constant::Text;
 use crate::table::Kind::U32;
 use crate::table::{Family, Key, Vocabulary, key};

@@ -1,6 +1,6 @@
 //! Qwen3: queries and keys are normed.
 
-use super::common::{ATTENTION, FILE_TYPE, KEY_HEADS, LAYER, OUTSIDE, POOLING, RMS, ROPE_BASE, ROPE_SCALING, SIZES};
+use super::decoder::{ATTENTION, FILE_TYPE, KEY_HEADS, LAYER, OUTSIDE, POOLING, RMS, ROPE_BASE, ROPE_SCALING, SIZES};
 use crate::table::Constant::{IfTensor, Text};
 use crate::table::Default::Int;
 use crate::table::Kind::U32;

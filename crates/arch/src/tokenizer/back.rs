@@ -187,9 +187,7 @@ fn byte_level(known: &Known<'_>, findings: &mut Vec<Diagnostic>) -> Json {
     let normal = known.tokens.iter().enumerate().filter(|(_, (_, k))| *k == kind::NORMAL);
     let vocab = normal.map(|(id, (text, _))| ((*text).to_owned(), json!(id))).collect::<Map<_, _>>();
     let merges = list(known.from, "merges").unwrap_or_default().iter().map(|m| json!(m.text())).collect::<Vec<_>>();
-    let level = |regex: bool| {
-        json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": regex})
-    };
+    let level = |regex: bool| json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": regex});
     let split = |pattern: &&str| match *pattern {
         "digits" => json!({"type": "Digits", "individual_digits": true}),
         regex => json!({"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": false}),
@@ -221,9 +219,7 @@ type Special<'t> = (usize, Option<&'t str>);
 
 /// What is put before and after a text.
 fn template(before: &[Special<'_>], after: &[Special<'_>]) -> Json {
-    let token = |(_, text): &Special<'_>, segment: u8| {
-        json!({"SpecialToken": {"id": text.unwrap_or_default(), "type_id": segment}})
-    };
+    let token = |(_, text): &Special<'_>, segment: u8| json!({"SpecialToken": {"id": text.unwrap_or_default(), "type_id": segment}});
     let text = |name: &str, segment: u8| json!({"Sequence": {"id": name, "type_id": segment}});
     let before_all = |segment| before.iter().map(move |t| token(t, segment));
     let after_all = |segment| after.iter().map(move |t| token(t, segment));

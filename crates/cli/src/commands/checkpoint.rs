@@ -147,11 +147,7 @@ pub fn convert(cx: &Context, a: &Convert, from: &Checkpoint, output: &Path) -> R
         all.push(Checkpoint::open(path)?.data().clone());
     }
     let data = checkpoint::merge(all).map_err(Error::from)?;
-    let readback = match a.verify.as_str() {
-        "no" => Readback::No,
-        "full" => Readback::Payload,
-        _ => Readback::Header,
-    };
+    let readback = readback(&a.verify);
     let (budget, shard) = (checkpoint::size(&t.budget)?, t.shard_size.as_deref().map(checkpoint::size).transpose()?);
     let begun = Instant::now();
     cx.progress.step("writing");
@@ -178,11 +174,7 @@ pub fn convert(cx: &Context, a: &Convert, from: &Checkpoint, output: &Path) -> R
     let seconds = begun.elapsed().as_secs_f64();
     let findings = from.findings().iter().chain(&written.findings).map(Finding::from).collect::<Vec<_>>();
     notes(cx, &findings);
-    let verification = match readback {
-        Readback::No => "not verified",
-        Readback::Header => "verified: names, types and shapes read back",
-        Readback::Payload => "verified: names, types, shapes and every element read back",
-    };
+    let verification = verification(readback);
     let rate = bytes((written.payload as f64 / seconds.max(1e-6)) as u64);
     cx.screen.say(&format!("{} tensors, {} in {seconds:.2} s, {rate}/s", list.len(), bytes(written.payload)));
     cx.screen.say(verification);
@@ -201,6 +193,22 @@ pub fn convert(cx: &Context, a: &Convert, from: &Checkpoint, output: &Path) -> R
     };
     cx.screen.document("convert", &report)?;
     Ok(0)
+}
+
+fn readback(verify: &str) -> Readback {
+    match verify {
+        "no" => Readback::No,
+        "full" => Readback::Payload,
+        _ => Readback::Header,
+    }
+}
+
+fn verification(readback: Readback) -> &'static str {
+    match readback {
+        Readback::No => "not verified",
+        Readback::Header => "verified: names, types and shapes read back",
+        Readback::Payload => "verified: names, types, shapes and every element read back",
+    }
 }
 
 fn threads(cx: &Context) -> usize {
