@@ -42,7 +42,7 @@ int main(int n, char ** a) {
     llama_batch b = llama_batch_init(128, 0, 1);
     for (size_t i = 0; i < ids.size(); i++) { b.token[i] = ids[i]; b.pos[i] = i; b.n_seq_id[i] = 1; b.seq_id[i][0] = 0; b.logits[i] = true; }
     b.n_tokens = ids.size();
-    if (bert ? llama_encode(c, b) : llama_decode(c, b)) return 5;
+    if (llama_decode(c, b)) return 5;
     int w = bert ? llama_model_n_embd(m) : llama_vocab_n_tokens(v);
     for (size_t i = 0; i < ids.size(); i++) {
         const float * x = bert ? llama_get_embeddings_ith(c, i) : llama_get_logits_ith(c, i);

@@ -3,6 +3,7 @@
 import json
 import os
 
+import safetensors.torch
 import sentencepiece
 import torch
 import transformers as hf
@@ -190,13 +191,68 @@ def bert(f):
     save(f, hf.BertModel(config), torch.float32)
 
 
+def bin_file(f):
+    """The older file of weights, with a table that is left out; and a card."""
+    llama(f)
+    weights = safetensors.torch.load_file(os.path.join(f, "model.safetensors"))
+    os.remove(os.path.join(f, "model.safetensors"))
+    weights["model.layers.0.self_attn.rotary_emb.inv_freq"] = torch.ones(16)
+    torch.save(weights, os.path.join(f, "pytorch_model.bin"))
+    with open(os.path.join(f, "README.md"), "w") as card:
+        card.write(CARD)
+
+
+CARD = """---
+license: apache-2.0
+language:
+- en
+- no
+tags: [chat, tiny]
+pipeline_tag: text-generation
+base_model: some-org/Base-7B-v0.3
+datasets:
+- org/data-set
+---
+# A card
+"""
+
+
+def yarn(f):
+    n = bytes_bpe(f, QWEN2, "<|endoftext|>", "Qwen2Tokenizer", False)
+    rope = {"rope_type": "yarn", "rope_theta": 1e6, "factor": 4.0, "original_max_position_embeddings": 64}
+    config = hf.Qwen2Config(vocab_size=n, rope_parameters=rope, **SMALL)
+    save(f, hf.Qwen2ForCausalLM(config), torch.float16)
+
+
+def embedding(f):
+    """A model without a head that pools by its last token."""
+    n = bytes_bpe(f, QWEN2, "<|endoftext|>", "Qwen2Tokenizer", False)
+    save(f, hf.Qwen3Model(hf.Qwen3Config(vocab_size=n, head_dim=32, **SMALL)), torch.bfloat16)
+    put(f, "modules.json", [{"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}])
+    os.makedirs(os.path.join(f, "1_Pooling"))
+    put(os.path.join(f, "1_Pooling"), "config.json", {"pooling_mode_lasttoken": True})
+
+
+def long_rope(f):
+    end = {"content": "<|endoftext|>", "special": True}
+    sentence_pieces(f, added={"400": end})
+    factors = [1.0 + i / 8 for i in range(16)]
+    rope = {"rope_type": "longrope", "rope_theta": 1e4, "long_factor": factors, "short_factor": [1.0] * 16,
+            "original_max_position_embeddings": 512}  # fmt: skip
+    config = hf.Phi3Config(vocab_size=416, pad_token_id=0, eos_token_id=2, rope_parameters=rope,
+                           original_max_position_embeddings=512, sliding_window=32,
+                           **{**SMALL, "max_position_embeddings": 1024})  # fmt: skip
+    save(f, hf.Phi3ForCausalLM(config), torch.float32)
+
+
 # Name of the folder, what makes it, and the name of its pre-tokenizer, which llama.cpp knows by a hash over the ids of a
 # trained vocabulary.
 MODELS = [
     ("llama-sp", llama, None), ("Tiny-Llama-3-1M-Instruct", llama3, "llama-bpe"), ("llama-shards", shards, None),
     ("mistral", mistral, None), ("qwen2", qwen2, "qwen2"), ("qwen3", qwen3, "qwen2"), ("gemma", gemma, None),
     ("gemma2", gemma2, None), ("gemma3", gemma3, None), ("phi3", phi3, None), ("gpt2", gpt2, "gpt-2"),
-    ("bert", bert, "bert-bge"),
+    ("bert", bert, "bert-bge"), ("Llama-2-1M-chat-v1.1", bin_file, None), ("qwen2-yarn", yarn, "qwen2"),
+    ("qwen3-embedding", embedding, "qwen2"), ("phi3-long", long_rope, None),
 ]  # fmt: skip
 
 

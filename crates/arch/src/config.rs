@@ -78,10 +78,7 @@ impl<'a> Config<'a> {
         let Some(part) = part.and_then(Json::as_f64).filter(|p| *p != 1.0) else {
             return self.int(WIDTH)?.checked_div(self.int(HEADS)?);
         };
-        let width = self.int(WIDTH)?;
-        // Whole numbers up to the width, each compared as a float: no conversion can round.
-        let rotated = (0..=width).rev().find(|n| float(*n) <= part * float(width))?;
-        rotated.checked_div(self.int(HEADS)?)
+        whole(part * float(self.int(WIDTH)?))?.checked_div(self.int(HEADS)?)
     }
 
     /// The value of a hyperparameter; `None` where it is not written.
@@ -115,4 +112,9 @@ pub(crate) fn float(n: i64) -> f64 {
 pub(crate) fn single(x: f64) -> f32 {
     let one = Tensor::from_f64s(DType::F32, &[1], &[x]).ok();
     one.and_then(|t| t.as_slice::<f32>().ok().and_then(|v| v.first().copied())).unwrap_or(0.0)
+}
+
+/// The whole part of a float that an integer can hold.
+fn whole(x: f64) -> Option<i64> {
+    format!("{:.0}", x.trunc()).parse().ok()
 }

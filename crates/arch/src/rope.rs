@@ -35,7 +35,8 @@ const TYPE: &[&str] = &["rope_scaling.rope_type", "rope_scaling.type", "rope_par
 fn llama3(config: &Config<'_>) -> Option<(String, Arc<WeightExpr>)> {
     text(config, TYPE).filter(|t| t.eq_ignore_ascii_case("llama3"))?;
     let base = first(config.json, &["rope_theta", "rope_parameters.rope_theta"]).and_then(Json::as_f64);
-    let (base, dim) = (base.unwrap_or(1e4), config.head_dim()?);
+    // Heads are a few hundred elements wide; what a damaged file says is not computed.
+    let (base, dim) = (base.unwrap_or(1e4), config.head_dim().filter(|d| *d <= 1 << 16)?);
     let factor = number(config, "factor").unwrap_or(8.0);
     let (low, high) = (number(config, "low_freq_factor"), number(config, "high_freq_factor"));
     let (low, high) = (low.unwrap_or(1.0), high.unwrap_or(4.0));

@@ -247,3 +247,35 @@ fn what_does_not_fit_is_named() {
     let error = to_folder(&unknown).err().unwrap().to_string();
     assert!(error.starts_with("the architecture mamba is not known; known are bert, gemma, gemma2"), "{error}");
 }
+
+#[test]
+fn damaged_files_are_errors_never_panics() {
+    for family in FAMILIES {
+        let (name, bytes) = tokenizer(family);
+        let from = tensors(family);
+        let given = config(family).to_string().into_bytes();
+        let mut outcomes = [0, 0];
+        for (which, bytes) in [&bytes, &given].into_iter().enumerate() {
+            for at in 0..bytes.len() {
+                for change in [0x01, 0x10, 0x80] {
+                    let mut bad = bytes.clone();
+                    bad[at] ^= change;
+                    let files = Memory(if which == 0 { vec![(name, bad.clone())] } else { vec![tokenizer(family)] });
+                    let config = if which == 0 { Some(config(family)) } else { serde_json::from_slice(&bad).ok() };
+                    let Some(config) = config else { continue };
+                    match to_gguf(family, &files, &config, &from, Float::Kept) {
+                        Ok((out, _)) => {
+                            outcomes[0] += 1;
+                            drop(to_folder(&out));
+                        }
+                        Err(e) => {
+                            outcomes[1] += 1;
+                            assert!(e.place().file.is_some() || e.place().tensor.is_some(), "{e}");
+                        }
+                    }
+                }
+            }
+        }
+        assert!(outcomes.iter().all(|n| *n > 0), "{}: {outcomes:?}", family.name);
+    }
+}

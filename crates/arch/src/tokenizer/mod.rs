@@ -87,7 +87,7 @@ impl Vocabulary {
 /// The number of tokens that the configuration announces; at most what an index of 32 bits reaches.
 fn size(config: &Json, own: usize) -> Result<usize> {
     /// The largest vocabularies have a quarter of a million.
-    const MOST: usize = 1 << 24;
+    const MOST: usize = 1 << 21;
     let found = config.get("vocab_size").and_then(Json::as_u64).and_then(|n| usize::try_from(n).ok()).unwrap_or(own);
     match found <= MOST {
         true => Ok(found),
