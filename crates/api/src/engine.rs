@@ -65,6 +65,9 @@ pub fn steps(report: &BuildReport) -> Vec<StepInfo> {
 pub struct BuildRequest {
     /// Threads for which kernels are chosen; 0 for as many as the process may use.
     pub threads: usize,
+    /// Chooses as for one thread, whatever `threads` says. No kernel's result depends on the threads that run it, so that an
+    /// engine of this kind gives the same bits with any number of them, on every machine that runs the same level.
+    pub strict: bool,
     /// Cap on the instruction set, by level name.
     pub isa: String,
     /// Refuse to replace a file.
@@ -86,7 +89,7 @@ pub fn build(model: &Model, path: &Path, request: &BuildRequest, verify: Option<
     let options = BuildOptions {
         isa: request.isa.clone(),
         all_levels: request.isa.is_empty(),
-        threads: request.threads,
+        threads: if request.strict { 1 } else { request.threads },
         sizes: sizes(model, verify)?,
         notes: ranges::notes(model.hub()),
         ..BuildOptions::default()

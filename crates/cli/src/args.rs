@@ -464,6 +464,9 @@ pub struct Build {
     /// Best precision for each layer (not built yet)
     #[arg(long)]
     pub best: bool,
+    /// The same engine, and the same bits from it, whatever the number of threads
+    #[arg(long)]
+    pub strict: bool,
     /// Do not verify the engine against the model
     #[arg(long)]
     pub no_verify: bool,

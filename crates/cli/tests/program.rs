@@ -185,6 +185,30 @@ fn files_that_cannot_be_written_are_6() {
     assert!(err.contains("/no/such/folder/out.onnx"), "{err}");
 }
 
+#[test]
+fn a_strict_engine_does_not_depend_on_threads() {
+    let folder = Folder::new("strict");
+    let digits = digits().display().to_string();
+    let build = |name: &str, options: &[&str]| {
+        let path = folder.path(name);
+        let args = [&["build", &digits, "-o", &path, "--no-verify"], options].concat();
+        let (code, _, err) = run(&args);
+        assert_eq!(code, 0, "{err}");
+        path
+    };
+    let one = build("1.engine", &["--strict", "--threads", "1"]);
+    let two = build("2.engine", &["--strict", "--threads", "2"]);
+    let bytes = |path: &str| std::fs::read(path).expect("an engine");
+    assert!(bytes(&one) == bytes(&two), "the engines differ");
+    let outputs = |threads: &str| {
+        let out = folder.path(threads);
+        let (code, _, err) = run(&["run", &one, "--threads", threads, "--output-dir", &out]);
+        assert_eq!(code, 0, "{err}");
+        bytes(&format!("{out}/logits.npy"))
+    };
+    assert_eq!(outputs("1"), outputs("2"));
+}
+
 /// Through links to the device, so that a fault costs a link.
 #[test]
 fn outputs_that_are_devices_are_written_into() {

@@ -148,8 +148,11 @@ impl Way<'_> {
         let name = model.path().file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_else(|| "model".into());
         let file = format!("{name}.f32.engine");
         let path = self.dir.join(&file);
-        let request =
-            BuildRequest { threads: self.options.opts.threads, isa: self.options.opts.isa.clone(), no_clobber: false };
+        let request = BuildRequest {
+            threads: self.options.opts.threads,
+            isa: self.options.opts.isa.clone(),
+            ..BuildRequest::default()
+        };
         let built: BuiltEngine = self.stage("build f32", || {
             let b = build(model, &path, &request, None)?;
             let detail = format!("{} steps, {} of them by the reference", b.steps.len(), b.fallbacks.len());

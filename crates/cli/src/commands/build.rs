@@ -35,7 +35,7 @@ pub fn run(cx: &Context, a: &Build) -> Result<u8> {
         agreement: options::agreement(&a.agreement)?,
         opts: Opts { threads: cx.threads, isa: cx.isa.clone(), ..Opts::default() },
     };
-    let request = BuildRequest { threads: cx.threads, isa: cx.isa.clone(), no_clobber: a.no_clobber };
+    let request = BuildRequest { threads: cx.threads, strict: a.strict, isa: cx.isa.clone(), no_clobber: a.no_clobber };
     cx.progress.step("building and verifying");
     let built = build(&model, &a.output, &request, (!a.no_verify).then_some(&verify))?;
     cx.progress.end();
