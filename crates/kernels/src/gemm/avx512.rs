@@ -2,6 +2,7 @@
 
 use super::tile::{Tile, TileFn, TileSet};
 use crate::pack::PANEL;
+use core::arch::asm;
 use core::arch::x86_64::*;
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
@@ -72,10 +73,49 @@ unsafe fn step<const MR: usize, const NV: usize>(
             bv[v] = _mm512_loadu_ps(b.add(v * stride));
         }
         for i in 0..MR {
-            let a = _mm512_set1_ps(*rows[i].add(k));
-            for v in 0..NV {
-                acc[i][v] = _mm512_fmadd_ps(a, bv[v], acc[i][v]);
-            }
+            row(&mut acc[i], rows[i].add(k), &bv);
+        }
+    }
+}
+
+/// One row of the update. Tiles of three and four vectors leave so few registers that the compiler, which loads the values
+/// of A early, would keep sums in memory; there the order is written down.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+unsafe fn row<const NV: usize>(acc: &mut [__m512; NV], a: *const f32, b: &[__m512; NV]) {
+    let _x: __m512;
+    // SAFETY: the caller has checked that `a` is good for a value; the instructions touch nothing else.
+    unsafe {
+        if let ([c0, c1, c2], [b0, b1, b2]) = (&mut acc[..], &b[..]) {
+            asm!(
+                "vbroadcastss {x:z}, dword ptr [{a}]",
+                "vfmadd231ps {c0:z}, {b0:z}, {x:z}",
+                "vfmadd231ps {c1:z}, {b1:z}, {x:z}",
+                "vfmadd231ps {c2:z}, {b2:z}, {x:z}",
+                a = in(reg) a, x = out(zmm_reg) _x,
+                b0 = in(zmm_reg) *b0, b1 = in(zmm_reg) *b1, b2 = in(zmm_reg) *b2,
+                c0 = inout(zmm_reg) *c0, c1 = inout(zmm_reg) *c1, c2 = inout(zmm_reg) *c2,
+                options(pure, readonly, nostack, preserves_flags),
+            );
+            return;
+        }
+        if let ([c0, c1, c2, c3], [b0, b1, b2, b3]) = (&mut acc[..], &b[..]) {
+            asm!(
+                "vbroadcastss {x:z}, dword ptr [{a}]",
+                "vfmadd231ps {c0:z}, {b0:z}, {x:z}",
+                "vfmadd231ps {c1:z}, {b1:z}, {x:z}",
+                "vfmadd231ps {c2:z}, {b2:z}, {x:z}",
+                "vfmadd231ps {c3:z}, {b3:z}, {x:z}",
+                a = in(reg) a, x = out(zmm_reg) _x,
+                b0 = in(zmm_reg) *b0, b1 = in(zmm_reg) *b1, b2 = in(zmm_reg) *b2, b3 = in(zmm_reg) *b3,
+                c0 = inout(zmm_reg) *c0, c1 = inout(zmm_reg) *c1, c2 = inout(zmm_reg) *c2, c3 = inout(zmm_reg) *c3,
+                options(pure, readonly, nostack, preserves_flags),
+            );
+            return;
+        }
+        let x = _mm512_set1_ps(*a);
+        for v in 0..NV {
+            acc[v] = _mm512_fmadd_ps(x, b[v], acc[v]);
         }
     }
 }

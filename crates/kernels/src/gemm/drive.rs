@@ -13,7 +13,7 @@ use crate::simd::Simd;
 use modelsmith_pool::{Pool, cut};
 use std::ops::Range;
 
-/// Values of the inner dimension in one block.
+/// Values of the inner dimension in one block of at most two panels.
 const INNER_BLOCK: usize = 320;
 /// Most rows in a block.
 const ROW_BLOCK: usize = 252;
@@ -195,8 +195,10 @@ impl<R: Rows> Product<'_, R> {
     ) {
         let (segs, seg_len) = self.rows.segments();
         let k = segs * seg_len;
-        let whole = (INNER_BLOCK / seg_len.max(1)).clamp(1, segs.max(1));
-        let pieces = if seg_len > INNER_BLOCK { seg_len.div_ceil(INNER_BLOCK) } else { 1 };
+        // A group of panels stays in the first-level cache while row tiles pass.
+        let inner_block = (2 * INNER_BLOCK / panels.len().div_ceil(groups)).min(INNER_BLOCK);
+        let whole = (inner_block / seg_len.max(1)).clamp(1, segs.max(1));
+        let pieces = if seg_len > inner_block { seg_len.div_ceil(inner_block) } else { 1 };
         let steps = segs.div_ceil(whole).max(1);
         let large = k * self.n > LARGE_WEIGHTS;
         let first_panel = cut(panels.len(), groups, span.start).start;

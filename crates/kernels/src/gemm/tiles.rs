@@ -75,13 +75,13 @@ tiles!(
     #[cfg(target_arch = "x86_64")]
     Tiles8x48,
     avx512::UP_TO_48,
-    0.6
+    FMA_SHARE
 );
 tiles!(
     #[cfg(target_arch = "x86_64")]
     Tiles6x64,
     avx512::UP_TO_64,
-    0.5
+    0.88
 );
 tiles!(
     #[cfg(target_arch = "x86_64")]
