@@ -228,7 +228,7 @@ fn cost_amx(p: &ConvProblem, facts: &Facts) -> f64 {
     let taps = p.kernel[0] * p.kernel[1];
     let pieces = taps > 1 && !(p.c / p.groups.max(1)).is_multiple_of(amx::STEP);
     let work = amx::work(size, facts.threads, if pieces { 3.0 } else { 1.0 });
-    crate::def::roofline(bytes(p), p.groups as f64 * work, amx::SHARE, facts)
+    amx::nanoseconds(bytes(p), p.groups as f64 * work, facts)
 }
 
 fn cost_rows<T: Tiles>(p: &ConvProblem, facts: &Facts) -> f64 {

@@ -23,7 +23,7 @@ use crate::simd::Simd;
 use modelsmith_pool::cut;
 use std::ops::Range;
 
-pub(crate) use offer::{ISA, SHARE, takes, work};
+pub(crate) use offer::{ISA, nanoseconds, takes, work};
 pub(super) use offer::{accepts, cost};
 use split::Seen;
 pub(crate) use unit::STEP;

@@ -8,16 +8,21 @@ use modelsmith_kop::{GemmB, GemmProblem, Isa};
 /// What the machine must have.
 pub(crate) const ISA: Isa = Isa::AMX.union(Isa::AVX512_BF16);
 /// Share of the fused multiply-adds' peak that [`work`] is measured in.
-pub(crate) const SHARE: f64 = gemm::tiles::FMA_SHARE;
+const SHARE: f64 = gemm::tiles::FMA_SHARE;
 
 /// Fewer rows than this are not worth splitting B for.
 const FEWEST_ROWS: usize = 12;
 /// Most values of the inner dimension: the error of what is lost as subnormal grows with them.
 const LONGEST: usize = 1 << 16;
-/// Six tile products to one fused multiply-add: how many times as fast they are at full tiles.
-const SPEED: f64 = 2.3;
-/// Values split in the time of one fused multiply-add of a vector of 16 lanes.
-const SPLIT: f64 = 1.6;
+/// Costs in multiplications and additions of the fused multiply-add kernel in the same time, measured: one result tile
+/// (from registers to C, and what starting and ending a sum takes), one step of its products, one value split alone and
+/// one split between products.
+const TILE_COST: f64 = 50e3;
+const STEP_COST: f64 = 25e3;
+const SPLIT_COST: f64 = 34.0;
+const FEED_COST: f64 = 20.0;
+/// Tile products lose more than vectors where the core is shared with other programs: less than this is no gain.
+const MARGIN: f64 = 1.1;
 
 pub(in crate::gemm) fn accepts(p: &GemmProblem) -> Result<(), Reject> {
     gemm::accepts(p)?;
@@ -42,20 +47,55 @@ pub(in crate::gemm) fn cost(p: &GemmProblem, facts: &Facts) -> f64 {
     let packed = if p.b == GemmB::Packed { 0.0 } else { 2.0 * batch * (p.k * p.n) as f64 };
     let b = if p.b == GemmB::Packed { (p.k * p.n) as f64 } else { batch * (p.k * p.n) as f64 };
     let bytes = 4.0 * (batch * (p.m * p.k + p.m * p.n) as f64 + b);
-    roofline(bytes, packed + batch * work([p.m, p.n, p.k], facts.threads, 1.0), SHARE, facts)
+    nanoseconds(bytes, packed + batch * work([p.m, p.n, p.k], facts.threads, 1.0), facts)
+}
+
+/// Nanoseconds of [`work`] that moves `bytes`. Where memory decides, other kernels need as long with less to do.
+pub(crate) fn nanoseconds(bytes: f64, work: f64, facts: &Facts) -> f64 {
+    roofline(bytes, work, SHARE, facts) + 0.05 * roofline(0.0, work, SHARE, facts)
 }
 
 /// The work of one product, as multiplications and additions of the fused multiply-add unit; splitting A takes `gather` times
 /// as long as where its rows lie whole.
 pub(crate) fn work([m, n, k]: [usize; 3], threads: usize, gather: f64) -> f64 {
     let blocks = Blocks::new([m, n, k]);
-    let rows = m.div_ceil(16) as f64 * 16.0;
     // A half tile takes three quarters of the time of a whole one.
-    let rows = if m.div_ceil(16) % 2 == 1 { rows + 8.0 } else { rows };
+    let halves = m.div_ceil(TILE / 2);
+    let tiles = ((halves / 2) as f64 + 0.75 * (halves % 2) as f64) * blocks.col_tiles as f64;
     let (cols, inner) = ((blocks.col_tiles * TILE) as f64, (blocks.steps * STEP) as f64);
-    let b_times = if blocks.keeps_b { threads.max(1) } else { blocks.row_tiles.div_ceil(blocks.block[0]) };
-    // Where B is kept, row tiles pass through the first-level cache and their split waits for it.
-    let a_times = if blocks.keeps_b { 1.7 } else { threads.max(1) as f64 };
-    let split = inner * (b_times as f64 * cols + gather * a_times * m as f64);
-    2.0 * rows * cols * inner / SPEED + 32.0 * split / SPLIT
+    let threads = threads.max(1) as f64;
+    let (a_times, b_times, b_cost) = match blocks.keeps_b {
+        true => (1.0, threads, SPLIT_COST),
+        false => (threads, blocks.row_tiles.div_ceil(blocks.block[0]) as f64, FEED_COST),
+    };
+    let split = inner * (b_cost * b_times * cols + SPLIT_COST * gather * a_times * m as f64);
+    MARGIN * (tiles * (TILE_COST + blocks.steps as f64 * STEP_COST) + split)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{choose, gemm::KERNELS};
+
+    /// What was measured: few rows, few columns or a short inner dimension are better off without tiles.
+    #[test]
+    fn tiles_are_chosen_where_they_pay() {
+        let facts = Facts::guess(ISA, 1);
+        for (m, n, k, pays) in [
+            (128, 768, 768, true),
+            (64, 768, 3072, true),
+            (32, 768, 768, true),
+            (49, 512, 2048, true),
+            (3136, 64, 256, true),
+            (16, 768, 768, false),
+            (1, 4096, 4096, false),
+            (12544, 96, 16, false),
+            (3136, 24, 96, false),
+            (784, 40, 144, false),
+        ] {
+            let p = GemmProblem::dense(m, n, k, GemmB::Packed);
+            let name = choose(KERNELS, &p, &facts).map_or("", |k| k.name);
+            assert_eq!(name.contains("amx"), pays, "{m} x {n} x {k}: {name}");
+        }
+    }
 }
