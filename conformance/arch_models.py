@@ -245,6 +245,26 @@ def long_rope(f):
     save(f, hf.Phi3ForCausalLM(config), torch.float32)
 
 
+def pictures(f):
+    """A model that sees too; the part that reads and writes is converted."""
+    gemma_pieces(f)
+    text = dict(vocab_size=400, head_dim=64, sliding_window=64, query_pre_attn_scalar=64, **SMALL)
+    sight = dict(hidden_size=64, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2, image_size=28,
+                 patch_size=14)  # fmt: skip
+    config = hf.Gemma3Config(text_config=text, vision_config=sight, mm_tokens_per_image=4, boi_token_index=390,
+                             eoi_token_index=391, image_token_index=392)  # fmt: skip
+    save(f, hf.Gemma3ForConditionalGeneration(config), torch.bfloat16)
+
+
+def partial_rope(f):
+    n = bytes_bpe(f, LLAMA3, "<|endoftext|>", "GPT2Tokenizer", False)
+    rope = {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.75}
+    config = hf.Phi3Config(vocab_size=n, pad_token_id=0, eos_token_id=2, tie_word_embeddings=True,
+                           partial_rotary_factor=0.75, rope_parameters=rope, original_max_position_embeddings=256,
+                           **SMALL)  # fmt: skip
+    save(f, hf.Phi3ForCausalLM(config), torch.bfloat16)
+
+
 # Name of the folder, what makes it, and the name of its pre-tokenizer, which llama.cpp knows by a hash over the ids of a
 # trained vocabulary.
 MODELS = [
@@ -253,6 +273,7 @@ MODELS = [
     ("gemma2", gemma2, None), ("gemma3", gemma3, None), ("phi3", phi3, None), ("gpt2", gpt2, "gpt-2"),
     ("bert", bert, "bert-bge"), ("Llama-2-1M-chat-v1.1", bin_file, None), ("qwen2-yarn", yarn, "qwen2"),
     ("qwen3-embedding", embedding, "qwen2"), ("phi3-long", long_rope, None),
+    ("gemma3-pictures", pictures, None), ("phi4-mini", partial_rope, "llama-bpe"),
 ]  # fmt: skip
 
 

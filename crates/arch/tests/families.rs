@@ -206,6 +206,23 @@ fn transformations_of_the_others() {
 }
 
 #[test]
+fn merges_become_scores_where_bytes_are_a_fallback() {
+    let added = |id: usize, text: &str, special: bool| json!({"id": id, "content": text, "special": special});
+    let tokenizer = json!({
+        "added_tokens": [added(0, "<s>", true), added(1, "<user>", false)], "decoder": {"type": "Sequence"},
+        "model": {
+            "type": "BPE", "byte_fallback": true, "merges": [["b", "c"], ["a", "bc"]],
+            "vocab": {"<s>": 0, "<user>": 1, "<0x0A>": 2, "abc": 3, "bc": 4},
+        },
+    });
+    let files = Memory(vec![("tokenizer.json", tokenizer.to_string().into_bytes())]);
+    let (out, _) = to_gguf(llama(), &files, &config(llama()), &tensors(llama()), Float::Kept).unwrap();
+    assert_eq!(text(&out, "tokenizer.ggml.model"), "llama");
+    assert_eq!(text(&out, "tokenizer.ggml.token_type"), "[3, 4, 6, 1, 1]");
+    assert_eq!(text(&out, "tokenizer.ggml.scores"), "[0, 0, 0, -1, -0]");
+}
+
+#[test]
 fn matrices_take_the_type_that_is_wanted() {
     let family = llama();
     let (files, from, _) = made(family);

@@ -4,6 +4,7 @@ use super::special::Special;
 use super::{Tokens, added, kind, pre, size, warning};
 use crate::config::{Files, Json, float, json, single};
 use modelsmith_format::Result;
+use std::collections::HashMap;
 
 /// A byte-level vocabulary.
 pub(super) fn gpt2(files: &dyn Files, config: &Json) -> Result<Option<Tokens>> {
@@ -75,7 +76,7 @@ fn merges_file(bytes: &[u8]) -> Vec<String> {
     lines.filter_map(|(_, l)| pair(l)).collect()
 }
 
-/// A vocabulary that was made from a SentencePiece model: bytes are tokens such as `<0x0A>`, scores fall with the id.
+/// A vocabulary that was made from a SentencePiece model: bytes are tokens such as `<0x0A>`, scores fall with the rank of a merge.
 pub(super) fn byte_fallback(files: &dyn Files, config: &Json) -> Result<Option<Tokens>> {
     let Some(tokenizer) = json(files, "tokenizer.json")? else { return Ok(None) };
     let Some(model) = tokenizer.get("model") else { return Ok(None) };
@@ -90,15 +91,19 @@ pub(super) fn byte_fallback(files: &dyn Files, config: &Json) -> Result<Option<T
     let most = base.iter().map(|(id, _)| *id).max().map_or(0, |m| m.saturating_add(1));
     let all = more.iter().map(|a| a.id.saturating_add(1)).chain([most]).max().unwrap_or(0);
     let mut list = listed(size(config, all)?.min(all), &base);
+    let mut ranks = HashMap::new();
+    for (rank, pair) in (0i64..).zip(merges(model)) {
+        ranks.entry(pair.replacen(' ', "", 1)).or_insert(rank);
+    }
     let mut scores = Vec::new();
     for (id, (text, kind)) in list.iter_mut().enumerate() {
         if is_byte(text) {
             *kind = kind::BYTE;
-        } else if more.iter().any(|a| a.id == id && a.special) {
-            *kind = kind::CONTROL;
+        } else if let Some(token) = more.iter().find(|a| a.id == id) {
+            *kind = if token.special { kind::CONTROL } else { kind::USER_DEFINED };
         }
-        // Pairs are merged by falling score: the earlier piece, which was made first, first.
-        scores.push(if *kind == kind::NORMAL { -single(float(i64::try_from(id).unwrap_or(0))) } else { 0.0 });
+        // llama.cpp merges pairs by falling score, the tokenizer by rank.
+        scores.push(ranks.get(text.as_str()).map_or(0.0, |rank| -single(float(*rank))));
     }
     for token in more.into_iter().filter(|a| a.id >= most) {
         if let Some(slot) = list.get_mut(token.id) {
