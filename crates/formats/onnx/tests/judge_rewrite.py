@@ -2,7 +2,7 @@
 
     python judge_rewrite.py REWRITE [--side | --hub] FOLDER...
 
-REWRITE is the built example `rewrite`. Two models are equal when nothing but the spelling differs: fields that are
+REWRITE is the built example `rewrite_models`. Two models are equal when nothing but the spelling differs: fields that are
 present and empty, tensor data as raw bytes, in typed fields or in another file, attribute types that an old file left
 out, and the name of a graph that had none. `--side` writes weights to a file of their own. `--hub` takes the model to
 the hub opset and back, which may change its nodes: there ONNX Runtime must give the same results before and after, on
