@@ -41,7 +41,7 @@ const BLOCK_ROWS: usize = 8;
 const BLOCK_STEPS: usize = 48;
 /// Most steps that are summed in tile registers. Sums of so many are added in f32, so that the error grows with the root of
 /// this and not of the whole inner dimension, as with fused multiply-adds.
-const SUM_STEPS: usize = 16;
+const SUM_STEPS: usize = 8;
 /// Most bytes of results between two blocks of the inner dimension.
 const BETWEEN: usize = 4 << 20;
 
