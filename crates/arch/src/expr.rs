@@ -1,8 +1,9 @@
 //! The transformations of tensors, and their inverses, as lazy expressions.
 
 use crate::rows::SwappedRows;
-use modelsmith_base::DType;
+use modelsmith_base::{DType, wide};
 use modelsmith_format::{Error, Result};
+use modelsmith_tensor::index::strides;
 use modelsmith_tensor::{Blocks, Read, Source, Tensor, WeightExpr};
 use std::sync::Arc;
 
@@ -14,26 +15,11 @@ struct Strided {
     strides: Vec<usize>,
 }
 
-fn row_major(shape: &[usize]) -> Vec<usize> {
-    let mut next = 1usize;
-    let mut out = shape
-        .iter()
-        .rev()
-        .map(|&d| {
-            let own = next;
-            next = next.saturating_mul(d);
-            own
-        })
-        .collect::<Vec<_>>();
-    out.reverse();
-    out
-}
-
 fn strided(w: &Arc<WeightExpr>) -> Option<Strided> {
     match w.as_ref() {
         WeightExpr::Read(r) => {
             let flat = Read { shape: vec![w.len()], ..r.clone() };
-            let (of, strides) = (Arc::new(WeightExpr::Read(flat)), row_major(&r.shape));
+            let (of, strides) = (Arc::new(WeightExpr::Read(flat)), strides(&r.shape));
             Some(Strided { of, offset: 0, shape: r.shape.clone(), strides })
         }
         WeightExpr::View { of, offset, shape, strides } => {
@@ -72,10 +58,6 @@ fn swapped_blocks(b: &Blocks, groups: [usize; 3]) -> Arc<WeightExpr> {
     let row = b.len.checked_div(rows).unwrap_or(0);
     let source: Arc<dyn Source> = Arc::new(SwappedRows::new(b.source.clone(), b.offset, row, groups.map(wide)));
     Arc::new(WeightExpr::Blocks(Blocks { source, offset: 0, ..b.clone() }))
-}
-
-fn wide(n: usize) -> u64 {
-    u64::try_from(n).unwrap_or(u64::MAX)
 }
 
 /// Rows per half of a head.

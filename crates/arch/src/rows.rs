@@ -1,5 +1,6 @@
 //! Rows of a tensor in another order, for blocks: a row is whole blocks, so nothing need be decoded.
 
+use modelsmith_base::wide;
 use modelsmith_tensor::{Error, Result, Source};
 use std::sync::Arc;
 
@@ -40,7 +41,7 @@ impl Source for SwappedRows {
     }
 
     fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
-        let wanted = u64::try_from(out.len()).unwrap_or(u64::MAX);
+        let wanted = wide(out.len());
         if self.row == 0 || offset.checked_add(wanted).is_none_or(|end| end > self.len()) {
             return Err(Error::Range { file: self.name().into(), offset, wanted, len: self.len() });
         }
@@ -50,7 +51,7 @@ impl Source for SwappedRows {
             let left = usize::try_from(self.row.saturating_sub(inner)).unwrap_or(usize::MAX).min(rest.len());
             let (now, later) = rest.split_at_mut(left);
             self.of.read_at(self.place(index).saturating_add(inner), now)?;
-            at = at.saturating_add(u64::try_from(left).unwrap_or(u64::MAX));
+            at = at.saturating_add(wide(left));
             rest = later;
         }
         Ok(())

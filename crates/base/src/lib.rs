@@ -1,5 +1,6 @@
 //! What every room of the house needs: element types, arenas of typed ids, a bounded byte cursor,
-//! diagnostics as values, and a memory budget. Nothing here knows a format, a graph or a kernel.
+//! diagnostics as values, a memory budget, and how a complete file takes its name. Nothing here knows a
+//! format, a graph or a kernel.
 #![forbid(unsafe_code)]
 
 mod arena;

@@ -3,6 +3,7 @@
 
 use crate::{Error, Layout, Piece, Result, WriteOptions};
 use flate2::Crc;
+use modelsmith_base::wide;
 use modelsmith_tensor::Ranged;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -88,7 +89,7 @@ pub(crate) fn emit<'p>(layout: &'p Layout, place: &'p mut dyn Place, options: &W
     let window = threads.saturating_mul(2);
     let share = usize::try_from(options.budget.limit() / 4).unwrap_or(usize::MAX) / window;
     let granule = GRANULE.min(share.max(4096));
-    let held = options.budget.reserve(u64::try_from(granule.saturating_mul(window)).unwrap_or(u64::MAX));
+    let held = options.budget.reserve(wide(granule.saturating_mul(window)));
     let _held = held.map_err(modelsmith_tensor::Error::from)?;
     std::thread::scope(|scope| {
         let workers = (0..threads).map(|_| {
@@ -170,7 +171,7 @@ impl<'a, 'p> Stream<'a, 'p> {
             self.granules = self.granules.saturating_add(1);
             self.next = self.next.saturating_add(1).checked_rem(self.workers.len()).unwrap_or(0);
             while self.granules >= self.window && self.write_next()? {}
-            offset = offset.saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
+            offset = offset.saturating_add(wide(len));
         }
         Ok(())
     }
@@ -197,7 +198,7 @@ impl<'a, 'p> Stream<'a, 'p> {
         if let Some(crc) = self.crcs.get_mut(owner) {
             crc.combine(&granule.crc);
         }
-        let len = u64::try_from(granule.bytes.len()).unwrap_or(u64::MAX);
+        let len = wide(granule.bytes.len());
         match granule.zero {
             true => self.zeros(len)?,
             false => self.put(&granule.bytes)?,

@@ -2,6 +2,7 @@
 
 use crate::Result;
 use flate2::Crc;
+use modelsmith_base::wide;
 use modelsmith_tensor::{Form, WeightExpr, stored_len};
 use std::sync::Arc;
 
@@ -69,7 +70,7 @@ impl Layout {
 
     /// Adds bytes.
     pub fn bytes(&mut self, bytes: Vec<u8>) {
-        let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let len = wide(bytes.len());
         self.push(Piece::Bytes(bytes), len);
     }
 

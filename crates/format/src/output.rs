@@ -2,7 +2,7 @@
 
 use crate::emit::{Emitted, Place, emit};
 use crate::{Error, Layout, Result, WriteOptions};
-use modelsmith_base::{publish, staged};
+use modelsmith_base::{publish, staged, wide};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::FileExt;
@@ -180,7 +180,7 @@ struct Sparse {
 impl Place for Sparse {
     fn put(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.file.write_all_at(bytes, self.at)?;
-        self.at = self.at.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        self.at = self.at.saturating_add(wide(bytes.len()));
         Ok(())
     }
 
