@@ -3,9 +3,10 @@
 use crate::compare::{CompareOptions, Comparison, Verdict, compare};
 use crate::inputs::ranges;
 use crate::judge::{Backend, Judge};
+use crate::shapes::Sizes;
 use crate::write::{VERIFY_SAMPLES, Verify};
 use crate::{Error, Model, Result, files};
-use modelsmith_engine::{BuildOptions, BuildReport};
+use modelsmith_engine::{BuildOptions, BuildReport, Built};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -34,6 +35,8 @@ pub struct BuiltEngine {
     pub verification: Option<Comparison>,
     /// False when the verification says no: then nothing was written.
     pub kept: bool,
+    /// What the cache had to do with it; `None` where none was given.
+    pub cache: Option<String>,
 }
 
 /// One step of a plan.
@@ -45,6 +48,8 @@ pub struct StepInfo {
     pub kernel: String,
     /// True where the reference runs.
     pub reference: bool,
+    /// Why each of the kernels was chosen.
+    pub chosen: Vec<String>,
     /// Kernels that were passed by, each with the reason.
     pub refused: Vec<(String, String)>,
 }
@@ -55,6 +60,7 @@ pub fn steps(report: &BuildReport) -> Vec<StepInfo> {
         label: s.label.clone(),
         kernel: s.kernel.clone(),
         reference: s.reference,
+        chosen: s.chosen.clone(),
         refused: s.refused.clone(),
     };
     report.steps.iter().map(one).collect()
@@ -72,6 +78,8 @@ pub struct BuildRequest {
     pub isa: String,
     /// Refuse to replace a file.
     pub no_clobber: bool,
+    /// Sizes of free dimensions for which kernels are chosen; 1 for those that are not given.
+    pub sizes: Sizes,
 }
 
 /// Lowers `model` and writes the engine to `path`. With `verify`, the written file is loaded again and run beside the
@@ -86,30 +94,12 @@ pub fn build(model: &Model, path: &Path, request: &BuildRequest, verify: Option<
     }
     model.supported()?;
     let begun = Instant::now();
-    let options = BuildOptions {
-        isa: request.isa.clone(),
-        all_levels: request.isa.is_empty(),
-        threads: if request.strict { 1 } else { request.threads },
-        sizes: sizes(model, verify)?,
-        notes: ranges::notes(model.hub()),
-        ..BuildOptions::default()
-    };
-    let built = modelsmith_engine::build(model.hub(), &options).map_err(|e| Error::from(e).in_file(model.path()))?;
+    let built = compile(model, request)?;
     let tmp = Temporary(files::temporary(path));
     modelsmith_engine::save(&built.engine, &tmp.0)?;
     let build_s = begun.elapsed().as_secs_f64();
-    let mut out = BuiltEngine {
-        bytes: std::fs::metadata(&tmp.0).map_err(|e| Error::io(path, &e))?.len(),
-        weight_bytes: built.report.weight_bytes,
-        levels: built.engine.levels(),
-        level: built.report.level.clone(),
-        steps: steps(&built.report),
-        fallbacks: built.report.fallbacks.clone(),
-        reorders: built.report.reorders,
-        build_s,
-        verification: None,
-        kept: true,
-    };
+    let bytes = std::fs::metadata(&tmp.0).map_err(|e| Error::io(path, &e))?.len();
+    let mut out = BuiltEngine { build_s, ..described(bytes, built.engine.levels(), &built.report) };
     drop(built);
     if let Some(v) = verify {
         let found = verify_engine(model, &tmp.0, v)?;
@@ -122,6 +112,39 @@ pub fn build(model: &Model, path: &Path, request: &BuildRequest, verify: Option<
         modelsmith_base::publish(&tmp.0, path).map_err(|e| Error::io(path, &e))?;
     }
     Ok(out)
+}
+
+/// Lowers `model`, in memory.
+///
+/// # Errors
+/// When the model holds what is not supported, or the options cannot be met.
+pub(crate) fn compile(model: &Model, request: &BuildRequest) -> Result<Built> {
+    let options = BuildOptions {
+        isa: request.isa.clone(),
+        all_levels: request.isa.is_empty(),
+        threads: if request.strict { 1 } else { request.threads },
+        sizes: sizes(model, &request.sizes)?,
+        notes: ranges::notes(model.hub()),
+        ..BuildOptions::default()
+    };
+    modelsmith_engine::build(model.hub(), &options).map_err(|e| Error::from(e).in_file(model.path()))
+}
+
+/// An engine of `bytes` bytes as its build report describes it.
+pub(crate) fn described(bytes: u64, levels: Vec<String>, report: &BuildReport) -> BuiltEngine {
+    BuiltEngine {
+        bytes,
+        weight_bytes: report.weight_bytes,
+        levels,
+        level: report.level.clone(),
+        steps: steps(report),
+        fallbacks: report.fallbacks.clone(),
+        reorders: report.reorders,
+        build_s: 0.0,
+        verification: None,
+        kept: true,
+        cache: None,
+    }
 }
 
 /// Runs the engine file beside the reference on the model.
@@ -142,31 +165,29 @@ pub fn verify_engine(model: &Model, engine: &Path, v: &Verify) -> Result<Compari
 }
 
 /// Sizes of symbols for which kernels are chosen: those given, and 1 for the others.
-fn sizes(model: &Model, verify: Option<&Verify>) -> Result<BTreeMap<String, i64>> {
-    let given = verify.map(|v| v.inputs.sizes.clone()).unwrap_or_default();
+fn sizes(model: &Model, given: &Sizes) -> Result<BTreeMap<String, i64>> {
     let bound = given.bind(model.hub())?;
     Ok(bound.symbols.into_iter().filter_map(|(s, n)| Some((s, i64::try_from(n).ok()?))).collect())
 }
 
-/// Steps of the plan that this machine would run, with the kernel of each and those passed by.
+/// Steps of the plan that this machine would run, with the kernels of each, why they were chosen, and those passed by. An
+/// engine tells what its builder wrote down; for a model the choice is made now.
 ///
 /// # Errors
-/// For an engine file, whose file keeps no record of what was passed by; when the model holds what is not supported.
+/// When no plan of the engine runs here; when the model holds what is not supported.
 pub fn explain(model: &Model, threads: usize, isa: &str) -> Result<Vec<StepInfo>> {
-    if model.engine().is_some() {
-        let help = "name the model it was built from: the same choice is made again and explained";
-        return Err(Error::unsupported("an engine file names its kernels, not those passed by")
-            .in_file(model.path())
-            .help(help));
+    if let Some(engine) = model.engine() {
+        return Ok(steps(&engine.report_here(isa).map_err(|e| Error::from(e).in_file(model.path()))?));
     }
     model.supported()?;
-    let options = BuildOptions { isa: isa.into(), threads, sizes: sizes(model, None)?, ..BuildOptions::default() };
+    let options =
+        BuildOptions { isa: isa.into(), threads, sizes: sizes(model, &Sizes::default())?, ..BuildOptions::default() };
     let built = modelsmith_engine::build(model.hub(), &options).map_err(|e| Error::from(e).in_file(model.path()))?;
     Ok(steps(&built.report))
 }
 
 /// A file that goes unless it was renamed.
-struct Temporary(std::path::PathBuf);
+pub(crate) struct Temporary(pub std::path::PathBuf);
 
 impl Drop for Temporary {
     fn drop(&mut self) {

@@ -3,6 +3,7 @@
 
 pub mod agreement;
 pub mod bench;
+pub mod cache;
 pub mod check;
 pub mod checkpoint;
 pub mod compare;

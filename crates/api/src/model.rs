@@ -21,6 +21,7 @@ struct Inner {
     hub: modelsmith_ir::Model,
     findings: Vec<Diagnostic>,
     engine: Option<Engine>,
+    files: Vec<PathBuf>,
 }
 
 /// The first bytes of an engine file.
@@ -44,10 +45,13 @@ impl Model {
         }
         let input = Input::open(path)?;
         if starts_as_engine(&input) {
-            Model::of_engine(modelsmith_engine::load(path)?, path, input.source().len())
-        } else {
-            Model::read(&input, path)
+            return Model::of_engine(modelsmith_engine::load(path)?, path, input.source().len());
         }
+        let mut model = Model::read(&input, path)?;
+        if let Some(inner) = Arc::get_mut(&mut model.0) {
+            inner.files = std::iter::once(path.to_owned()).chain(input.siblings_opened()).collect();
+        }
+        Ok(model)
     }
 
     /// An engine as a model that shows its inputs and outputs only.
@@ -69,7 +73,7 @@ impl Model {
             hub.regions[main].results.push(v);
         }
         let (path, file, engine) = (path.to_owned(), hub.clone(), Some(engine));
-        Ok(Model(Arc::new(Inner { path, format: None, bytes, file, hub, findings: vec![], engine })))
+        Ok(Model(Arc::new(Inner { path, format: None, bytes, file, hub, findings: vec![], engine, files: vec![] })))
     }
 
     /// Reads a model from bytes; `name` stands for the file in messages.
@@ -95,7 +99,16 @@ impl Model {
         let mut findings = read.findings;
         findings.append(&mut found);
         let format = Some(read.format);
-        Ok(Model(Arc::new(Inner { path: path.into(), format, bytes, file: read.model, hub, findings, engine: None })))
+        Ok(Model(Arc::new(Inner {
+            path: path.into(),
+            format,
+            bytes,
+            file: read.model,
+            hub,
+            findings,
+            engine: None,
+            files: vec![],
+        })))
     }
 
     /// The same file with another graph at the hub, as a pass makes it.
@@ -110,12 +123,19 @@ impl Model {
             hub,
             findings: i.findings.clone(),
             engine: None,
+            files: i.files.clone(),
         }))
     }
 
     /// The file.
     pub fn path(&self) -> &Path {
         &self.0.path
+    }
+
+    /// The files that were read: the one that was opened, then those beside it that it names. Empty for an engine and for
+    /// bytes in memory.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.0.files
     }
 
     /// Its format; `None` for an engine.

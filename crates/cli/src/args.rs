@@ -313,6 +313,9 @@ pub struct Run {
     /// cpu or reference
     #[arg(long, default_value = "cpu")]
     pub backend: String,
+    /// Folder of engines built before: a model is taken from there, or kept there for the next time
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
     /// Refuse steps that use the reference
     #[arg(long)]
     pub no_fallback: bool,
@@ -470,6 +473,9 @@ pub struct Build {
     /// Do not verify the engine against the model
     #[arg(long)]
     pub no_verify: bool,
+    /// Folder of engines built before: taken from there, or kept there for the next time
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
     /// Refuse to replace OUT
     #[arg(long)]
     pub no_clobber: bool,
@@ -510,6 +516,9 @@ pub struct Bench {
     /// cpu or reference
     #[arg(long, default_value = "cpu")]
     pub backend: String,
+    /// Folder of engines built before: a model is taken from there, or kept there for the next time
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
     #[command(flatten)]
     pub inputs: InputArgs,
 }

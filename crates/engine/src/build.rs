@@ -65,6 +65,8 @@ pub struct StepReport {
     pub kernel: String,
     /// True where the reference runs.
     pub reference: bool,
+    /// Why each kernel was chosen.
+    pub chosen: Vec<String>,
     /// Kernels that were passed by, each with the reason.
     pub refused: Vec<(String, String)>,
 }
@@ -95,7 +97,6 @@ pub fn build(model: &Model, options: &BuildOptions) -> Result<Built> {
     if options.no_fallback && !fallbacks.is_empty() {
         return Err(modelsmith_plan::Error::Unsupported(fallbacks).into());
     }
-    let report = report(&plans[0], &blobs, fallbacks);
     let info = Info {
         model: model.graph().name.clone(),
         builder: env!("CARGO_PKG_VERSION").into(),
@@ -104,7 +105,9 @@ pub fn build(model: &Model, options: &BuildOptions) -> Result<Built> {
     };
     let tensors = blobs.tensors.into_iter().map(Blob::Heap).collect();
     let shared = Shared { plans, blobs: tensors, origins: blobs.origins, info };
-    Ok(Built { engine: Engine { shared: Arc::new(shared) }, report })
+    let engine = Engine { shared: Arc::new(shared) };
+    let report = engine.report(0);
+    Ok(Built { engine, report })
 }
 
 /// The machine's set, and below it one set for each level.
@@ -121,7 +124,22 @@ fn levels(isa: Isa, all: bool) -> Vec<Isa> {
     out
 }
 
-fn report(plan: &Plan, blobs: &Blobs, fallbacks: Vec<String>) -> BuildReport {
+impl Engine {
+    /// What was decided for the plan of the given place among [`Engine::levels`]; empty where there is none.
+    pub fn report(&self, plan: usize) -> BuildReport {
+        self.shared.plans.get(plan).map(|p| report(p, self.weight_bytes())).unwrap_or_default()
+    }
+
+    /// What was decided for the plan that a session with this cap on the instruction set would run.
+    ///
+    /// # Errors
+    /// When there is no such level, or no plan runs here.
+    pub fn report_here(&self, cap: &str) -> Result<BuildReport> {
+        Ok(self.report(self.plan_for(allowed_isa(cap)?)?.0))
+    }
+}
+
+fn report(plan: &Plan, weight_bytes: u64) -> BuildReport {
     let step = |s: &modelsmith_plan::Step| {
         let (kernel, reference) = match &s.op {
             StepOp::Native(_) => {
@@ -132,14 +150,14 @@ fn report(plan: &Plan, blobs: &Blobs, fallbacks: Vec<String>) -> BuildReport {
             StepOp::Eval(e) => (format!("reference {}", e.name), true),
             StepOp::Call { .. } | StepOp::Sizes { .. } => ("control".into(), false),
         };
-        StepReport { label: s.label.clone(), kernel, reference, refused: s.refused.clone() }
+        StepReport { label: s.label.clone(), kernel, reference, chosen: s.chosen.clone(), refused: s.refused.clone() }
     };
     BuildReport {
         level: plan.level.clone(),
         steps: plan.main().steps.iter().map(step).collect(),
-        fallbacks,
+        fallbacks: plan.fallbacks(),
         reorders: plan.reorders(),
-        weight_bytes: blobs.tensors.iter().map(|t| t.bytes().len() as u64).sum(),
+        weight_bytes,
     }
 }
 

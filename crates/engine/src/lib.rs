@@ -7,6 +7,7 @@
 mod arena;
 mod bind;
 mod build;
+pub mod cache;
 mod engine;
 mod error;
 mod exec;

@@ -4,7 +4,7 @@ use crate::{Error, Result};
 use modelsmith_tensor::{MemSource, Source};
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// Opens files beside the input.
 pub trait Siblings: Send + Sync {
@@ -13,6 +13,11 @@ pub trait Siblings: Send + Sync {
     /// # Errors
     /// When the name is refused, or the file cannot be opened.
     fn open(&self, name: &str) -> Result<Arc<dyn Source>>;
+
+    /// The files that were opened so far, where they are files.
+    fn opened(&self) -> Vec<PathBuf> {
+        vec![]
+    }
 }
 
 /// A file to read.
@@ -43,7 +48,7 @@ impl Input {
             Some(parent) if parent != Path::new("") => parent.to_owned(),
             _ => PathBuf::from("."),
         };
-        Ok(Input { source, siblings: Some(Arc::new(Folder(folder))) })
+        Ok(Input { source, siblings: Some(Arc::new(Folder { path: folder, opened: Mutex::default() })) })
     }
 
     /// Bytes in memory, under a name for messages. It has no siblings.
@@ -77,6 +82,11 @@ impl Input {
         });
         siblings.and_then(|s| s.open(name))
     }
+
+    /// The files beside the input that were opened so far, each once, in the order of their first use.
+    pub fn siblings_opened(&self) -> Vec<PathBuf> {
+        self.siblings.as_ref().map(|s| s.opened()).unwrap_or_default()
+    }
 }
 
 fn cannot_open(e: &modelsmith_tensor::Error) -> Error {
@@ -86,7 +96,10 @@ fn cannot_open(e: &modelsmith_tensor::Error) -> Error {
     }
 }
 
-struct Folder(PathBuf);
+struct Folder {
+    path: PathBuf,
+    opened: Mutex<Vec<PathBuf>>,
+}
 
 impl Siblings for Folder {
     fn open(&self, name: &str) -> Result<Arc<dyn Source>> {
@@ -97,18 +110,29 @@ impl Siblings for Folder {
                 "the name `{name}` of a file beside it is refused: it must be relative and must not contain `..`"
             )));
         }
-        let path = self.0.join(relative);
+        let path = self.path.join(relative);
         let missing =
             |e: std::io::Error| Error::damaged(format!("`{name}`, which belongs to it, cannot be opened: {e}"));
         let real = path.canonicalize().map_err(missing)?;
-        if !real.starts_with(self.0.canonicalize().map_err(missing)?) {
+        if !real.starts_with(self.path.canonicalize().map_err(missing)?) {
             let message = format!("`{name}` is a link that leads out of the folder, which is refused");
             return Err(Error::damaged(message).help("put a copy of the file into the folder"));
         }
         if real.is_dir() {
             return Err(Error::damaged(format!("`{name}`, which belongs to it, is a folder")));
         }
-        modelsmith_tensor::open(&real).map_err(|e| cannot_open(&e).in_file(&path.display().to_string()))
+        let source = modelsmith_tensor::open(&real);
+        let source = source.map_err(|e| cannot_open(&e).in_file(&path.display().to_string()))?;
+        if let Ok(mut opened) = self.opened.lock()
+            && !opened.contains(&real)
+        {
+            opened.push(real);
+        }
+        Ok(source)
+    }
+
+    fn opened(&self) -> Vec<PathBuf> {
+        self.opened.lock().map(|o| o.clone()).unwrap_or_default()
     }
 }
 
@@ -129,6 +153,7 @@ mod tests {
         let input = Input::open(&inner.join("model")).unwrap();
         assert_eq!(input.sibling("./data").unwrap().len(), 3);
         assert_eq!(input.sibling("within").unwrap().len(), 3);
+        assert_eq!(input.siblings_opened(), [inner.join("data").canonicalize().unwrap()]);
         let refused = |name: &str| input.sibling(name).unwrap_err().to_string();
         assert!(refused("../secret").contains("must not contain `..`"));
         assert!(refused(&folder.join("secret").display().to_string()).contains("must be relative"));

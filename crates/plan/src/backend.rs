@@ -25,8 +25,10 @@ pub struct Candidate {
     pub pack_format: Option<&'static str>,
     /// Bytes of scratch memory.
     pub workspace: usize,
-    /// Estimated nanoseconds.
+    /// Nanoseconds, estimated or measured.
     pub cost: f64,
+    /// True where `cost` was measured.
+    pub measured: bool,
 }
 
 /// A kernel that does not take a problem, and why.

@@ -109,6 +109,8 @@ pub struct Step {
     /// Names of the kernels chosen at build, one per call of the recipe; another of the family serves where one does
     /// not fit the sizes of a run.
     pub kernels: Vec<String>,
+    /// Why each of them was chosen: the estimate or the measured time that spoke for it.
+    pub chosen: Vec<String>,
     /// Kernels that were passed by, each with the reason.
     pub refused: Vec<(String, String)>,
 }
@@ -253,6 +255,6 @@ impl Plan {
 impl Step {
     /// A step for which no kernel is chosen yet.
     pub fn new(label: String, op: StepOp, inputs: Vec<Option<BufferId>>, outputs: Vec<Option<BufferId>>) -> Step {
-        Step { label, op, inputs, outputs, kernels: vec![], refused: vec![] }
+        Step { label, op, inputs, outputs, kernels: vec![], chosen: vec![], refused: vec![] }
     }
 }

@@ -151,6 +151,7 @@ impl Way<'_> {
         let request = BuildRequest {
             threads: self.options.opts.threads,
             isa: self.options.opts.isa.clone(),
+            sizes: self.options.inputs.sizes.clone(),
             ..BuildRequest::default()
         };
         let built: BuiltEngine = self.stage("build f32", || {

@@ -33,6 +33,7 @@ impl Backend for Cpu {
                 pack_format: d.pack_format(problem).map(PackFormat::name),
                 workspace: d.workspace(problem, self.facts.threads),
                 cost: d.cost(problem, &self.facts),
+                measured: false,
             }),
         }).collect::<Vec<_>>());
         // Best first: lists are ordered by preference, which decides between equal estimates.

@@ -27,10 +27,11 @@ pub fn run(cx: &Context, a: &Bench) -> Result<u8> {
     if a.streams != 1 {
         return Err(Error::unsupported("--streams: only one stream is built yet"));
     }
-    let judge = Judge::Backend(Backend::parse(&a.backend)?);
+    let backend = Backend::parse(&a.backend)?;
+    let judge = Judge::Backend(backend);
     let opts = Opts { threads: cx.threads, isa: cx.isa.clone(), ..Opts::default() };
     if a.interactive {
-        return interactive(a, &judge, &opts);
+        return interactive(cx, a, backend, &opts);
     }
     let measure = match (&a.duration, a.iters) {
         (Some(d), _) => Measure::For(bench::parse_duration(d)?),
@@ -42,7 +43,8 @@ pub fn run(cx: &Context, a: &Bench) -> Result<u8> {
         inputs.from.clone_from(&a.test_data);
     }
     cx.progress.step("loading");
-    let mut subject = Subject::load(&Model::open(&a.model)?, &judge, &opts, &inputs)?;
+    let model = options::model(cx, &a.model, a.cache.as_deref(), backend, &a.inputs.sizes)?;
+    let mut subject = Subject::load(&model, &judge, &opts, &inputs)?;
     cx.progress.step("measuring");
     let turns = match &a.baseline {
         Some(path) => {
@@ -139,11 +141,11 @@ fn show_turns(cx: &Context, t: &Turns) {
 }
 
 /// Says that it is ready, then answers each line `run K` with K latencies, until the input ends.
-fn interactive(a: &Bench, judge: &Judge, opts: &Opts) -> Result<u8> {
+fn interactive(cx: &Context, a: &Bench, backend: Backend, opts: &Opts) -> Result<u8> {
     let dir = a.test_data.as_ref().ok_or_else(|| Error::usage("--interactive wants --test-data DIR"))?;
     let begun = Instant::now();
-    let model = Model::open(&a.model)?;
-    let mut side = judge.load(&model, opts)?;
+    let model = options::model(cx, &a.model, a.cache.as_deref(), backend, &a.inputs.sizes)?;
+    let mut side = Judge::Backend(backend).load(&model, opts)?;
     let load_s = begun.elapsed().as_secs_f64();
     let data = test_data::TestData::read(dir, &model)?;
     let begun = Instant::now();

@@ -2,12 +2,14 @@ use super::checkpoint::bound;
 use super::{Context, compare, options};
 use crate::args::{Build, TensorArgs};
 use crate::table::bytes;
+use modelsmith::cache;
 use modelsmith::compare::Verdict;
 use modelsmith::engine::{BuildRequest, BuiltEngine, build};
 use modelsmith::run::Opts;
 use modelsmith::write::Verify;
 use modelsmith::{Error, Result};
 use serde::Serialize;
+use std::path::{Path, PathBuf};
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -26,23 +28,54 @@ pub fn run(cx: &Context, a: &Build) -> Result<u8> {
             .help("leave it out to build an f32 engine"));
         }
     }
-    cx.progress.step("reading");
-    let tensors = TensorArgs { key: a.key.clone(), map: a.map.clone(), ..TensorArgs::default() };
-    let model = bound(cx, a.model.as_deref(), &a.graph, &tensors)?;
-    options::show_findings(cx, &model);
     let verify = Verify {
         inputs: options::inputs(&a.inputs)?,
         agreement: options::agreement(&a.agreement)?,
         opts: Opts { threads: cx.threads, isa: cx.isa.clone(), ..Opts::default() },
     };
-    let request = BuildRequest { threads: cx.threads, strict: a.strict, isa: cx.isa.clone(), no_clobber: a.no_clobber };
-    cx.progress.step("building and verifying");
-    let built = build(&model, &a.output, &request, (!a.no_verify).then_some(&verify))?;
+    let request = BuildRequest {
+        threads: cx.threads,
+        strict: a.strict,
+        isa: cx.isa.clone(),
+        no_clobber: a.no_clobber,
+        sizes: options::sizes(&a.inputs.sizes)?,
+    };
+    let verify = (!a.no_verify).then_some(&verify);
+    let (model, built) = match &a.cache {
+        Some(dir) => through_cache(cx, a, dir, &request, verify)?,
+        None => {
+            cx.progress.step("reading");
+            let tensors = TensorArgs { key: a.key.clone(), map: a.map.clone(), ..TensorArgs::default() };
+            let model = bound(cx, a.model.as_deref(), &a.graph, &tensors)?;
+            options::show_findings(cx, &model);
+            cx.progress.step("building and verifying");
+            (model.path().to_owned(), build(&model, &a.output, &request, verify)?)
+        }
+    };
     cx.progress.end();
     show(cx, a, &built);
-    let (model, engine) = (model.path().display().to_string(), a.output.display().to_string());
+    let (model, engine) = (model.display().to_string(), a.output.display().to_string());
     cx.screen.document("build", &Report { model, engine, built: &built })?;
     Ok(u8::from(!built.kept))
+}
+
+fn through_cache(
+    cx: &Context,
+    a: &Build,
+    dir: &Path,
+    request: &BuildRequest,
+    verify: Option<&Verify>,
+) -> Result<(PathBuf, BuiltEngine)> {
+    let (Some(model), None, None) = (&a.model, &a.graph.graph, &a.graph.weights) else {
+        return Err(Error::unsupported("--cache: a graph bound to a checkpoint is not kept in a cache")
+            .help("leave --cache out, or write the bound model with `convert` first"));
+    };
+    cx.progress.step("looking into the cache");
+    let built = cache::build(dir, model, &a.output, request, verify, &mut |m| {
+        options::show_findings(cx, m);
+        cx.progress.step("building and verifying");
+    })?;
+    Ok((model.clone(), built))
 }
 
 fn show(cx: &Context, a: &Build, b: &BuiltEngine) {
@@ -59,7 +92,11 @@ fn show(cx: &Context, a: &Build, b: &BuiltEngine) {
         b.levels.join(", "),
         b.build_s
     ));
+    if let Some(said) = &b.cache {
+        s.say(&format!("cache: {said}"));
+    }
     match &b.verification {
+        _ if b.cache.as_ref().is_some_and(|c| c.starts_with("found")) => {}
         Some(v) => {
             options::show_inputs(cx, &v.inputs, &v.assumed);
             compare::show_outputs(cx, &v.outputs);

@@ -70,6 +70,7 @@ pub fn kernels(cx: &Context, a: &Kernels) -> Result<u8> {
     let steps = modelsmith::engine::explain(&Model::open(path)?, cx.threads, &cx.isa)?;
     for s in &steps {
         cx.screen.say(&format!("{}: {}", s.label, s.kernel));
+        s.chosen.iter().for_each(|why| cx.screen.say(&format!("  chosen: {why}")));
         s.refused.iter().for_each(|(k, why)| cx.screen.say(&format!("  not {k}: {why}")));
     }
     cx.screen.document("kernels", &serde_json::json!({ "steps": steps }))?;

@@ -4,9 +4,13 @@ use super::Context;
 use crate::args::{AgreementArgs, InputArgs, SizeArgs};
 use crate::table::table;
 use modelsmith::agreement::Agreement;
+use modelsmith::cache::Slot;
+use modelsmith::engine::BuildRequest;
 use modelsmith::inputs::{InputInfo, InputSpec, Inputs};
+use modelsmith::judge::Backend;
 use modelsmith::shapes::Sizes;
-use modelsmith::{Model, Result};
+use modelsmith::{Error, Model, Result};
+use std::path::Path;
 
 pub fn sizes(a: &SizeArgs) -> Result<Sizes> {
     let mut out = Sizes::default();
@@ -22,6 +26,19 @@ pub fn inputs(a: &InputArgs) -> Result<Inputs> {
 
 pub fn agreement(a: &AgreementArgs) -> Result<Agreement> {
     Agreement::parse(a.rtol, &a.atol, a.metric.as_deref())
+}
+
+/// The model or engine at `path`; with a cache, a model as the engine that is in it or comes into it now.
+pub fn model(cx: &Context, path: &Path, cache: Option<&Path>, backend: Backend, sizes: &SizeArgs) -> Result<Model> {
+    let Some(dir) = cache else { return Model::open(path) };
+    if backend != Backend::Cpu {
+        return Err(Error::usage("--cache holds engines, which run on the backend cpu"));
+    }
+    let (threads, isa) = (cx.threads, cx.isa.clone());
+    let request = BuildRequest { threads, isa, sizes: self::sizes(sizes)?, ..BuildRequest::default() };
+    let (model, said) = Slot::new(dir, path, &request)?.engine(&request)?;
+    cx.screen.note(&format!("cache: {said}"));
+    Ok(model)
 }
 
 /// Prints what was given and drawn, and which dimensions were taken as 1.

@@ -1,10 +1,10 @@
 use super::{Context, options};
 use crate::args::Run;
 use crate::table::{ms, number, table};
+use modelsmith::Result;
 use modelsmith::agreement::Agreement;
 use modelsmith::judge::{Backend, Judge};
 use modelsmith::run::{self, OutputCheck, OutputSummary};
-use modelsmith::{Model, Result};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -28,7 +28,7 @@ struct Ran<'a> {
 pub fn run(cx: &Context, a: &Run) -> Result<u8> {
     let backend = Backend::parse(&a.backend)?;
     let opts = run::Opts { threads: cx.threads, isa: cx.isa.clone(), no_fallback: a.no_fallback, watch: vec![] };
-    let model = Model::open(&a.model)?;
+    let model = options::model(cx, &a.model, a.cache.as_deref(), backend, &a.inputs.sizes)?;
     options::show_findings(cx, &model);
     match &a.test_data {
         Some(dir) => {

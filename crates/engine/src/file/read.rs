@@ -12,6 +12,7 @@ use modelsmith_plan::{Form, Plan, StepOp, Weight, WeightDims, bytes};
 use modelsmith_tensor::{Source, Tensor};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Maps an engine file. Weights are read when they are used; header, plans and every offset are checked now.
 ///
@@ -77,17 +78,60 @@ pub fn load_source(source: Arc<dyn Source>) -> Result<Engine> {
 /// # Errors
 /// Names file, offset and origin of the first that differs.
 pub fn verify(path: &Path) -> Result<usize> {
-    let engine = load(path)?;
+    Ok(load_verified(path, 1)?.0.shared.blobs.len())
+}
+
+/// As [`load`], with the payload of every blob held against its checksum on `threads` threads. With the engine comes its own
+/// checksum, over header, plans and the checksums of all blobs.
+///
+/// # Errors
+/// As there; names file, offset and origin of a blob that differs.
+pub fn load_verified(path: &Path, threads: usize) -> Result<(Engine, u64)> {
     let source = modelsmith_tensor::open(path).map_err(|e| io(path, &e.to_string()))?;
+    let engine = load_source(source.clone())?;
     let parts = Parts::read(&source)?;
     let all = source.as_slice().unwrap_or_default();
-    for b in &parts.blobs {
-        if checksum(&[all.get(b.start..b.end).unwrap_or_default()]) != b.sum {
-            let message = format!("the bytes of {:?} do not have their checksum", b.origin);
-            return Err(Error::File { file: source.name().into(), offset: b.start as u64, message });
+    // Large blobs first, so that no thread is left with one at the end.
+    let mut order = parts.blobs.iter().collect::<Vec<_>>();
+    order.sort_by_key(|b| std::cmp::Reverse(b.end - b.start));
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(b) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if checksum(&[all.get(b.start..b.end).unwrap_or_default()]) != b.sum {
+                return Some(*b);
+            }
         }
+        None
+    };
+    let bad = std::thread::scope(|s| {
+        let others = (1..threads.min(order.len())).map(|_| s.spawn(work)).collect::<Vec<_>>();
+        let own = work();
+        others.into_iter().fold(own, |bad, t| t.join().unwrap_or(order.first().copied()).or(bad))
+    });
+    match bad {
+        Some(b) => {
+            let message = format!("the bytes of {:?} do not have their checksum", b.origin);
+            Err(Error::File { file: source.name().into(), offset: b.start as u64, message })
+        }
+        None => Ok((engine, own_checksum(all))),
     }
-    Ok(engine.shared.blobs.len())
+}
+
+/// The checksum that the header of an engine file names; zero where there is no header.
+fn own_checksum(all: &[u8]) -> u64 {
+    let field = all.get(CHECKSUM_AT..CHECKSUM_AT + 8).and_then(|b| b.first_chunk::<8>());
+    field.map_or(0, |b| u64::from_le_bytes(*b))
+}
+
+/// The checksum of an engine file over header, plans and the checksums of all blobs, after the file was checked as for a
+/// load.
+///
+/// # Errors
+/// As [`load`].
+pub fn checksum_of(path: &Path) -> Result<u64> {
+    let source = modelsmith_tensor::open(path).map_err(|e| io(path, &e.to_string()))?;
+    Parts::read(&source)?;
+    Ok(own_checksum(source.as_slice().unwrap_or_default()))
 }
 
 struct Range {

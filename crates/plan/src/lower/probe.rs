@@ -94,7 +94,7 @@ impl Lowering<'_> {
         let block = &self.blocks[index];
         for step in &block.steps {
             let StepOp::Native(recipe) = &step.op else {
-                chosen.push((vec![], vec![]));
+                chosen.push((vec![], vec![], vec![]));
                 continue;
             };
             let of = |b: &Option<BufferId>| {
@@ -107,25 +107,28 @@ impl Lowering<'_> {
                 _ => None,
             });
             let calls = self.probe(recipe, &ins, &outs).unwrap_or_default();
-            let (mut kernels, mut refused) = (vec![], vec![]);
+            let (mut kernels, mut why, mut refused) = (vec![], vec![], vec![]);
             for call in calls {
                 let all = self.backend.candidates(&call.op);
                 let (best, rest) = pick(all, format);
-                kernels.extend(best);
+                if let Some(best) = best {
+                    why.push(best.figure());
+                    kernels.push(best.kernel.to_owned());
+                }
                 refused.extend(rest);
             }
             refused.sort();
             refused.dedup();
-            chosen.push((kernels, refused));
+            chosen.push((kernels, why, refused));
         }
-        for (step, (kernels, refused)) in self.blocks[index].steps.iter_mut().zip(chosen) {
-            (step.kernels, step.refused) = (kernels, refused);
+        for (step, (kernels, why, refused)) in self.blocks[index].steps.iter_mut().zip(chosen) {
+            (step.kernels, step.chosen, step.refused) = (kernels, why, refused);
         }
     }
 }
 
 /// The best candidate that takes the weight as it is packed, and why each other was passed by.
-fn pick(all: Vec<Result<Candidate, Refusal>>, format: Option<&str>) -> (Option<String>, Vec<(String, String)>) {
+fn pick(all: Vec<Result<Candidate, Refusal>>, format: Option<&str>) -> (Option<Candidate>, Vec<(String, String)>) {
     let mut best: Option<Candidate> = None;
     let mut rest = Vec::new();
     for c in all {
@@ -136,12 +139,21 @@ fn pick(all: Vec<Result<Candidate, Refusal>>, format: Option<&str>) -> (Option<S
             }
             (Ok(c), None) => best = Some(c),
             (Ok(c), Some(b)) => {
-                let why = format!("estimated at {:.1} us, {} at {:.1} us", c.cost / 1e3, b.kernel, b.cost / 1e3);
+                let within = if c.measured && c.cost < b.cost { ": no gain beyond noise" } else { "" };
+                let why = format!("{}, {} {}{within}", c.figure(), b.kernel, b.figure());
                 rest.push((c.kernel.to_owned(), why));
             }
         }
     }
-    (best.map(|b| b.kernel.to_owned()), rest)
+    (best, rest)
+}
+
+impl Candidate {
+    /// Its time in words.
+    fn figure(&self) -> String {
+        let how = if self.measured { "measured" } else { "estimated" };
+        format!("{how} at {:.1} us", self.cost / 1e3)
+    }
 }
 
 /// The recipe without what needs more operands than the product itself.

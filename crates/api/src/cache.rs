@@ -1,0 +1,185 @@
+//! Engines that were built before: looked up by what they depend on, and kept for the next time.
+
+use crate::engine::{BuildRequest, BuiltEngine, Temporary, compile, described};
+use crate::write::Verify;
+use crate::{Error, Model, Result, files};
+use modelsmith_engine::allowed_isa;
+use modelsmith_engine::cache::{self, Cache, Content, Found, Hit, Key};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// The place of one engine in a cache.
+pub struct Slot {
+    cache: Cache,
+    key: Key,
+    content: Content,
+    source: PathBuf,
+    model: Option<Model>,
+    /// An entry is there that does not serve, and why.
+    damaged: Option<String>,
+    begun: Instant,
+}
+
+impl Slot {
+    /// The place of the engine that `request` makes of the model file `source`. A model that the cache has seen before is
+    /// not read.
+    ///
+    /// # Errors
+    /// When the folder cannot be made, or the model cannot be read or lies in no file; for an engine.
+    pub fn new(dir: &Path, source: &Path, request: &BuildRequest) -> Result<Slot> {
+        let begun = Instant::now();
+        let threads = threads(request.threads);
+        let cache = Cache::open(dir, threads)?;
+        let (content, model) = match cache.recall(source) {
+            Some(content) => (content, None),
+            None => {
+                let model = Model::open(source)?;
+                if model.engine().is_some() {
+                    return Err(Error::usage("this is an engine already").in_file(source));
+                }
+                (cache.hash(model.files()).map_err(|e| Error::from(e).in_file(source))?, Some(model))
+            }
+        };
+        let key = Key::new(&[
+            ("model", content.digest.clone()),
+            ("cap", request.isa.clone()),
+            ("instruction sets", allowed_isa(&request.isa)?.to_string()),
+            ("threads", if request.strict { "any".into() } else { threads.to_string() }),
+            ("strict", request.strict.to_string()),
+            ("sizes", format!("{:?} {:?}", request.sizes.shapes, request.sizes.dims)),
+            ("processor", cache::processor()),
+            ("program", cache::program(threads)?),
+        ]);
+        Ok(Slot { cache, key, content, source: source.into(), model, damaged: None, begun })
+    }
+
+    /// The model, read now unless it was read already.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn model(&mut self) -> Result<Model> {
+        match &self.model {
+            Some(m) => Ok(m.clone()),
+            None => Ok(self.model.insert(Model::open(&self.source)?).clone()),
+        }
+    }
+
+    /// What is wrong with the entry that was found, where one was and does not serve.
+    pub fn damaged(&self) -> Option<&str> {
+        self.damaged.as_deref()
+    }
+
+    fn find(&mut self) -> Option<Box<Hit>> {
+        match self.cache.find(&self.key) {
+            Found::Hit(hit) => Some(hit),
+            Found::Nothing => None,
+            Found::Damaged(why) => {
+                self.damaged = Some(why);
+                None
+            }
+        }
+    }
+
+    /// Gives the engine that the cache holds the name `out`. `None` where it holds none, a damaged one, or, with
+    /// `verified`, one that nobody verified.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn take(&mut self, out: &Path, request: &BuildRequest, verified: bool) -> Result<Option<BuiltEngine>> {
+        files::check_clobber(out, request.no_clobber)?;
+        let Some(hit) = self.find() else { return Ok(None) };
+        let verdict = hit.report["verification"].as_str();
+        if verified && verdict.is_none() {
+            self.damaged = Some("the engine in the cache was not verified".into());
+            return Ok(None);
+        }
+        let tmp = Temporary(files::temporary(out));
+        let _ = std::fs::remove_file(&tmp.0);
+        let io = |e: std::io::Error| Error::io(out, &e);
+        cache::link_or_copy(&hit.path, &tmp.0).map_err(io)?;
+        modelsmith_base::publish(&tmp.0, out).map_err(io)?;
+        let bytes = std::fs::metadata(&hit.path).map_err(io)?.len();
+        let text = match verdict {
+            Some(v) => format!("found; when it was built: {v}"),
+            None => "found; not verified".into(),
+        };
+        let build_s = self.begun.elapsed().as_secs_f64();
+        Ok(Some(BuiltEngine {
+            build_s,
+            cache: Some(text),
+            ..described(bytes, hit.engine.levels(), &hit.engine.report(0))
+        }))
+    }
+
+    /// Keeps the engine in `file`, which was built of this slot's model, for the next time; says what came of it.
+    pub fn keep(&self, file: &Path, built: &BuiltEngine) -> String {
+        let report = json!({
+            "source": self.source.display().to_string(),
+            "build_s": built.build_s,
+            "verification": built.verification.as_ref().map(|v| v.reason.clone()),
+        });
+        let before = self.damaged.as_ref().map(|why| format!("{why}; built anew. ")).unwrap_or_default();
+        let now = match self.content.unchanged() {
+            false => "not kept: a file of the model changed during the build".into(),
+            true => match self.cache.put(&self.key, file, &report, self.damaged.is_some()) {
+                Ok(()) => format!("kept as {}", self.key.name()),
+                Err(e) => format!("not kept: {e}"),
+            },
+        };
+        before + &now
+    }
+
+    /// The model as an engine: that of the cache, or one built now and kept there. No engine is verified on the way.
+    ///
+    /// # Errors
+    /// When the model holds what is not supported, or no temporary file can be written into the cache.
+    pub fn engine(&mut self, request: &BuildRequest) -> Result<(Model, String)> {
+        let source = self.source.clone();
+        if let Some(hit) = self.find() {
+            let bytes = std::fs::metadata(&hit.path).map_or(0, |m| m.len());
+            return Ok((Model::of_engine(hit.engine, &source, bytes)?, "found".into()));
+        }
+        let model = self.model()?;
+        model.supported()?;
+        let built = compile(&model, request)?;
+        let tmp = Temporary(self.cache.file_to_fill());
+        modelsmith_engine::save(&built.engine, &tmp.0)?;
+        let bytes = std::fs::metadata(&tmp.0).map_or(0, |m| m.len());
+        let said = self.keep(&tmp.0, &described(bytes, built.engine.levels(), &built.report));
+        Ok((Model::of_engine(built.engine, &source, bytes)?, said))
+    }
+}
+
+/// As many threads as asked for, or as the process may use.
+fn threads(asked: usize) -> usize {
+    match asked {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        n => n,
+    }
+}
+
+/// Builds as [`crate::engine::build`] does, through the cache in `dir`; `seen` is shown the model where it is read.
+///
+/// # Errors
+/// As there and as [`Slot::new`].
+pub fn build(
+    dir: &Path,
+    source: &Path,
+    out: &Path,
+    request: &BuildRequest,
+    verify: Option<&Verify>,
+    seen: &mut dyn FnMut(&Model),
+) -> Result<BuiltEngine> {
+    let mut slot = Slot::new(dir, source, request)?;
+    if let Some(found) = slot.take(out, request, verify.is_some())? {
+        return Ok(found);
+    }
+    let model = slot.model()?;
+    seen(&model);
+    let mut built = crate::engine::build(&model, out, request, verify)?;
+    if built.kept {
+        built.cache = Some(slot.keep(out, &built));
+    }
+    Ok(built)
+}
