@@ -1,6 +1,6 @@
 //! Engines that were built before: looked up by what they depend on, and kept for the next time.
 
-use crate::engine::{BuildRequest, BuiltEngine, Temporary, compile, described};
+use crate::engine::{BuildRequest, BuiltEngine, Tell, Temporary, build_and_tell, compile, described};
 use crate::write::Verify;
 use crate::{Error, Model, Result, files};
 use modelsmith_engine::allowed_isa;
@@ -48,6 +48,7 @@ impl Slot {
             ("threads", if request.strict { "any".into() } else { threads.to_string() }),
             ("strict", request.strict.to_string()),
             ("sizes", format!("{:?} {:?}", request.sizes.shapes, request.sizes.dims)),
+            ("tuning", tuning(request)?),
             ("processor", cache::processor()),
             ("program", cache::program(threads)?),
         ]);
@@ -142,13 +143,23 @@ impl Slot {
         }
         let model = self.model()?;
         model.supported()?;
-        let built = compile(&model, request)?;
+        let built = compile(&model, request, &|_| {})?.0;
         let tmp = Temporary(self.cache.file_to_fill());
         modelsmith_engine::save(&built.engine, &tmp.0)?;
         let bytes = std::fs::metadata(&tmp.0).map_or(0, |m| m.len());
         let said = self.keep(&tmp.0, &described(bytes, built.engine.levels(), &built.report));
         Ok((Model::of_engine(built.engine, &source, bytes)?, said))
     }
+}
+
+/// What decides on kernels besides the cost model: the measured times that are given, or the time to measure. An engine
+/// that was measured for as long as is asked for serves, whatever was measured since.
+fn tuning(request: &BuildRequest) -> Result<String> {
+    Ok(match (&request.tune, &request.tuning_db) {
+        (Some(d), _) => format!("for {} s", d.as_secs_f64()),
+        (None, Some(path)) => Content::hash(std::slice::from_ref(path), 1)?.digest,
+        (None, None) => "none".into(),
+    })
 }
 
 /// As many threads as asked for, or as the process may use.
@@ -169,7 +180,8 @@ pub fn build(
     out: &Path,
     request: &BuildRequest,
     verify: Option<&Verify>,
-    seen: &mut dyn FnMut(&Model),
+    seen: &dyn Fn(&Model),
+    tell: Tell,
 ) -> Result<BuiltEngine> {
     let mut slot = Slot::new(dir, source, request)?;
     if let Some(found) = slot.take(out, request, verify.is_some())? {
@@ -177,7 +189,7 @@ pub fn build(
     }
     let model = slot.model()?;
     seen(&model);
-    let mut built = crate::engine::build(&model, out, request, verify)?;
+    let mut built = build_and_tell(&model, out, request, verify, tell)?;
     if built.kept {
         built.cache = Some(slot.keep(out, &built));
     }

@@ -6,11 +6,13 @@ use crate::judge::{Backend, Judge};
 use crate::shapes::Sizes;
 use crate::write::{VERIFY_SAMPLES, Verify};
 use crate::{Error, Model, Result, files};
+use modelsmith_engine::tuning::Database;
 use modelsmith_engine::{BuildOptions, BuildReport, Built};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::time::Instant;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// An engine that was built.
 #[derive(Debug, Serialize)]
@@ -37,7 +39,25 @@ pub struct BuiltEngine {
     pub kept: bool,
     /// What the cache had to do with it; `None` where none was given.
     pub cache: Option<String>,
+    /// What was measured; `None` where measured times were not asked for.
+    pub tuning: Option<TuningInfo>,
 }
+
+/// What measured times had to do with an engine.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct TuningInfo {
+    /// Problems of the model for which there are several kernels.
+    pub problems: usize,
+    /// Of these, found in the database.
+    pub known: usize,
+    /// Of these, measured now.
+    pub measured: usize,
+    /// Seconds that measuring took.
+    pub seconds: f64,
+}
+
+/// Hears what is being done.
+pub type Tell<'a> = &'a dyn Fn(&str);
 
 /// One step of a plan.
 #[derive(Clone, Debug, Serialize)]
@@ -80,6 +100,10 @@ pub struct BuildRequest {
     pub no_clobber: bool,
     /// Sizes of free dimensions for which kernels are chosen; 1 for those that are not given.
     pub sizes: Sizes,
+    /// Measure kernels for so long before they are chosen.
+    pub tune: Option<Duration>,
+    /// File of measured times: read where it is there, and, with `tune`, added to.
+    pub tuning_db: Option<PathBuf>,
 }
 
 /// Lowers `model` and writes the engine to `path`. With `verify`, the written file is loaded again and run beside the
@@ -88,20 +112,36 @@ pub struct BuildRequest {
 /// # Errors
 /// When the model holds what is not supported, a file cannot be written, or a side fails.
 pub fn build(model: &Model, path: &Path, request: &BuildRequest, verify: Option<&Verify>) -> Result<BuiltEngine> {
+    build_and_tell(model, path, request, verify, &|_| {})
+}
+
+/// As [`build`]; `tell` hears what is being done.
+///
+/// # Errors
+/// As there.
+pub fn build_and_tell(
+    model: &Model,
+    path: &Path,
+    request: &BuildRequest,
+    verify: Option<&Verify>,
+    tell: Tell,
+) -> Result<BuiltEngine> {
     files::check_clobber(path, request.no_clobber)?;
     if model.engine().is_some() {
         return Err(Error::usage("this is an engine already").in_file(model.path()));
     }
     model.supported()?;
     let begun = Instant::now();
-    let built = compile(model, request)?;
+    let (built, tuning) = compile(model, request, tell)?;
+    tell("writing");
     let tmp = Temporary(files::temporary(path));
     modelsmith_engine::save(&built.engine, &tmp.0)?;
     let build_s = begun.elapsed().as_secs_f64();
     let bytes = std::fs::metadata(&tmp.0).map_err(|e| Error::io(path, &e))?.len();
-    let mut out = BuiltEngine { build_s, ..described(bytes, built.engine.levels(), &built.report) };
+    let mut out = BuiltEngine { build_s, tuning, ..described(bytes, built.engine.levels(), &built.report) };
     drop(built);
     if let Some(v) = verify {
+        tell("verifying");
         let found = verify_engine(model, &tmp.0, v)?;
         // What proves nothing is written all the same, and said: an untrained model has outputs that hardly change. What
         // differs is not.
@@ -118,8 +158,8 @@ pub fn build(model: &Model, path: &Path, request: &BuildRequest, verify: Option<
 ///
 /// # Errors
 /// When the model holds what is not supported, or the options cannot be met.
-pub(crate) fn compile(model: &Model, request: &BuildRequest) -> Result<Built> {
-    let options = BuildOptions {
+pub(crate) fn compile(model: &Model, request: &BuildRequest, tell: Tell) -> Result<(Built, Option<TuningInfo>)> {
+    let mut options = BuildOptions {
         isa: request.isa.clone(),
         all_levels: request.isa.is_empty(),
         threads: if request.strict { 1 } else { request.threads },
@@ -127,7 +167,39 @@ pub(crate) fn compile(model: &Model, request: &BuildRequest) -> Result<Built> {
         notes: ranges::notes(model.hub()),
         ..BuildOptions::default()
     };
-    modelsmith_engine::build(model.hub(), &options).map_err(|e| Error::from(e).in_file(model.path()))
+    let tuning = tuned(model, request, &mut options, tell)?;
+    tell("building");
+    let built = modelsmith_engine::build(model.hub(), &options).map_err(|e| Error::from(e).in_file(model.path()))?;
+    Ok((built, tuning))
+}
+
+/// Gives `options` the measured times that `request` asks for.
+fn tuned(model: &Model, request: &BuildRequest, options: &mut BuildOptions, tell: Tell) -> Result<Option<TuningInfo>> {
+    if request.tune.is_none() && request.tuning_db.is_none() {
+        return Ok(None);
+    }
+    if request.strict {
+        let why = "measured times differ from machine to machine, and a strict engine does not";
+        return Err(Error::usage(format!("--strict goes with neither --tune nor --tuning-db: {why}")));
+    }
+    let mut database = match &request.tuning_db {
+        Some(path) if path.exists() => Database::read(path)?,
+        Some(path) if request.tune.is_none() => {
+            let help = "--tune SECONDS measures, and makes the file";
+            return Err(Error::damaged("there is no such file").in_file(path).help(help));
+        }
+        _ => Database::default(),
+    };
+    let limit = request.tune.unwrap_or_default();
+    let mut progress = |done: usize, all: usize| tell(&format!("measuring kernels, problem {} of {all}", done + 1));
+    let done = modelsmith_engine::tuning::tune(model.hub(), options, &mut database, limit, &mut progress)
+        .map_err(|e| Error::from(e).in_file(model.path()))?;
+    if let Some(path) = request.tuning_db.as_ref().filter(|_| done.measured > 0) {
+        database.save(path)?;
+    }
+    options.tuning = Some(Arc::new(database));
+    let modelsmith_engine::tuning::Tuning { problems, known, measured, seconds } = done;
+    Ok(Some(TuningInfo { problems, known, measured, seconds }))
 }
 
 /// An engine of `bytes` bytes as its build report describes it.
@@ -144,6 +216,7 @@ pub(crate) fn described(bytes: u64, levels: Vec<String>, report: &BuildReport) -
         verification: None,
         kept: true,
         cache: None,
+        tuning: None,
     }
 }
 

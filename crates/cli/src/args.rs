@@ -470,6 +470,12 @@ pub struct Build {
     /// The same engine, and the same bits from it, whatever the number of threads
     #[arg(long)]
     pub strict: bool,
+    /// Measure kernels on the layers of the model for so many seconds at most, and choose by that
+    #[arg(long, value_name = "SECONDS")]
+    pub tune: Option<f64>,
+    /// File of measured times to choose by; --tune adds to it
+    #[arg(long, value_name = "FILE")]
+    pub tuning_db: Option<PathBuf>,
     /// Do not verify the engine against the model
     #[arg(long)]
     pub no_verify: bool,

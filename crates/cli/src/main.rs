@@ -47,7 +47,7 @@ fn main() -> ExitCode {
 }
 
 /// Options of the contract that this version does not have.
-const NOT_BUILT: [&str; 27] = [
+const NOT_BUILT: [&str; 24] = [
     "--target",
     "--graph",
     "--weights",
@@ -67,9 +67,6 @@ const NOT_BUILT: [&str; 27] = [
     "--max-shapes",
     "--layer-precision",
     "--workspace",
-    "--tune",
-    "--tuning-db",
-    "--cache",
     "--preset",
     "--mode",
     "--method",

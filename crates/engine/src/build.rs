@@ -3,8 +3,8 @@
 use crate::engine::{Engine, Info, Shared};
 use crate::error::Result;
 use crate::session::{Session, SessionOptions, allowed_isa};
+use crate::tuning::{Database, Tuned};
 use crate::weights::Blob;
-use modelsmith_backend_cpu::Cpu;
 use modelsmith_ir::{Model, ValueId};
 use modelsmith_kop::Isa;
 use modelsmith_ops::run::{Opts, Runner, Running};
@@ -31,6 +31,18 @@ pub struct BuildOptions {
     pub sizes: BTreeMap<String, i64>,
     /// Notes to keep with the engine, by key.
     pub notes: Vec<(String, String)>,
+    /// Measured times, which decide where they are of a problem of the model.
+    pub tuning: Option<Arc<Database>>,
+}
+
+impl BuildOptions {
+    /// Threads for which kernels are chosen.
+    pub fn threads_or_all(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
+            n => n,
+        }
+    }
 }
 
 /// A new engine and what was decided on the way.
@@ -77,10 +89,7 @@ pub struct StepReport {
 /// When a node is of no known operator, a weight cannot be read, or the options cannot be met: all of it listed.
 pub fn build(model: &Model, options: &BuildOptions) -> Result<Built> {
     let isa = allowed_isa(&options.isa)?;
-    let threads = match options.threads {
-        0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
-        n => n,
-    };
+    let threads = options.threads_or_all();
     let Prepared { model, watch } = match options.reference_only {
         true => {
             Prepared { model: model.clone(), watch: options.watch.iter().map(|v| (*v, v.index() as u32)).collect() }
@@ -91,7 +100,7 @@ pub fn build(model: &Model, options: &BuildOptions) -> Result<Built> {
     let mut blobs = Blobs::default();
     let mut plans = Vec::new();
     for level in levels(isa, options.all_levels) {
-        plans.push(lower(&model, &Cpu::new(level, threads), &lower_options, &mut blobs)?);
+        plans.push(lower(&model, &Tuned::new(level, threads, options.tuning.as_deref()), &lower_options, &mut blobs)?);
     }
     let fallbacks = plans[0].fallbacks();
     if options.no_fallback && !fallbacks.is_empty() {

@@ -13,6 +13,7 @@ mod error;
 mod exec;
 pub mod file;
 mod session;
+pub mod tuning;
 mod weights;
 
 pub use build::{BuildOptions, BuildReport, Built, CpuRunner, StepReport, build, open};

@@ -9,6 +9,9 @@ pub trait Backend {
     /// reason why it does not take the problem.
     fn candidates(&self, op: &KOp) -> Vec<Result<Candidate, Refusal>>;
 
+    /// Told of each problem for which kernels are chosen.
+    fn chosen(&self, _: &KOp) {}
+
     /// Packs a dense logical f32 weight for a format that a candidate named.
     ///
     /// # Errors

@@ -20,6 +20,6 @@ pub mod recipe;
 pub use backend::{Backend, Candidate, Refusal, WeightDims};
 pub use error::{Error, Result};
 pub use instantiate::{Call, Operand, Sizes, instantiate};
-pub use lower::{Blobs, LowerOptions, lower};
+pub use lower::{Blobs, LowerOptions, lower, survey};
 pub use plan::{Block, Body, Buffer, BufferId, EvalOp, Form, Home, Plan, Step, StepOp, Weight, WeightId};
 pub use prepare::{Prepared, prepare};

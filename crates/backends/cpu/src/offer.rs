@@ -68,3 +68,14 @@ fn weight_shape(w: WeightDims) -> WeightShape {
 pub fn packed_bytes(format: &str, weight: WeightDims) -> Option<usize> {
     PackFormat::parse(format)?.packed_len(&weight_shape(weight))?.checked_mul(4)
 }
+
+/// The format in which the kernel called `kernel` takes the constant weight of `op`, where it takes one.
+pub(crate) fn pack_format_of(op: &KOp, kernel: &str) -> Option<PackFormat> {
+    by_family!(op, list, problem, make => list.iter().find(|d| d.name == kernel)?.pack_format(problem))
+}
+
+/// Kernels that take `op` on `isa`.
+#[cfg(test)]
+pub(crate) fn accepting(op: &KOp, isa: Isa) -> Vec<&'static str> {
+    Cpu::new(isa, 1).candidates(op).into_iter().flatten().map(|c| c.kernel).collect()
+}

@@ -4,12 +4,13 @@ use crate::args::{Build, TensorArgs};
 use crate::table::bytes;
 use modelsmith::cache;
 use modelsmith::compare::Verdict;
-use modelsmith::engine::{BuildRequest, BuiltEngine, build};
+use modelsmith::engine::{BuildRequest, BuiltEngine, build_and_tell};
 use modelsmith::run::Opts;
 use modelsmith::write::Verify;
 use modelsmith::{Error, Result};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -39,6 +40,8 @@ pub fn run(cx: &Context, a: &Build) -> Result<u8> {
         isa: cx.isa.clone(),
         no_clobber: a.no_clobber,
         sizes: options::sizes(&a.inputs.sizes)?,
+        tune: a.tune.map(seconds).transpose()?,
+        tuning_db: a.tuning_db.clone(),
     };
     let verify = (!a.no_verify).then_some(&verify);
     let (model, built) = match &a.cache {
@@ -48,8 +51,8 @@ pub fn run(cx: &Context, a: &Build) -> Result<u8> {
             let tensors = TensorArgs { key: a.key.clone(), map: a.map.clone(), ..TensorArgs::default() };
             let model = bound(cx, a.model.as_deref(), &a.graph, &tensors)?;
             options::show_findings(cx, &model);
-            cx.progress.step("building and verifying");
-            (model.path().to_owned(), build(&model, &a.output, &request, verify)?)
+            let built = build_and_tell(&model, &a.output, &request, verify, &|s| cx.progress.step(s))?;
+            (model.path().to_owned(), built)
         }
     };
     cx.progress.end();
@@ -71,11 +74,16 @@ fn through_cache(
             .help("leave --cache out, or write the bound model with `convert` first"));
     };
     cx.progress.step("looking into the cache");
-    let built = cache::build(dir, model, &a.output, request, verify, &mut |m| {
-        options::show_findings(cx, m);
-        cx.progress.step("building and verifying");
-    })?;
+    let seen = |m: &modelsmith::Model| options::show_findings(cx, m);
+    let built = cache::build(dir, model, &a.output, request, verify, &seen, &|s| cx.progress.step(s))?;
     Ok((model.clone(), built))
+}
+
+fn seconds(s: f64) -> Result<Duration> {
+    match Duration::try_from_secs_f64(s) {
+        Ok(d) if s > 0.0 => Ok(d),
+        _ => Err(Error::usage(format!("--tune {s}: a positive number of seconds is wanted"))),
+    }
 }
 
 fn show(cx: &Context, a: &Build, b: &BuiltEngine) {
@@ -92,6 +100,13 @@ fn show(cx: &Context, a: &Build, b: &BuiltEngine) {
         b.levels.join(", "),
         b.build_s
     ));
+    if let Some(t) = &b.tuning {
+        let left = t.problems - t.known - t.measured;
+        s.say(&format!(
+            "tuning: {} problems with several kernels; {} known, {} measured in {:.1} s, {left} left to the cost model",
+            t.problems, t.known, t.measured, t.seconds
+        ));
+    }
     if let Some(said) = &b.cache {
         s.say(&format!("cache: {said}"));
     }

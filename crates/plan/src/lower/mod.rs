@@ -38,6 +38,21 @@ pub struct LowerOptions {
 /// # Errors
 /// When a node is of no known operator or a weight cannot be read: all of it listed.
 pub fn lower(model: &Model, backend: &dyn Backend, options: &LowerOptions, blobs: &mut Blobs) -> Result<Plan> {
+    let (mut plan, weights) = unpacked(model, backend, options)?;
+    weights.finish(model, backend, &mut plan, blobs)?;
+    Ok(plan)
+}
+
+/// Goes through all choices of [`lower`] and packs no weight: the backend is asked and told the same.
+///
+/// # Errors
+/// When a node is of no known operator.
+pub fn survey(model: &Model, backend: &dyn Backend, options: &LowerOptions) -> Result<()> {
+    unpacked(model, backend, options).map(|_| ())
+}
+
+/// The plan before its weights have bytes.
+fn unpacked(model: &Model, backend: &dyn Backend, options: &LowerOptions) -> Result<(Plan, WeightTable)> {
     let mut l = Lowering {
         model,
         backend,
@@ -55,9 +70,7 @@ pub fn lower(model: &Model, backend: &dyn Backend, options: &LowerOptions, blobs
     if !l.problems.is_empty() {
         return Err(Error::Unsupported(l.problems));
     }
-    let mut plan = Plan { level: backend.level().into(), blocks: l.blocks, weights: vec![] };
-    l.weights.finish(model, backend, &mut plan, blobs)?;
-    Ok(plan)
+    Ok((Plan { level: backend.level().into(), blocks: l.blocks, weights: vec![] }, l.weights))
 }
 
 fn leading(model: &Model) -> HashSet<String> {

@@ -109,6 +109,7 @@ impl Lowering<'_> {
             let calls = self.probe(recipe, &ins, &outs).unwrap_or_default();
             let (mut kernels, mut why, mut refused) = (vec![], vec![], vec![]);
             for call in calls {
+                self.backend.chosen(&call.op);
                 let all = self.backend.candidates(&call.op);
                 let (best, rest) = pick(all, format);
                 if let Some(best) = best {
