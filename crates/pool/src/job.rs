@@ -1,9 +1,12 @@
 //! The state that the workers of a pool share, and how a job passes through it.
 //!
-//! A job has a number, its epoch. Each lane is one atomic word: the epoch above, the next chunk below. A chunk is
-//! claimed by compare-and-swap on that word, so a worker that wakes late and still holds the previous epoch cannot
-//! claim anything of the present job; and a successful claim proves that the job's other fields, read before, belong
-//! to it, because they change only after every chunk of the job is done.
+//! A job has a number, its epoch. Each lane is an atomic word, the epoch above and the next chunk below, and a second one
+//! with the epoch and the lane's end. A chunk is claimed by compare-and-swap on the first word, so a worker that wakes late
+//! and still holds the previous epoch cannot claim anything of the present job; and a successful claim proves that the
+//! job's other fields, read before, belong to it, because they change only after every chunk of the job is done.
+//!
+//! The end carries the epoch because the first word keeps that of a finished job until the next is dealt: held against the
+//! end of the next job, a lane that is used up would look as if it had chunks left.
 
 use crate::cut;
 use std::any::Any;
@@ -23,6 +26,8 @@ type Trampoline = unsafe fn(*const (), usize, usize);
 struct Lane {
     /// Epoch in the upper half, next unclaimed chunk in the lower.
     next: AtomicU64,
+    /// Epoch in the upper half, the end of the lane's chunks in the lower.
+    end: AtomicU64,
     parked: AtomicBool,
     thread: OnceLock<Thread>,
 }
@@ -31,7 +36,6 @@ pub(crate) struct Shared {
     epoch: AtomicU32,
     stopping: AtomicBool,
     busy: AtomicBool,
-    chunks: AtomicUsize,
     threads: AtomicUsize,
     call: AtomicPtr<()>,
     data: AtomicPtr<()>,
@@ -50,12 +54,16 @@ unsafe fn trampoline<F: Fn(usize, usize) + Sync>(data: *const (), chunk: usize, 
 
 impl Shared {
     pub(crate) fn new(threads: usize) -> Shared {
-        let lane = || Lane { next: AtomicU64::new(0), parked: AtomicBool::new(false), thread: OnceLock::new() };
+        let lane = || Lane {
+            next: AtomicU64::new(0),
+            end: AtomicU64::new(0),
+            parked: AtomicBool::new(false),
+            thread: OnceLock::new(),
+        };
         Shared {
             epoch: AtomicU32::new(0),
             stopping: AtomicBool::new(false),
             busy: AtomicBool::new(false),
-            chunks: AtomicUsize::new(0),
             threads: AtomicUsize::new(threads),
             call: AtomicPtr::new(std::ptr::null_mut()),
             data: AtomicPtr::new(std::ptr::null_mut()),
@@ -80,13 +88,13 @@ impl Shared {
         let call: Trampoline = trampoline::<F>;
         self.call.store(call as *mut (), Ordering::Relaxed);
         self.data.store(std::ptr::from_ref(body).cast_mut().cast(), Ordering::Relaxed);
-        self.chunks.store(chunks, Ordering::Relaxed);
         self.threads.store(threads, Ordering::Relaxed);
         self.done.store(0, Ordering::Relaxed);
         let epoch = self.epoch.load(Ordering::Relaxed).wrapping_add(1);
         for (index, lane) in self.lanes.iter().enumerate().take(threads) {
-            let first = cut(chunks, threads, index).start as u64;
-            lane.next.store(u64::from(epoch) << 32 | first, Ordering::Relaxed);
+            let part = cut(chunks, threads, index);
+            lane.end.store(u64::from(epoch) << 32 | part.end as u64, Ordering::Relaxed);
+            lane.next.store(u64::from(epoch) << 32 | part.start as u64, Ordering::Relaxed);
         }
         self.epoch.store(epoch, Ordering::SeqCst);
         for lane in &self.lanes[1..threads] {
@@ -121,7 +129,6 @@ impl Shared {
     /// Claims and runs chunks of job `epoch` until none is left: first the worker's own lane, then the others.
     fn work(&self, epoch: u32, worker: usize) {
         let threads = self.threads.load(Ordering::Relaxed).min(self.lanes.len());
-        let chunks = self.chunks.load(Ordering::Relaxed);
         let call = self.call.load(Ordering::Relaxed);
         let data = self.data.load(Ordering::Relaxed);
         if threads == 0 {
@@ -129,10 +136,11 @@ impl Shared {
         }
         for step in 0..threads {
             let index = (worker + step) % threads;
-            let end = cut(chunks, threads, index).end as u64;
+            let end = self.lanes[index].end.load(Ordering::Relaxed);
             let lane = &self.lanes[index].next;
             let mut seen = lane.load(Ordering::Acquire);
-            while (seen >> 32) as u32 == epoch && (seen & 0xffff_ffff) < end {
+            // Both words of the epoch, and the next chunk before the end.
+            while seen >> 32 == u64::from(epoch) && end >> 32 == seen >> 32 && seen < end {
                 match lane.compare_exchange_weak(seen, seen + 1, Ordering::AcqRel, Ordering::Acquire) {
                     Err(now) => seen = now,
                     Ok(_) => {

@@ -120,6 +120,22 @@ mod tests {
         }
     }
 
+    /// A worker that is late in a small job must not take the used-up lane of that job for one of the large job after it.
+    #[test]
+    fn jobs_of_other_sizes_follow_at_once() {
+        let pool = Pool::new(8);
+        let hits: Vec<AtomicUsize> = (0..200).map(|_| AtomicUsize::new(0)).collect();
+        for round in 0..20_000 {
+            let chunks = if round % 2 == 0 { 8 } else { 200 };
+            pool.run(chunks, |c, _| {
+                hits[c].fetch_add(1, Ordering::Relaxed);
+            });
+            let ran = |h: &AtomicUsize| h.swap(0, Ordering::Relaxed) == 1;
+            assert!(hits[..chunks].iter().all(ran), "round {round}");
+            assert!(hits[chunks..].iter().all(|h| h.load(Ordering::Relaxed) == 0), "round {round}");
+        }
+    }
+
     #[test]
     fn nested_and_concurrent_calls_finish() {
         let pool = Pool::new(3);
