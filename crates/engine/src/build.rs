@@ -96,7 +96,8 @@ pub fn build(model: &Model, options: &BuildOptions) -> Result<Built> {
         }
         false => prepare(model, &options.watch)?,
     };
-    let lower_options = LowerOptions { watch, sizes: options.sizes.clone(), reference_only: options.reference_only };
+    let lower_options =
+        LowerOptions { watch, sizes: options.sizes.clone(), reference_only: options.reference_only, threads };
     let mut blobs = Blobs::default();
     let mut plans = Vec::new();
     for level in levels(isa, options.all_levels) {

@@ -149,8 +149,25 @@ impl PackFormat {
     /// [`KernelError::Buffer`] where a length is not exactly the shape's.
     pub fn pack(self, shape: &WeightShape, logical: &[f32], packed: &mut [f32]) -> Result<(), KernelError> {
         self.check(shape, logical.len(), packed.len())?;
-        packed.fill(0.0);
-        self.each(shape, |from, to| packed[to] = logical[from]);
+        match (self, *shape) {
+            (PackFormat::F32Panel16, WeightShape::Matrix { k, n, transposed: false }) if k > 0 => {
+                pack_rows(logical, packed, k, n);
+            }
+            (PackFormat::F32Panel16, WeightShape::Matrix { k, n, transposed: true }) if k > 0 => {
+                pack_columns(logical, packed, n, [k, 1]);
+            }
+            (PackFormat::F32Panel16, WeightShape::Conv { oc, ic, kh, kw, groups }) if ic * kh * kw > 0 && oc > 0 => {
+                let (columns, k) = (oc / groups, ic * kh * kw);
+                let to = packed.chunks_exact_mut(columns.div_ceil(PANEL) * PANEL * k);
+                for (from, to) in logical.chunks_exact(columns * k).zip(to) {
+                    pack_columns(from, to, columns, [ic, kh * kw]);
+                }
+            }
+            _ => {
+                packed.fill(0.0);
+                self.each(shape, |from, to| packed[to] = logical[from]);
+            }
+        }
         Ok(())
     }
 
@@ -202,6 +219,49 @@ impl PackFormat {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Rows packed before the next panel: what they read stays in the second-level cache.
+const ROWS: usize = 32;
+
+/// Panels of a row-major matrix of `k` × `n`.
+fn pack_rows(logical: &[f32], packed: &mut [f32], k: usize, n: usize) {
+    for from in (0..k).step_by(ROWS) {
+        let rows = from..(from + ROWS).min(k);
+        for (panel, to) in packed.chunks_exact_mut(k * PANEL).enumerate() {
+            let columns = panel * PANEL..((panel + 1) * PANEL).min(n);
+            let lines = logical[rows.start * n..rows.end * n].chunks_exact(n);
+            for (line, slot) in lines.zip(to[rows.start * PANEL..rows.end * PANEL].as_chunks_mut::<PANEL>().0) {
+                let (used, rest) = slot.split_at_mut(columns.len());
+                used.copy_from_slice(&line[columns.clone()]);
+                rest.fill(0.0);
+            }
+        }
+    }
+}
+
+/// Panels of `n` columns that lie one after the other, each as `[slow][fast]`; its row in a panel is `fast` first.
+fn pack_columns(logical: &[f32], packed: &mut [f32], n: usize, [slow, fast]: [usize; 2]) {
+    let k = slow * fast;
+    for (panel, to) in packed.chunks_exact_mut(k * PANEL).enumerate() {
+        let first = panel * PANEL;
+        let count = (n - first).min(PANEL);
+        // Columns behind the last repeat it and are zeroed below, so that the inner loop has one length.
+        let columns: [&[f32]; PANEL] =
+            std::array::from_fn(|i| &logical[(first + i.min(count - 1)) * k..(first + i.min(count - 1) + 1) * k]);
+        let (rows, _) = to.as_chunks_mut::<PANEL>();
+        for s in 0..slow {
+            for f in 0..fast {
+                let slot = &mut rows[f * slow + s];
+                for (value, column) in slot.iter_mut().zip(&columns) {
+                    *value = column[s * fast + f];
+                }
+            }
+        }
+        if count < PANEL {
+            rows.iter_mut().for_each(|r| r[count..].fill(0.0));
         }
     }
 }

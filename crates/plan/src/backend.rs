@@ -1,7 +1,7 @@
 use modelsmith_kop::KOp;
 
 /// What a planner asks of the hardware side.
-pub trait Backend {
+pub trait Backend: Sync {
     /// Name of the instruction set level whose kernels are offered.
     fn level(&self) -> &str;
 

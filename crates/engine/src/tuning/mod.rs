@@ -18,8 +18,8 @@ use modelsmith_ir::Model;
 use modelsmith_kop::{Isa, KOp};
 use modelsmith_plan::{Backend, Candidate, LowerOptions, Refusal, WeightDims, prepare, survey};
 use modelsmith_pool::Pool;
-use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// Rounds in which the kernels of one problem take turns; fewer than the first prove nothing.
@@ -48,14 +48,14 @@ pub(crate) struct Tuned<'a> {
     database: Option<&'a Database>,
     circumstances: Measured,
     /// Problems for which a step was made, in the order of the first, with their number.
-    asked: RefCell<Vec<(KOp, usize)>>,
+    asked: Mutex<Vec<(KOp, usize)>>,
 }
 
 impl<'a> Tuned<'a> {
     pub fn new(isa: Isa, threads: usize, database: Option<&'a Database>) -> Tuned<'a> {
         let processor = if database.is_some() { processor() } else { String::new() };
         let circumstances = Measured { problem: String::new(), isa: isa.to_string(), threads, processor };
-        Tuned { cpu: Cpu::new(isa, threads), database, circumstances, asked: RefCell::default() }
+        Tuned { cpu: Cpu::new(isa, threads), database, circumstances, asked: Mutex::default() }
     }
 
     fn key(&self, op: &KOp) -> Measured {
@@ -78,7 +78,7 @@ impl Backend for Tuned<'_> {
     }
 
     fn chosen(&self, op: &KOp) {
-        let mut asked = self.asked.borrow_mut();
+        let Ok(mut asked) = self.asked.lock() else { return };
         match asked.iter_mut().find(|a| a.0 == *op) {
             Some(a) => a.1 += 1,
             None => asked.push((op.clone(), 1)),
@@ -167,7 +167,7 @@ fn problems(model: &Model, options: &BuildOptions, isa: Isa, threads: usize, dat
     let backend = Tuned::new(isa, threads, Some(database));
     survey(&prepared.model, &backend, &lower)?;
     let mut todo = Todo { total: 0, known: 0, list: vec![] };
-    for (op, count) in backend.asked.take() {
+    for (op, count) in std::mem::take(&mut *backend.asked.lock().unwrap_or_else(|e| e.into_inner())) {
         let all = backend.cpu.candidates(&op).into_iter().flatten().collect::<Vec<_>>();
         let Some(least) = all.first().map(|c| c.cost).filter(|_| tunable(&op)) else { continue };
         let near = all.iter().filter(|c| c.cost <= least * FAR).map(|c| c.kernel).collect::<Vec<_>>();

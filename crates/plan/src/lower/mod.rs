@@ -30,6 +30,8 @@ pub struct LowerOptions {
     pub sizes: BTreeMap<String, i64>,
     /// Run every node by its reference.
     pub reference_only: bool,
+    /// Threads that make the bytes of weights; 0 is one. The result does not depend on it.
+    pub threads: usize,
 }
 
 /// Lowers `model`, which must be of the hub, with the kernels that `backend` offers. Weights that several plans share
@@ -39,7 +41,7 @@ pub struct LowerOptions {
 /// When a node is of no known operator or a weight cannot be read: all of it listed.
 pub fn lower(model: &Model, backend: &dyn Backend, options: &LowerOptions, blobs: &mut Blobs) -> Result<Plan> {
     let (mut plan, weights) = unpacked(model, backend, options)?;
-    weights.finish(model, backend, &mut plan, blobs)?;
+    weights.finish(backend, options.threads.max(1), &mut plan, blobs)?;
     Ok(plan)
 }
 

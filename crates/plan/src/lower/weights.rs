@@ -4,11 +4,12 @@ use crate::backend::{Backend, WeightDims};
 use crate::error::{Error, Result};
 use crate::plan::{Form, Home, Plan, Weight, WeightId};
 use modelsmith_base::Budget;
-use modelsmith_ir::{Attr, Attrs, Model, Type};
+use modelsmith_ir::{Attr, Attrs, Type};
 use modelsmith_ops::interp::Operators;
 use modelsmith_tensor::{DType, Tensor, WeightExpr, materialize};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// The payload of the weight section: each blob once, shared by all plans.
 #[derive(Default)]
@@ -33,6 +34,28 @@ struct Entry {
     name: String,
     expr: Arc<WeightExpr>,
     form: Form,
+}
+
+impl Entry {
+    fn key(&self) -> (usize, Form) {
+        (Arc::as_ptr(&self.expr) as usize, self.form.clone())
+    }
+
+    /// The bytes as they are kept, and what they were made of.
+    fn bytes(&self, backend: &dyn Backend) -> Result<(Tensor, String)> {
+        let fail = |message: String| Error::Weight { tensor: self.name.clone(), message };
+        let raw = materialize(&self.expr, &Operators, &Budget::unlimited()).map_err(|e| fail(e.to_string()))?;
+        match &self.form {
+            Form::Raw => Ok((raw, self.name.clone())),
+            Form::Packed { format, shape } => {
+                let dims = WeightDims::from_numbers(shape).ok_or_else(|| fail("no such weight".into()))?;
+                let raw = raw.as_slice::<f32>().map_err(|e| fail(e.to_string()))?;
+                let packed = backend.pack(format, dims, raw).map_err(fail)?;
+                let t = Tensor::new(&[packed.len()], packed).map_err(|e| fail(e.to_string()))?;
+                Ok((t, format!("{} as {format}", self.name)))
+            }
+        }
+    }
 }
 
 impl WeightTable {
@@ -66,18 +89,30 @@ impl WeightTable {
     }
 
     fn entry(&mut self, name: String, expr: Arc<WeightExpr>, form: Form) -> WeightId {
-        let key = (Arc::as_ptr(&expr) as usize, form.clone());
-        if let Some(&id) = self.by_source.get(&key) {
+        let entry = Entry { name, expr, form };
+        if let Some(&id) = self.by_source.get(&entry.key()) {
             return id;
         }
-        self.entries.push(Entry { name, expr, form });
-        self.by_source.insert(key, self.entries.len() - 1);
+        self.by_source.insert(entry.key(), self.entries.len());
+        self.entries.push(entry);
         self.entries.len() - 1
     }
 
-    /// Makes the bytes of every weight that the plan still reads and numbers those weights anew.
-    pub fn finish(self, _: &Model, backend: &dyn Backend, plan: &mut Plan, blobs: &mut Blobs) -> Result<()> {
+    /// Makes the bytes of every weight that the plan still reads, on `threads` threads, and numbers those weights anew.
+    pub fn finish(self, backend: &dyn Backend, threads: usize, plan: &mut Plan, blobs: &mut Blobs) -> Result<()> {
         let mut renumbered = HashMap::new();
+        let mut read = Vec::new();
+        for block in &plan.blocks {
+            let used = block.used();
+            for (b, _) in block.buffers.iter().zip(used).filter(|(_, used)| *used) {
+                if let Home::Weight(w) = b.home
+                    && !read.contains(&w)
+                {
+                    read.push(w);
+                }
+            }
+        }
+        blobs.make(read.iter().map(|&w| &self.entries[w]).collect(), backend, threads)?;
         for block in &mut plan.blocks {
             let used = block.used();
             for (i, b) in block.buffers.iter_mut().enumerate() {
@@ -91,7 +126,7 @@ impl WeightTable {
                     Some(&id) => id,
                     None => {
                         let e = &self.entries[w];
-                        let blob = blobs.add(e, backend)?;
+                        let blob = blobs.of(e)?;
                         plan.weights.push(Weight {
                             name: e.name.clone(),
                             dtype: e.expr.dtype(),
@@ -111,34 +146,45 @@ impl WeightTable {
 }
 
 impl Blobs {
-    fn add(&mut self, entry: &Entry, backend: &dyn Backend) -> Result<usize> {
-        let key = (Arc::as_ptr(&entry.expr) as usize, entry.form.clone());
-        if let Some(&blob) = self.by_source.get(&key) {
-            return Ok(blob);
-        }
-        let fail = |message: String| Error::Weight { tensor: entry.name.clone(), message };
-        let raw = materialize(&entry.expr, &Operators, &Budget::unlimited()).map_err(|e| fail(e.to_string()))?;
-        let (tensor, origin) = match &entry.form {
-            Form::Raw => (raw, entry.name.clone()),
-            Form::Packed { format, shape } => {
-                let dims = WeightDims::from_numbers(shape).ok_or_else(|| fail("no such weight".into()))?;
-                let raw = raw.as_slice::<f32>().map_err(|e| fail(e.to_string()))?;
-                let packed = backend.pack(format, dims, raw).map_err(fail)?;
-                let n = packed.len();
-                let t = Tensor::new(&[n], packed).map_err(|e| fail(e.to_string()))?;
-                (t, format!("{} as {format}", entry.name))
+    /// Makes the bytes of those entries that have none yet, several at once. They are numbered in the order given.
+    fn make(&mut self, mut entries: Vec<&Entry>, backend: &dyn Backend, threads: usize) -> Result<()> {
+        entries.retain(|e| !self.by_source.contains_key(&e.key()));
+        let made = entries.iter().map(|_| OnceLock::new()).collect::<Vec<_>>();
+        // The largest first, so that no thread is left with one at the end.
+        let mut order = (0..entries.len()).collect::<Vec<_>>();
+        order.sort_by_key(|&i| std::cmp::Reverse(entries[i].expr.byte_len()));
+        let next = AtomicUsize::new(0);
+        let work = || {
+            while let Some(&i) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let _ = made[i].set(entries[i].bytes(backend));
             }
         };
-        if let Some(blob) = self.same(&tensor, &origin) {
+        std::thread::scope(|s| {
+            (1..threads.min(entries.len())).for_each(|_| {
+                s.spawn(work);
+            });
+            work();
+        });
+        for (entry, made) in entries.into_iter().zip(made) {
+            let none = || Error::Weight { tensor: entry.name.clone(), message: "its bytes were not made".into() };
+            let (tensor, origin) = made.into_inner().ok_or_else(none)??;
+            let blob = match self.same(&tensor, &origin) {
+                Some(blob) => blob,
+                None => {
+                    self.tensors.push(tensor);
+                    self.origins.push(origin);
+                    self.tensors.len() - 1
+                }
+            };
             self.sources.push(entry.expr.clone());
-            self.by_source.insert(key, blob);
-            return Ok(blob);
+            self.by_source.insert(entry.key(), blob);
         }
-        self.tensors.push(tensor);
-        self.origins.push(origin);
-        self.sources.push(entry.expr.clone());
-        self.by_source.insert(key, self.tensors.len() - 1);
-        Ok(self.tensors.len() - 1)
+        Ok(())
+    }
+
+    fn of(&self, entry: &Entry) -> Result<usize> {
+        let none = || Error::Weight { tensor: entry.name.clone(), message: "it has no bytes".into() };
+        self.by_source.get(&entry.key()).copied().ok_or_else(none)
     }
 
     /// A blob of the same bits, among those small enough that comparing is nothing.
