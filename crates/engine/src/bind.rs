@@ -1,6 +1,7 @@
 //! Sizes of a run: symbols solved from inputs, steps made ready, memory placed. Kept for the next run of the same sizes.
 
 use crate::arena::Span;
+use crate::chains::{self, Chained};
 use crate::error::{Error, Result};
 use modelsmith_backend_cpu::{KernelCall, prepare};
 use modelsmith_ir::{Dim, Type};
@@ -29,6 +30,10 @@ pub(crate) struct Binding {
     pub spans: Vec<Option<Span>>,
     /// Per step, where it runs kernels on buffers of known sizes.
     pub steps: Vec<Option<Vec<Ready>>>,
+    /// Whether steps may run as chains.
+    pub chained: bool,
+    /// Steps that run in bands, in order; what lies between two of them has no place.
+    pub chains: Vec<Chained>,
     /// Bytes of the arena.
     pub arena: usize,
     /// Bytes of scratch memory.
@@ -187,8 +192,15 @@ fn packed_format<'p>(plan: &'p Plan, block: &Block, step: &Step) -> Option<&'p s
     })
 }
 
-/// Makes block `index` ready for these symbols.
-pub(crate) fn bind(plan: &Plan, index: usize, symbols: Symbols, isa: Isa, threads: usize) -> Result<Binding> {
+/// Makes block `index` ready for these symbols. Every step's results have a place unless steps may be chained.
+pub(crate) fn bind(
+    plan: &Plan,
+    index: usize,
+    symbols: Symbols,
+    isa: Isa,
+    threads: usize,
+    chained: bool,
+) -> Result<Binding> {
     let block = &plan.blocks[index];
     let lookup = |s: &str| symbols.get(s).copied();
     let mut operands = Vec::with_capacity(block.buffers.len());
@@ -208,8 +220,10 @@ pub(crate) fn bind(plan: &Plan, index: usize, symbols: Symbols, isa: Isa, thread
         scratch = made.iter().map(|r| r.call.workspace(threads)).max().unwrap_or(0).max(scratch);
         steps.push(Some(made));
     }
-    let (spans, placed) = place(block, &operands, &steps)?;
-    Ok(Binding { operands, spans, steps, arena: placed.total, scratch, live: placed.live, symbols })
+    let chains = if chained { chains::find(block, &operands, &steps, threads) } else { vec![] };
+    scratch = chains.iter().map(|c| c.chain.workspace(threads)).max().unwrap_or(0).max(scratch);
+    let (spans, placed) = place(block, &operands, &steps, &chains)?;
+    Ok(Binding { operands, spans, steps, chained, chains, arena: placed.total, scratch, live: placed.live, symbols })
 }
 
 /// First and last step that touch each root buffer; the number of steps stands for the caller.
@@ -234,9 +248,10 @@ fn place(
     block: &Block,
     operands: &[Option<Operand>],
     steps: &[Option<Vec<Ready>>],
+    chains: &[Chained],
 ) -> Result<(Vec<Option<Span>>, Placement)> {
     let too_large = |id: BufferId| Error::step(&block.buffers[id].name, "the tensor is too large for memory");
-    let lives = lives(block);
+    let lives = chains::lives_in(block, chains);
     // Buffers that share memory because a step works in place are one class, named by its first member.
     let mut class = (0..block.buffers.len()).collect::<Vec<_>>();
     let mut spans = vec![None; block.buffers.len()];
@@ -259,7 +274,7 @@ fn place(
     }
     let spans = (0..block.buffers.len())
         .map(|id| {
-            let o = operands[id].as_ref().filter(|_| block.buffers[id].home == Home::Arena)?;
+            let o = operands[id].as_ref().filter(|_| block.buffers[id].home == Home::Arena && lives[id].is_some())?;
             let at: Span = spans[class[id]]?;
             Some(Span { offset: at.offset, len: bytes_of(o)? })
         })

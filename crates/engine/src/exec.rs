@@ -2,11 +2,12 @@
 
 use crate::arena::{Arena, Span, Window};
 use crate::bind::{self, Binding, Ready, bytes_of, operand};
+use crate::chains::Chained;
 use crate::engine::Shared;
 use crate::error::{Error, Result};
 use crate::weights::{Blob, HostWeights};
 use modelsmith_ir::{AttrView, Dim, EvalCx, OpError, OpResult, RunRegion, TensorType, Type};
-use modelsmith_kernels::{Dst, Src};
+use modelsmith_kernels::{Dst, KernelError, Src};
 use modelsmith_kop::{Isa, Layout};
 use modelsmith_ops::interp::Operators;
 use modelsmith_plan::{Block, Body, BufferId, EvalOp, Form, Home, Operand, Plan, Step, StepOp};
@@ -123,13 +124,15 @@ impl Machine<'_> {
     pub fn binding(&self, index: usize, inputs: &[&Value]) -> Result<Arc<Binding>> {
         let block = &self.plan.blocks[index];
         let symbols = bind::solve(block, inputs)?;
+        // What is watched must be made whole.
+        let chained = self.watch.is_none();
         let mut state = self.states[index].borrow_mut();
-        if let Some(at) = state.kept.iter().position(|b| b.symbols == symbols) {
+        if let Some(at) = state.kept.iter().position(|b| b.chained == chained && b.symbols == symbols) {
             let found = state.kept.remove(at);
             state.kept.push(found.clone());
             return Ok(found);
         }
-        let made = Arc::new(bind::bind(self.plan, index, symbols, self.isa, self.pool.threads())?);
+        let made = Arc::new(bind::bind(self.plan, index, symbols, self.isa, self.pool.threads(), chained)?);
         if state.kept.len() >= KEPT {
             state.kept.remove(0);
         }
@@ -152,18 +155,30 @@ impl Machine<'_> {
         if self.watch.is_some() && index == 0 {
             block.inputs.iter().zip(inputs).for_each(|(&id, v)| run.tell(id, v));
         }
-        for i in 0..block.steps.len() {
+        let mut i = 0;
+        while i < block.steps.len() {
             let start = self.times.map(|_| Instant::now());
-            let what = run.step(&mut state, i)?;
+            let chain = run.binding.chains.iter().find(|c| c.steps.start == i);
+            let what = match chain {
+                Some(c) => run.chain(&mut state, c)?,
+                None => run.step(&mut state, i)?,
+            };
+            let done = chain.map_or(i..i + 1, |c| c.steps.clone());
             if let (Some(times), Some(start)) = (self.times, start) {
                 let ns = start.elapsed().as_nanos() as u64;
                 // Steps with bodies list what ran inside them after themselves.
-                times.borrow_mut().push(run.time(&state, i, ns, what));
+                times.borrow_mut().push(match chain {
+                    Some(c) => run.chain_time(c, ns),
+                    None => run.time(&state, i, ns, what),
+                });
             }
             run.report(&state, i)?;
-            for k in 0..state.ends[i].len() {
-                let id = state.ends[i][k];
-                state.slots[id] = None;
+            i = done.end;
+            for ended in done {
+                for k in 0..state.ends[ended].len() {
+                    let id = state.ends[ended][k];
+                    state.slots[id] = None;
+                }
             }
         }
         let out = block.outputs.iter().map(|&id| run.value(&state, id)).collect();
@@ -297,24 +312,45 @@ impl Run<'_, '_> {
     }
 
     fn kernel(&self, state: &mut BlockState, step: &Step, ready: &Ready) -> Result<()> {
-        let fail = |message: &str| Error::step(&step.label, message);
-        if ready.inputs.len() > MAX_OPERANDS || ready.outputs.len() > MAX_OPERANDS {
+        self.call(state, &step.label, (&ready.inputs, &ready.outputs), |inputs, outputs, scratch| {
+            ready.call.run(inputs, outputs, scratch, self.machine.pool)
+        })
+    }
+
+    fn chain(&self, state: &mut BlockState, c: &Chained) -> Result<Ran> {
+        let label = &self.block.steps[c.steps.start].label;
+        self.call(state, label, (&c.inputs, &[c.output]), |inputs, outputs, scratch| {
+            let [y] = outputs else { unreachable!("one result was asked for") };
+            c.chain.run(inputs, y, scratch, self.machine.pool)
+        })?;
+        Ok(Ran::Inner)
+    }
+
+    /// Calls `body` with views of buffers and the scratch memory.
+    fn call(
+        &self,
+        state: &mut BlockState,
+        label: &str,
+        (from, to): (&[BufferId], &[BufferId]),
+        body: impl for<'b> FnOnce(&'b [Src<'b>], &'b mut [Dst<'b>], &'b mut [u8]) -> std::result::Result<(), KernelError>,
+    ) -> Result<()> {
+        let fail = |message: &str| Error::step(label, message);
+        if from.len() > MAX_OPERANDS || to.len() > MAX_OPERANDS {
             return Err(fail("too many operands"));
         }
         let BlockState { arena, growing, scratch, slots, spans, .. } = state;
         let (fixed, grown) = (arena.window(), growing.window());
         let windows = (&fixed, &grown);
         let mut inputs: [Src<'_>; MAX_OPERANDS] = [Src::new::<u8>(&[]); MAX_OPERANDS];
-        for (slot, &id) in inputs.iter_mut().zip(&ready.inputs) {
+        for (slot, &id) in inputs.iter_mut().zip(from) {
             *slot = self.src(slots, spans, windows, id).ok_or_else(|| fail("an operand has no bytes"))?;
         }
         let mut outputs: [Dst<'_>; MAX_OPERANDS] = std::array::from_fn(|_| Dst::new::<u8>(&mut []));
-        for (slot, &id) in outputs.iter_mut().zip(&ready.outputs) {
+        for (slot, &id) in outputs.iter_mut().zip(to) {
             *slot = self.dst(spans, windows, id).ok_or_else(|| fail("a result has no place"))?;
         }
         let scratch = scratch.head(usize::MAX);
-        let (inputs, outputs) = (&inputs[..ready.inputs.len()], &mut outputs[..ready.outputs.len()]);
-        ready.call.run(inputs, outputs, scratch, self.machine.pool).map_err(|e| Error::step(&step.label, e))
+        body(&inputs[..from.len()], &mut outputs[..to.len()], scratch).map_err(|e| Error::step(label, e))
     }
 
     fn src<'b>(
@@ -525,6 +561,23 @@ impl Run<'_, '_> {
     fn tell(&self, id: BufferId, v: &Value) {
         if let (Some(watch), Some(value)) = (self.machine.watch, self.block.buffers[id].value) {
             (*watch.borrow_mut())(value, v);
+        }
+    }
+
+    /// What a chain took: all of its steps as one. Images between them count as no bytes.
+    fn chain_time(&self, c: &Chained, ns: u64) -> StepTime {
+        let steps = &self.block.steps[c.steps.clone()];
+        let size = |id: &BufferId| self.binding.operands[*id].as_ref().and_then(bytes_of).unwrap_or(0) as f64;
+        let calls = self.binding.steps[c.steps.clone()].iter().flatten().flatten();
+        let label = steps.iter().map(|s| s.label.as_str()).collect::<Vec<_>>().join(" > ");
+        let kernels = c.chain.kernels().join(" > ");
+        StepTime {
+            label,
+            kernel: format!("bands of {} rows: {kernels}", c.chain.band_rows()),
+            reference: false,
+            ns,
+            flops: calls.map(|r| r.call.flops()).sum(),
+            bytes: c.inputs.iter().chain([&c.output]).map(size).sum(),
         }
     }
 

@@ -8,6 +8,7 @@ mod arena;
 mod bind;
 mod build;
 pub mod cache;
+mod chains;
 mod engine;
 mod error;
 mod exec;

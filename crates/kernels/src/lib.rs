@@ -4,6 +4,7 @@
 //! that the machine and the problem allow; the planner may ask each for its cost. Calls check every buffer, so a
 //! damaged plan can give wrong numbers or an error but cannot reach memory that it was not given.
 
+pub mod chain;
 pub mod conv;
 pub mod def;
 pub mod eltwise;
@@ -21,6 +22,7 @@ pub mod simd;
 pub mod softmax;
 mod span;
 
+pub use chain::{Chain, Stage};
 pub use def::{Args, Facts, KernelDef, KernelError, Reject, by_name, choose};
 pub use host::detect;
 pub use mem::{Dst, Src};

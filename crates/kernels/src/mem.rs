@@ -71,6 +71,12 @@ impl<'a> Src<'a> {
         self.len
     }
 
+    /// `len` bytes from `first` on; `None` where they do not lie inside.
+    pub fn part(&self, first: usize, len: usize) -> Option<Src<'a>> {
+        first.checked_add(len).filter(|&end| end <= self.len)?;
+        Some(Src { ptr: self.ptr.wrapping_add(first), len, life: PhantomData })
+    }
+
     /// Pointer to at least `count` elements of `T`.
     pub(crate) fn elements<T: Plain>(&self, count: usize, what: &'static str) -> Result<*const T, KernelError> {
         check::<T>(self.ptr, self.len, count, what)?;

@@ -3,6 +3,7 @@
 //! What a plan asks of a kernel, without saying how it is done. Everything here is plain data that another
 //! crate can write to bytes field by field. Sizes and strides are counted in elements unless a name says bytes.
 
+pub mod band;
 pub mod conv;
 pub mod eltwise;
 pub mod epilogue;

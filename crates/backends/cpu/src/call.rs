@@ -140,6 +140,15 @@ impl KernelCall {
         of_call!(self, kernel, _p => kernel.name)
     }
 
+    /// The call as a stage of a [`k::Chain`], where its family runs in bands.
+    pub fn stage(&self) -> Option<k::Stage> {
+        match self {
+            KernelCall::Conv(kernel, p) => Some(k::Stage::Conv(kernel, p.clone())),
+            KernelCall::Pool(kernel, p) => Some(k::Stage::Pool(kernel, p.clone())),
+            _ => None,
+        }
+    }
+
     /// Bytes of scratch memory on a pool of `threads`.
     pub fn workspace(&self, threads: usize) -> usize {
         of_call!(self, kernel, problem => kernel.workspace(problem, threads))

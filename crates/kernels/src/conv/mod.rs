@@ -24,6 +24,7 @@ use crate::simd::{Avx2, Avx512};
 use crate::simd::{Portable, Simd};
 use crate::span::{product, span};
 use modelsmith_kop::{ConvProblem, Layout};
+pub(crate) use pixels::interleave;
 
 /// Kernels for convolutions, best first.
 pub static KERNELS: &[KernelDef<ConvProblem>] = &[

@@ -362,23 +362,37 @@ unsafe fn pad_row(p: &ConvProblem, x: *const f32, image: usize, y: usize, width:
         let to = to.add(left * p.c);
         match p.x_layout {
             Layout::Plain => {
-                if p.c == 3 {
-                    let from = |ch| x.add(((image * 3 + ch) * p.h + iy) * p.w);
-                    interleave3([from(0), from(1), from(2)], to, right - left);
-                    return;
-                }
-                for ch in 0..p.c {
-                    let from = x.add(((image * p.c + ch) * p.h + iy) * p.w);
-                    for i in 0..right - left {
-                        *to.add(i * p.c + ch) = *from.add(i);
-                    }
-                }
+                let plane = |ch| x.add(((image * p.c + ch) * p.h + iy) * p.w);
+                interleave(plane, p.c, to, right - left);
+            }
+            Layout::ChannelsLast if p.x_stride == p.c => {
+                let from = x.add((image * p.h + iy) * p.w * p.c);
+                std::ptr::copy_nonoverlapping(from, to, (right - left) * p.c);
             }
             Layout::ChannelsLast => {
                 for i in 0..right - left {
                     let from = x.add(((image * p.h + iy) * p.w + i) * p.x_stride);
                     std::ptr::copy_nonoverlapping(from, to.add(i * p.c), p.c);
                 }
+            }
+        }
+    }
+}
+
+/// Writes `n` pixels of `c` channels each, whose values lie in planes.
+///
+/// # Safety
+/// The planes hold `n` values, `to` has room for `c * n`.
+pub(crate) unsafe fn interleave(plane: impl Fn(usize) -> *const f32, c: usize, to: *mut f32, n: usize) {
+    // SAFETY: by the contract above.
+    unsafe {
+        if c == 3 {
+            return interleave3([plane(0), plane(1), plane(2)], to, n);
+        }
+        for ch in 0..c {
+            let from = plane(ch);
+            for i in 0..n {
+                *to.add(i * c + ch) = *from.add(i);
             }
         }
     }
