@@ -181,8 +181,8 @@ fn accepts_amx(p: &ConvProblem) -> Result<(), Reject> {
             "{channels} channels under each tap: gathering so few at a time costs more than it saves"
         ));
     }
-    let [m, _, k] = pixels::product_size(p);
-    amx::takes(m, k)
+    let [_, _, k] = pixels::product_size(p);
+    amx::takes(k)
 }
 
 fn accepts_rows(p: &ConvProblem) -> Result<(), Reject> {

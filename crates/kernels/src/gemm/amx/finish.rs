@@ -2,7 +2,7 @@
 //! the epilogue's remaining steps.
 
 use super::TILE;
-use super::split::Range;
+use super::split::{self, Range};
 use super::unit::RESULT;
 use crate::gemm::drive::{Product, Rows};
 use crate::pack::PANEL;
@@ -13,7 +13,8 @@ use core::arch::x86_64::*;
 /// each short of at most 7 · 2^-126 times a value below 2^40, is below 2^-67, which is 2^-27 of this.
 const SURE: f32 = 1.0 / (1u64 << 40) as f32;
 
-/// Finishes result tile (i, j), whose sums lie in `c`; computes it anew with fused multiply-adds where its operands say so.
+/// Finishes result tile (i, j), whose sums lie in `c`; computes rows of it anew with fused multiply-adds where they or the
+/// columns hold what does not split. `of_rows` and `of_columns` are the flags of the tile's operands.
 ///
 /// # Safety
 /// As for [`crate::gemm::Tiles::part`]; `c` holds the tile's sums and `table` has the bytes of
@@ -22,24 +23,38 @@ pub(super) unsafe fn tile<S: Simd, R: Rows>(
     product: &Product<'_, R>,
     (i, j): (usize, usize),
     c: *const f32,
-    flags: u8,
+    (of_rows, of_columns): (u8, u8),
     table: *mut *const f32,
 ) {
     let (row, col) = (i * TILE, j * TILE);
     let (rows, cols) = ((product.m - row).min(TILE), (product.n - col).min(TILE));
     // SAFETY: the tile lies inside the product; the rest by this function's contract.
     unsafe {
-        let unsure = flags & Range::TINY != 0 && smallest(c, rows, cols) < SURE;
-        if flags & Range::HUGE != 0 || unsure {
-            let panels = col / PANEL..(col + cols).div_ceil(PANEL);
-            product.region::<S>(row..row + rows, panels, table);
-            return;
-        }
         give(product, (row, col), (rows, cols), c);
         if product.ready.remains() {
             let to = product.c.wrapping_add(row * product.c_stride + col);
             let (r, q) = (product.first_row + row, product.first_col + col);
             product.ready.finish::<S>(to, product.c_stride, r, q, rows, cols);
+        }
+        if of_rows | of_columns == 0 {
+            return;
+        }
+        let spoilt = |r: usize| {
+            let small = smallest(c, r, cols) < SURE;
+            if of_rows | of_columns == Range::TINY && !small {
+                return false;
+            }
+            let flags = of_columns | if of_rows == 0 { 0 } else { split::row_flags(product.rows, row + r, table) };
+            flags & Range::HUGE != 0 || flags & Range::TINY != 0 && small
+        };
+        let panels = col / PANEL..(col + cols).div_ceil(PANEL);
+        let mut r = 0;
+        while r < rows {
+            let end = (r..rows).find(|&r| !spoilt(r)).unwrap_or(rows);
+            if end > r {
+                product.region::<S>(row + r..row + end, panels.clone(), table);
+            }
+            r = end + 1;
         }
     }
 }
@@ -67,16 +82,14 @@ fn mask(cols: usize, panel: usize) -> __mmask16 {
     ((1u32 << n) - 1) as __mmask16
 }
 
-/// The smallest magnitude in a tile of finite values.
+/// The smallest magnitude in a row of a tile; that of NaN is none.
 #[target_feature(enable = "avx512f,avx512dq")]
-unsafe fn smallest(c: *const f32, rows: usize, cols: usize) -> f32 {
+unsafe fn smallest(c: *const f32, row: usize, cols: usize) -> f32 {
     let mut least = _mm512_set1_ps(f32::INFINITY);
-    for row in 0..rows {
-        for panel in 0..2 {
-            // SAFETY: the tile holds 32 × 32 values.
-            let v = unsafe { _mm512_abs_ps(_mm512_loadu_ps(c.add(line(row, panel)))) };
-            least = _mm512_mask_min_ps(least, mask(cols, panel), least, v);
-        }
+    for panel in 0..2 {
+        // SAFETY: the tile holds 32 × 32 values.
+        let v = unsafe { _mm512_abs_ps(_mm512_loadu_ps(c.add(line(row, panel)))) };
+        least = _mm512_mask_min_ps(least, mask(cols, panel), v, least);
     }
     _mm512_reduce_min_ps(least)
 }

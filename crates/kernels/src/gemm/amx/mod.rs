@@ -7,9 +7,10 @@
 //!
 //! Operands are split where they are used, into scratch memory of the size of the second-level cache: either a block of rows
 //! stays there while column tiles are split one after the other, or, where B is small, all of B stays while row tiles pass.
-//! Tiles begin at multiples of 32 rows and columns, so that no result depends on the number of threads.
+//! A result depends on its own row of A and on its column tile of B, not on the rows beside it: not on how a product is cut
+//! for threads or into bands.
 //!
-//! A tile whose operands hold what does not split ([`split::Range`]) is computed by the fused multiply-add kernel.
+//! Rows and column tiles that hold what does not split ([`split::Range`]) are computed by the fused multiply-add kernel.
 
 mod finish;
 mod offer;
@@ -40,7 +41,8 @@ const BLOCK_ROWS: usize = 8;
 /// Most steps in a block of the inner dimension.
 const BLOCK_STEPS: usize = 48;
 /// Most steps that are summed in tile registers. Sums of so many are added in f32, so that the error grows with the root of
-/// this and not of the whole inner dimension, as with fused multiply-adds.
+/// this and not of the whole inner dimension, as with fused multiply-adds. Blocks of the inner dimension hold whole sums, so
+/// that a result does not depend on how many rows are computed beside it.
 const SUM_STEPS: usize = 8;
 /// Most bytes of results between two blocks of the inner dimension.
 const BETWEEN: usize = 4 << 20;
@@ -138,7 +140,8 @@ impl Blocks {
             [1, col_tiles, steps]
         } else {
             let rows = even(row_tiles, BLOCK_ROWS);
-            let steps_block = even(steps, (RESIDENT / PAIR_BYTES / rows.max(1)).clamp(1, BLOCK_STEPS));
+            let most = (RESIDENT / PAIR_BYTES / rows.max(1)).clamp(SUM_STEPS, BLOCK_STEPS);
+            let steps_block = steps.min(most - most % SUM_STEPS);
             let between = if steps_block < steps { BETWEEN / (4 * RESULT) / rows.max(1) } else { usize::MAX };
             [rows, col_tiles.min(between).max(1), steps_block]
         };
@@ -201,7 +204,7 @@ impl<R: Rows> Work<'_, R> {
                     let block = Block {
                         rows: row..(row + block_rows).min(rows.end),
                         cols: cols.clone(),
-                        steps: cut(self.blocks.steps, pieces, piece),
+                        steps: piece * block_steps..((piece + 1) * block_steps).min(self.blocks.steps),
                         first: piece == 0,
                         last: piece + 1 == pieces,
                     };
@@ -290,7 +293,7 @@ impl<R: Rows> Work<'_, R> {
         let fast = block.rows.len() < 4;
         let pieces = steps.div_ceil(SUM_STEPS);
         for piece in 0..pieces {
-            let span = cut(steps, pieces, piece);
+            let span = piece * SUM_STEPS..((piece + 1) * SUM_STEPS).min(steps);
             let first = block.first && piece == 0;
             let from = |p: *mut u8| p.wrapping_add(span.start * STEP_BYTES).cast_const();
             let unit = Unit { a: a.map(from), b: b.map(from), c: if first { c } else { part }, steps: span.len() };
@@ -316,7 +319,7 @@ impl<R: Rows> Work<'_, R> {
         if block.last {
             // SAFETY: the flags are of this tile's operands, and its sums are complete.
             unsafe {
-                let flags = *self.flags(at_row) | *self.flags(self.blocks.block[0] + at_col);
+                let flags = (*self.flags(at_row), *self.flags(self.blocks.block[0] + at_col));
                 finish::tile::<S, R>(self.product, (i, j), c, flags, self.at(self.places.table).cast());
             }
         }

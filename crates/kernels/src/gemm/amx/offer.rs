@@ -10,8 +10,6 @@ pub(crate) const ISA: Isa = Isa::AMX.union(Isa::AVX512_BF16);
 /// Share of the fused multiply-adds' peak that [`work`] is measured in.
 const SHARE: f64 = gemm::tiles::FMA_SHARE;
 
-/// Fewer rows than this are not worth splitting B for.
-const FEWEST_ROWS: usize = 12;
 /// Most values of the inner dimension: the error of what is lost as subnormal grows with them.
 const LONGEST: usize = 1 << 16;
 /// Costs in multiplications and additions of the fused multiply-add kernel in the same time, measured: one result tile
@@ -26,16 +24,11 @@ const MARGIN: f64 = 1.1;
 
 pub(in crate::gemm) fn accepts(p: &GemmProblem) -> Result<(), Reject> {
     gemm::accepts(p)?;
-    takes(p.m, p.k)
+    takes(p.k)
 }
 
-/// Whether a product of so many rows and values of the inner dimension is one for tiles.
-pub(crate) fn takes(m: usize, k: usize) -> Result<(), Reject> {
-    if m < FEWEST_ROWS {
-        return Reject::because(format!(
-            "{m} rows: below {FEWEST_ROWS}, splitting the weights costs more than it saves"
-        ));
-    }
+/// Whether a product of so many values of the inner dimension is one for tiles.
+pub(crate) fn takes(k: usize) -> Result<(), Reject> {
     if k == 0 || k > LONGEST {
         return Reject::because(format!("an inner dimension of {k}: 1 to {LONGEST} is taken"));
     }

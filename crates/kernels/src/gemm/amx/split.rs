@@ -164,6 +164,27 @@ pub(super) unsafe fn rows<R: Rows>(
     seen.flags()
 }
 
+/// What row `row` holds that lies outside of the range.
+///
+/// # Safety
+/// The row exists, `table` has room for its pointers, and the machine has the features.
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) unsafe fn row_flags<R: Rows>(source: &R, row: usize, table: *mut *const f32) -> u8 {
+    let (segs, seg_len) = source.segments();
+    let mut seen = Seen::nothing();
+    // SAFETY: by the contract above; each segment holds `seg_len` values, of which the last few are read under a mask.
+    unsafe {
+        source.fill(row, 1, table);
+        for seg in 0..segs {
+            for at in (0..seg_len).step_by(16) {
+                let mask = if seg_len - at >= 16 { 0xffff } else { (1u16 << (seg_len - at)) - 1 };
+                seen.add(_mm512_maskz_loadu_ps(mask, (*table.add(seg)).add(at)));
+            }
+        }
+    }
+    seen.flags()
+}
+
 /// Bytes of a step in a record: one line of each part.
 pub(super) const RECORD_STEP: usize = 3 * 64;
 /// Bytes at the end of a record, of which the first is what lay outside of the range.
