@@ -1,4 +1,5 @@
-//! Depthwise convolution: vectors run over channels, and a short run of output pixels stays in registers.
+//! Depthwise convolution: vectors run over channels. For the usual kernels the taps of a vector of channels stay in
+//! registers while a row of output pixels passes, a few pixels at a time.
 
 use super::{edge, extents};
 use crate::def::{Args, KernelError};
@@ -68,11 +69,11 @@ pub(super) fn run<S: Simd>(p: &ConvProblem, args: Args<'_>, pool: &Pool) -> Resu
                 let line = line.with_taps();
                 // SAFETY: buffers were checked; each output row is written by one task.
                 unsafe {
-                    match (p.kernel[1], p.stride[1], p.dilation[1]) {
-                        (3, 1, 1) => S::enter(Fixed::<3, 1>(line)),
-                        (3, 2, 1) => S::enter(Fixed::<3, 2>(line)),
-                        (5, 1, 1) => S::enter(Fixed::<5, 1>(line)),
-                        (5, 2, 1) => S::enter(Fixed::<5, 2>(line)),
+                    match (p.kernel, p.stride[1], p.dilation) {
+                        ([3, 3], 1, [1, 1]) => S::enter(Fixed::<3, 1>(line)),
+                        ([3, 3], 2, [1, 1]) => S::enter(Fixed::<3, 2>(line)),
+                        ([5, 5], 1, [1, 1]) => S::enter(Fixed::<5, 1>(line)),
+                        ([5, 5], 2, [1, 1]) => S::enter(Fixed::<5, 2>(line)),
                         _ => S::enter(line),
                     }
                 }
@@ -99,8 +100,8 @@ struct Line<'a> {
     channels: (usize, usize),
 }
 
-/// A line whose kernel width and stride are constants.
-struct Fixed<'a, const KW: usize, const SW: usize>(Line<'a>);
+/// A line whose kernel is square and not dilated, and with its step along the width a constant.
+struct Fixed<'a, const K: usize, const SW: usize>(Line<'a>);
 
 impl Line<'_> {
     /// Finds the kernel rows that meet the image.
@@ -239,89 +240,146 @@ impl Body for Line<'_> {
     }
 }
 
-impl<const KW: usize, const SW: usize> Body for Fixed<'_, KW, SW> {
+impl<const K: usize, const SW: usize> Body for Fixed<'_, K, SW> {
     type Out = ();
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let p = self.0.p;
-        // Pixels whose whole kernel row lies inside the image.
-        let first = p.pad[1].div_ceil(SW).min(p.ow);
-        let end = ((p.w + p.pad[1] + SW).saturating_sub(KW) / SW).clamp(first, p.ow);
-        // SAFETY: passed on; each run lies between `first` and `end`.
+        let (mut c, end) = self.0.channels;
+        // SAFETY: the channels exist; the last ones are no whole vector.
         unsafe {
-            if end - first < RUN {
-                self.0.pixels::<S>(0, p.ow);
-                return;
+            while c + S::LANES <= end {
+                self.vector::<S>(c, S::LANES);
+                c += S::LANES;
             }
-            self.0.pixels::<S>(0, first);
-            let mut ox = first;
-            while ox < end {
-                // The last run may compute again what the one before has: every pixel is written afresh.
-                let from = ox.min(end - RUN);
-                self.interior::<S>(from);
-                self.0.finish::<S>(from, from + RUN);
-                ox += RUN;
+            if c < end {
+                self.vector::<S>(c, end - c);
             }
-            self.0.pixels::<S>(end, p.ow);
+            self.0.finish::<S>(0, self.0.p.ow);
         }
     }
 }
 
-impl<const KW: usize, const SW: usize> Fixed<'_, KW, SW> {
-    /// Computes `RUN` pixels from `ox` on, all of whose taps lie inside the image's width.
+/// One vector of channels of a line: its taps, its bias, and where the rows under the kernel begin.
+struct Vector<S: Simd, const K: usize> {
+    taps: [[S::F; K]; K],
+    bias: S::F,
+    rows: [*const f32; K],
+    c: usize,
+    n: usize,
+}
+
+impl<const K: usize, const SW: usize> Fixed<'_, K, SW> {
+    /// # Safety
+    /// Channels `c..c + n` exist, `n <= LANES`.
     #[inline(always)]
-    unsafe fn interior<S: Simd>(&self, ox: usize) {
-        let (mut at, c) = self.0.channels;
-        let whole = c - (c - at) % S::LANES;
-        // SAFETY: passed on; the channels exist.
+    unsafe fn vector<S: Simd>(&self, c: usize, n: usize) {
+        let line = &self.0;
+        let p = line.p;
+        // Pixels whose whole kernel row lies inside the image.
+        let first = p.pad[1].div_ceil(SW).min(p.ow);
+        let end = ((p.w + p.pad[1] + SW).saturating_sub(K) / SW).clamp(first, p.ow);
+        // SAFETY: the channels exist; rows inside `taps` lie in the image; each run lies between `first` and `end`.
         unsafe {
-            while at < whole {
-                self.channels::<S>(ox, at, S::LANES);
-                at += S::LANES;
+            let zero = S::splat(0.0);
+            let bias = line.ready.bias_at(c);
+            let bias = if bias.is_null() { zero } else { load::<S>(bias, n) };
+            let mut v = Vector { taps: [[zero; K]; K], bias, rows: [std::ptr::null(); K], c, n };
+            for ky in 0..K {
+                for kx in 0..K {
+                    v.taps[ky][kx] = load::<S>(line.w.add((ky * K + kx) * p.c + c), n);
+                }
+                if (line.taps.0..line.taps.1).contains(&ky) {
+                    v.rows[ky] = line.input_row(ky).wrapping_add(c);
+                }
             }
-            if at < c {
-                self.channels::<S>(ox, at, c - at);
+            let runs = if end - first < RUN { first } else { end };
+            for ox in (0..first).chain(runs..p.ow) {
+                self.edge::<S>(&v, ox);
+            }
+            let mut ox = first;
+            while ox < runs {
+                // The last run may compute again what the one before has: every pixel is written afresh.
+                let from = ox.min(end - RUN);
+                if n == S::LANES {
+                    self.interior::<S, true>(&v, from);
+                } else {
+                    self.interior::<S, false>(&v, from);
+                }
+                ox += RUN;
             }
         }
     }
 
+    /// Computes pixel `ox`, whose taps may lie outside of the image's width.
+    ///
     /// # Safety
-    /// Input pixels `ix..ix + (RUN - 1) * SW + KW` and channels `c..c + n` exist, `n <= LANES`.
+    /// As for [`Fixed::vector`].
     #[inline(always)]
-    unsafe fn channels<S: Simd>(&self, ox: usize, c: usize, n: usize) {
+    unsafe fn edge<S: Simd>(&self, v: &Vector<S, K>, ox: usize) {
         let line = &self.0;
         let p = line.p;
-        let ix = ox * SW - p.pad[1];
-        let pixel = line.out_pixel(ox);
+        let left = ox * SW;
+        // SAFETY: by the contract above; `ix` lies inside the image.
+        unsafe {
+            let mut acc = v.bias;
+            for ky in 0..K {
+                for kx in 0..K {
+                    let ix = (left + kx).wrapping_sub(p.pad[1]);
+                    if !v.rows[ky].is_null() && ix < p.w {
+                        acc = S::fma(load::<S>(v.rows[ky].add(ix * p.x_stride), v.n), v.taps[ky][kx], acc);
+                    }
+                }
+            }
+            self.give::<S>(line.out_pixel(ox), v.c, v.n, acc);
+        }
+    }
+
+    /// Computes `RUN` pixels from `ox` on, all of whose taps lie inside the image's width. `FULL` where all lanes exist.
+    ///
+    /// # Safety
+    /// As for [`Fixed::vector`].
+    #[inline(always)]
+    unsafe fn interior<S: Simd, const FULL: bool>(&self, v: &Vector<S, K>, ox: usize) {
+        let line = &self.0;
+        let p = line.p;
+        let n = if FULL { S::LANES } else { v.n };
         // SAFETY: by the contract above.
         unsafe {
-            let mut acc = [S::splat(0.0); RUN];
-            for i in 0..RUN {
-                acc[i] = line.start::<S>(pixel + i, c, n);
-            }
-            for ky in line.taps.0..line.taps.1 {
-                let row = line.input_row(ky).add(ix * p.x_stride + c);
-                let mut w = line.w.add(ky * KW * p.c + c);
-                let mut taps = [S::splat(0.0); KW];
-                for kx in 0..KW {
-                    taps[kx] = load::<S>(w, n);
-                    w = w.wrapping_add(p.c);
+            let mut acc = [v.bias; RUN];
+            for ky in 0..K {
+                if v.rows[ky].is_null() {
+                    continue;
                 }
-                let mut x = row;
-                for j in 0..(RUN - 1) * SW + KW {
-                    let v = load::<S>(x, n);
+                let mut x = v.rows[ky].add((ox * SW - p.pad[1]) * p.x_stride);
+                for j in 0..(RUN - 1) * SW + K {
+                    let value = load::<S>(x, n);
                     x = x.wrapping_add(p.x_stride);
                     for i in 0..RUN {
-                        if j >= i * SW && j - i * SW < KW {
-                            acc[i] = S::fma(v, taps[j - i * SW], acc[i]);
+                        if j >= i * SW && j - i * SW < K {
+                            acc[i] = S::fma(value, v.taps[ky][j - i * SW], acc[i]);
                         }
                     }
                 }
             }
+            let pixel = line.out_pixel(ox);
             for i in 0..RUN {
-                line.put::<S>(pixel + i, c, n, acc[i]);
+                self.give::<S>(pixel + i, v.c, n, acc[i]);
             }
+        }
+    }
+
+    /// Writes a sum with residual and clamp.
+    ///
+    /// # Safety
+    /// Channels `c..c + n` of the pixel exist.
+    #[inline(always)]
+    unsafe fn give<S: Simd>(&self, pixel: usize, c: usize, n: usize, sum: S::F) {
+        let (residual, _) = self.0.ready.residual_at(pixel, c);
+        // SAFETY: by the contract above.
+        unsafe {
+            let sum = if residual.is_null() { sum } else { S::add(sum, load::<S>(residual, n)) };
+            self.0.put::<S>(pixel, c, n, sum);
         }
     }
 }
