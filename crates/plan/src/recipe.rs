@@ -204,7 +204,8 @@ pub enum Move {
     Concat(usize),
     /// Parts of the input, one to each output.
     Split(usize),
-    /// Channels dealt out anew: channel `j * groups + i` of the result is channel `i * (channels / groups) + j`.
+    /// Channels dealt out anew: channel `j * groups + i` of the result is channel `i * (channels / groups) + j`. Several
+    /// outputs take its channels in order.
     Shuffle {
         /// Groups; divides the channels.
         groups: usize,

@@ -131,7 +131,35 @@ struct Job {
     dst: *mut u8,
 }
 
+// SAFETY: the pointers are used under the views' contract, for different elements by different tasks.
+unsafe impl Sync for Job {}
+
 impl Job {
+    /// Where item `item` of the dims begins in both views.
+    fn at<T>(&self, mut item: usize, mut s: *mut T, mut d: *mut T) -> (*mut T, *mut T) {
+        for dim in self.dims.iter().rev() {
+            let i = item % dim.len;
+            item /= dim.len;
+            s = s.wrapping_offset(i as isize * dim.src);
+            d = d.wrapping_add(i * dim.dst);
+        }
+        (s, d)
+    }
+
+    /// Copies rows of `pairs` pairs whose halves lie `other` apart.
+    fn interleave<T: Plain>(self, pairs: usize, other: isize, pool: &Pool) {
+        let (src, dst) = (Shared(self.src.cast_mut().cast::<T>()), Shared(self.dst.cast::<T>()));
+        let outer: usize = self.dims.iter().map(|d| d.len).product();
+        let job = &self;
+        pool.for_ranges(outer, (8 * 1024 / pairs.max(1)).max(1), |items, _| {
+            for item in items {
+                let (s, d) = job.at(item, src.get(), dst.get());
+                // SAFETY: the views were checked; items write different elements.
+                unsafe { interleave_row(s, other, d, pairs) };
+            }
+        });
+    }
+
     /// Copies every element; the caller has checked both views.
     fn run<T: Plain>(mut self, pool: &Pool) {
         let (src, dst) = (Shared(self.src.cast_mut().cast::<T>()), Shared(self.dst.cast::<T>()));
@@ -140,6 +168,10 @@ impl Job {
             unsafe { dst.get().write_unaligned(src.get().read_unaligned()) };
             return;
         };
+        if let Some(pairs) = self.dims.last().copied().filter(|d| interleaves(*d, row)) {
+            self.dims.pop();
+            return self.interleave::<T>(pairs.len, row.src, pool);
+        }
         // A dim along which the source is denser than along the row makes it a transposition.
         let other = (0..self.dims.len()).min_by_key(|&i| self.dims[i].src.unsigned_abs()).filter(|&i| {
             row.src != 0 && self.dims[i].src.unsigned_abs() < row.src.unsigned_abs() && self.dims[i].src != 0
@@ -148,17 +180,11 @@ impl Job {
         let outer: usize = self.dims.iter().map(|d| d.len).product();
         let strips = across.map_or(1, |d| d.len.div_ceil(BLOCK));
         let per_item = row.len * across.map_or(1, |_| BLOCK);
-        let dims = &self.dims;
+        let job = &self;
         pool.for_ranges(outer * strips, (16 * 1024 / per_item.max(1)).max(1), |items, _| {
             for item in items {
-                let (mut rest, strip) = (item / strips, item % strips);
-                let (mut s, mut d) = (src.get(), dst.get());
-                for dim in dims.iter().rev() {
-                    let i = rest % dim.len;
-                    rest /= dim.len;
-                    s = s.wrapping_offset(i as isize * dim.src);
-                    d = d.wrapping_add(i * dim.dst);
-                }
+                let strip = item % strips;
+                let (s, d) = job.at(item / strips, src.get(), dst.get());
                 // SAFETY: the views were checked; items write different elements.
                 unsafe {
                     match across {
@@ -174,6 +200,35 @@ impl Job {
                 }
             }
         });
+    }
+}
+
+/// True where two stretches of the source become one of the destination, element by element in turns.
+fn interleaves(pairs: Dim, row: Dim) -> bool {
+    row.len == 2 && row.dst == 1 && pairs.src == 1 && pairs.dst == 2
+}
+
+/// Writes `n` pairs of an element of `s` and the one `other` behind it.
+///
+/// # Safety
+/// Both views hold these elements, which may be unaligned.
+unsafe fn interleave_row<T: Plain>(s: *const T, other: isize, d: *mut T, n: usize) {
+    const LANES: usize = 8;
+    let mut i = 0;
+    // SAFETY: by the contract above.
+    unsafe {
+        while i + LANES <= n {
+            let a = s.add(i).cast::<[T; LANES]>().read_unaligned();
+            let b = s.wrapping_offset(other).add(i).cast::<[T; LANES]>().read_unaligned();
+            let pairs: [[T; 2]; LANES] = std::array::from_fn(|j| [a[j], b[j]]);
+            d.add(2 * i).cast::<[[T; 2]; LANES]>().write_unaligned(pairs);
+            i += LANES;
+        }
+        while i < n {
+            d.add(2 * i).write_unaligned(s.add(i).read_unaligned());
+            d.add(2 * i + 1).write_unaligned(s.wrapping_offset(other).add(i).read_unaligned());
+            i += 1;
+        }
     }
 }
 
@@ -296,6 +351,8 @@ mod tests {
             check(&p(&[7, 9], 8, &[9, -1], 5, &[20, 1]), 63, 140);
             check(&p(&[5, 6], 0, &[0, 1], 0, &[6, 1]), 6, 30);
             check(&p(&[300, 100], 0, &[100, 1], 50, &[200, 1]), 30000, 60050);
+            check(&p(&[5, 29, 2], 7, &[116, 1, 58], 0, &[58, 2, 1]), 587, 290);
+            check(&p(&[700, 16, 2], 0, &[32, 1, 16], 4, &[40, 2, 1]), 22400, 28004);
             check(&p(&[4, 0, 3], 0, &[0, 0, 0], 0, &[0, 0, 0]), 0, 0);
         }
     }

@@ -15,6 +15,25 @@ pub(super) fn recognise(g: &mut Graph) {
         let op = StepOp::Native(Recipe::Move(Move::Shuffle { groups }));
         g.replace(i, None, Step::new(step.label, op, vec![Some(image)], vec![Some(result)]));
         g.recount();
+        split(g, i);
+    }
+}
+
+/// Lets a shuffle write the parts into which its result is split.
+fn split(g: &mut Graph, i: usize) {
+    let (Some(Recipe::Move(Move::Shuffle { groups })), Some(result)) = (g.recipe(i), g.output(i)) else { return };
+    let groups = *groups;
+    let Some(reader) = g.only_reader(result) else { return };
+    let Some(Recipe::Move(Move::Split(1))) = g.recipe(reader) else { return };
+    let (Some(a), Some(b)) = (g.steps[i].clone(), g.steps[reader].clone()) else { return };
+    let whole = |o: &Option<BufferId>| {
+        let channels = o.and_then(|o| g.block.buffers[o].ty.shape()?.get(1)?.size());
+        channels.is_some_and(|c| c.is_multiple_of(groups))
+    };
+    if b.outputs.iter().all(whole) {
+        let op = StepOp::Native(Recipe::Move(Move::Shuffle { groups }));
+        g.replace(i, Some(reader), Step::new(super::join(&a.label, &b.label), op, a.inputs, b.outputs));
+        g.recount();
     }
 }
 

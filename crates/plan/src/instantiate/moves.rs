@@ -166,26 +166,49 @@ fn pad(cx: &Cx, before: &[i64]) -> Made<Vec<Call>> {
     Ok(vec![call(cx, fill, y, 1, 0)?, call(cx, copy, y, 0, 0)?])
 }
 
+/// Each output takes the channels of the shuffled image that follow those of the outputs before it.
 fn shuffle(cx: &Cx, groups: usize) -> Made<Vec<Call>> {
-    let (x, y) = (cx.input(0)?, cx.output(0)?);
+    let x = cx.input(0)?;
     let bits = x.dtype.bits();
-    let fits = x.shape == y.shape && x.dtype == y.dtype && x.shape.len() >= 3 && bits % 8 == 0 && bits > 0;
-    if !fits || groups == 0 || !x.shape[1].is_multiple_of(groups) {
+    if x.shape.len() < 3 || bits % 8 != 0 || bits == 0 || groups == 0 || !x.shape[1].is_multiple_of(groups) {
         return Err("operands do not fit".into());
     }
+    let mut first = 0usize;
+    let mut calls = Vec::new();
+    for output in 0..cx.outputs.len() {
+        let y = cx.output(output)?;
+        let rest = |shape: &[usize]| (shape[0], shape[2..].to_vec());
+        let same = y.shape.len() == x.shape.len() && rest(&y.shape) == rest(&x.shape) && y.dtype == x.dtype;
+        if !same || !y.shape[1].is_multiple_of(groups) {
+            return Err(format!("output {output} does not fit"));
+        }
+        let op = KOp::Copy(shuffled(x, y, groups, first / groups)?);
+        calls.push(Call { op, inputs: vec![0], outputs: vec![output] });
+        first = first.checked_add(y.shape[1]).ok_or("sizes overflow")?;
+    }
+    match first == x.shape[1] {
+        true => Ok(calls),
+        false => Err("the outputs do not hold all channels".into()),
+    }
+}
+
+/// The copy of the channels from `first` on of every group to `y`.
+fn shuffled(x: &Operand, y: &Operand, groups: usize, first: usize) -> Made<CopyProblem> {
     let (from, to, each) = (x.strides(), y.strides(), x.shape[1] / groups);
     // Axes in the order in which the result lies in memory; the channels are two: their place in a group, the group.
     let (mut dims, mut src, mut dst) = (vec![], vec![], vec![]);
     for axis in y.memory_order() {
-        let both = [(x.shape[axis], from[axis], to[axis])];
-        let split = [(each, from[1], to[1].saturating_mul(groups)), (groups, from[1].saturating_mul(each), to[1])];
+        let both = [(y.shape[axis], from[axis], to[axis])];
+        let place = (y.shape[1] / groups, from[1], to[1].saturating_mul(groups));
+        let group = (groups, from[1].saturating_mul(each), to[1]);
+        let split = [place, group];
         for &(n, s, d) in if axis == 1 { &split[..] } else { &both[..] } {
             dims.push(n);
             src.push(isize::try_from(s).map_err(|_| "strides overflow")?);
             dst.push(d);
         }
     }
-    let p =
-        CopyProblem { elem_bytes: bits / 8, dims, src_offset: 0, src_strides: src, dst_offset: 0, dst_strides: dst };
-    cx.one(KOp::Copy(p))
+    let src_offset = first.checked_mul(from[1]).ok_or("sizes overflow")?;
+    let elem_bytes = x.dtype.bits() / 8;
+    Ok(CopyProblem { elem_bytes, dims, src_offset, src_strides: src, dst_offset: 0, dst_strides: dst })
 }

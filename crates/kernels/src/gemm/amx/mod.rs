@@ -139,10 +139,10 @@ impl Blocks {
         let block = if keeps_b {
             [1, col_tiles, steps]
         } else {
-            let rows = even(row_tiles, BLOCK_ROWS);
-            let most = (RESIDENT / PAIR_BYTES / rows.max(1)).clamp(SUM_STEPS, BLOCK_STEPS);
+            let rows = even(row_tiles, BLOCK_ROWS).max(1);
+            let most = (RESIDENT / PAIR_BYTES / rows).clamp(SUM_STEPS, BLOCK_STEPS);
             let steps_block = steps.min(most - most % SUM_STEPS);
-            let between = if steps_block < steps { BETWEEN / (4 * RESULT) / rows.max(1) } else { usize::MAX };
+            let between = if steps_block < steps { BETWEEN / (4 * RESULT) / rows } else { usize::MAX };
             [rows, col_tiles.min(between).max(1), steps_block]
         };
         Blocks { row_tiles, col_tiles, steps, keeps_b, block }
