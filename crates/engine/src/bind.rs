@@ -3,6 +3,7 @@
 use crate::arena::Span;
 use crate::chains::{self, Chained};
 use crate::error::{Error, Result};
+use crate::joined::{self, Part};
 use modelsmith_backend_cpu::{KernelCall, prepare};
 use modelsmith_ir::{Dim, Type};
 use modelsmith_kop::{EltwiseProblem, Isa};
@@ -208,7 +209,6 @@ pub(crate) fn bind(
         operands.push(operand(block, id, &lookup)?);
     }
     let mut steps = Vec::with_capacity(block.steps.len());
-    let mut scratch = 0;
     for step in &block.steps {
         let known = |b: &BufferId| operands[*b].is_some();
         let native = matches!(step.op, StepOp::Native(_));
@@ -216,13 +216,13 @@ pub(crate) fn bind(
             steps.push(None);
             continue;
         }
-        let made = ready(plan, block, step, &|b| operands[b].clone(), &lookup, isa)?;
-        scratch = made.iter().map(|r| r.call.workspace(threads)).max().unwrap_or(0).max(scratch);
-        steps.push(Some(made));
+        steps.push(Some(ready(plan, block, step, &|b| operands[b].clone(), &lookup, isa)?));
     }
+    let parts = if chained { joined::find(block, &operands, &mut steps) } else { vec![] };
     let chains = if chained { chains::find(block, &operands, &steps, threads) } else { vec![] };
-    scratch = chains.iter().map(|c| c.chain.workspace(threads)).max().unwrap_or(0).max(scratch);
-    let (spans, placed) = place(block, &operands, &steps, &chains)?;
+    let of_calls = steps.iter().flatten().flatten().map(|r| r.call.workspace(threads)).max().unwrap_or(0);
+    let scratch = chains.iter().map(|c| c.chain.workspace(threads)).max().unwrap_or(0).max(of_calls);
+    let (spans, placed) = place(block, &operands, &steps, (&chains, &parts))?;
     Ok(Binding { operands, spans, steps, chained, chains, arena: placed.total, scratch, live: placed.live, symbols })
 }
 
@@ -248,10 +248,10 @@ fn place(
     block: &Block,
     operands: &[Option<Operand>],
     steps: &[Option<Vec<Ready>>],
-    chains: &[Chained],
+    (chains, parts): (&[Chained], &[Part]),
 ) -> Result<(Vec<Option<Span>>, Placement)> {
     let too_large = |id: BufferId| Error::step(&block.buffers[id].name, "the tensor is too large for memory");
-    let lives = chains::lives_in(block, chains);
+    let lives = chains::lives_in(block, chains, parts);
     // Buffers that share memory because a step works in place are one class, named by its first member.
     let mut class = (0..block.buffers.len()).collect::<Vec<_>>();
     let mut spans = vec![None; block.buffers.len()];
@@ -272,13 +272,17 @@ fn place(
     for (id, &offset) in blocks.keys().zip(&placed.offsets) {
         spans[*id] = Some(Span { offset, len: 0 });
     }
-    let spans = (0..block.buffers.len())
+    let mut spans: Vec<Option<Span>> = (0..block.buffers.len())
         .map(|id| {
             let o = operands[id].as_ref().filter(|_| block.buffers[id].home == Home::Arena && lives[id].is_some())?;
             let at: Span = spans[class[id]]?;
             Some(Span { offset: at.offset, len: bytes_of(o)? })
         })
         .collect();
+    for p in parts {
+        let whole = spans[p.whole].filter(|w| p.offset <= w.len);
+        spans[p.buffer] = whole.map(|w| Span { offset: w.offset + p.offset, len: w.len - p.offset });
+    }
     Ok((spans, placed))
 }
 

@@ -1,6 +1,7 @@
 //! Steps that run together in bands: which ones, decided when sizes are known.
 
 use crate::bind::{Ready, bytes_of, lives};
+use crate::joined::Part;
 use modelsmith_kernels::Chain;
 use modelsmith_plan::{Block, BufferId, Home, Operand};
 use std::ops::Range;
@@ -73,7 +74,7 @@ fn chained<'r>(steps: Range<usize>, ready: &impl Fn(usize) -> Option<&'r Ready>,
 }
 
 /// How often each buffer is read: by steps, bodies, views and the caller.
-fn uses(block: &Block) -> Vec<usize> {
+pub(crate) fn uses(block: &Block) -> Vec<usize> {
     let mut uses = vec![0usize; block.buffers.len()];
     let mut count = |id: BufferId| uses[id] += 1;
     for step in &block.steps {
@@ -91,10 +92,17 @@ fn uses(block: &Block) -> Vec<usize> {
     uses
 }
 
-/// First and last step that touch each root buffer when chains run as one: what a chain reads lives until its end, what it
-/// makes from its beginning, and what lies between has no place.
-pub(crate) fn lives_in(block: &Block, chains: &[Chained]) -> Vec<Option<(usize, usize)>> {
+/// First and last step that touch each root buffer when chains run as one and parts are written in place: what a chain
+/// reads lives until its end, what it makes from its beginning, and what lies between has no place. A part has none of its
+/// own either.
+pub(crate) fn lives_in(block: &Block, chains: &[Chained], parts: &[Part]) -> Vec<Option<(usize, usize)>> {
     let mut lives = lives(block);
+    for p in parts {
+        let made = lives[p.buffer].take();
+        if let (Some((made, _)), Some((first, _))) = (made, &mut lives[p.whole]) {
+            *first = made.min(*first);
+        }
+    }
     for c in chains {
         for &made in block.steps[c.steps.start..c.steps.end - 1].iter().flat_map(|s| s.outputs.iter().flatten()) {
             lives[block.root(made)] = None;

@@ -13,6 +13,7 @@ mod engine;
 mod error;
 mod exec;
 pub mod file;
+mod joined;
 mod session;
 pub mod tuning;
 mod weights;

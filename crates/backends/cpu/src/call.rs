@@ -149,6 +149,18 @@ impl KernelCall {
         }
     }
 
+    /// Makes a convolution that writes a dense channels-last image leave `stride` elements from a pixel to the next. False,
+    /// with nothing changed, where the call does something else or its kernel does not take that.
+    pub fn write_every(&mut self, stride: usize) -> bool {
+        let KernelCall::Conv(kernel, p) = self else { return false };
+        let wider = kop::ConvProblem { y_stride: stride, ..p.clone() };
+        let takes = p.y_layout == kop::Layout::ChannelsLast && p.y_stride == p.oc && kernel.accepts(&wider).is_ok();
+        if takes {
+            *p = wider;
+        }
+        takes
+    }
+
     /// Bytes of scratch memory on a pool of `threads`.
     pub fn workspace(&self, threads: usize) -> usize {
         of_call!(self, kernel, problem => kernel.workspace(problem, threads))

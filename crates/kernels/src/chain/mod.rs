@@ -83,6 +83,14 @@ impl Stage {
         }
     }
 
+    /// Values behind the last pixel of the result that are not part of it.
+    fn gap(&self) -> usize {
+        match self {
+            Stage::Conv(_, p) => p.y_stride.saturating_sub(p.oc),
+            Stage::Pool(..) => 0,
+        }
+    }
+
     /// Operands besides the image.
     fn operands(&self) -> usize {
         match self {
@@ -231,7 +239,7 @@ impl Chain {
         };
         let images = first.images();
         let (oh, row, ..) = last.output();
-        let y_bytes = images * oh * row * F32;
+        let y_bytes = (images * oh * row).saturating_sub(last.gap()) * F32;
         let y_at = y.elements::<f32>(y_bytes / F32, "y")?.cast::<u8>();
         if first.input().2 == Layout::Plain {
             inputs[0].elements::<f32>(images * first.input().0 * first.input().1, "x")?;
@@ -282,7 +290,7 @@ impl Chain {
                 }
                 let to = if last {
                     let first = (at.image * oh + part.rows.start) * row * F32;
-                    Dst::from_raw(at.y.wrapping_add(first), part.rows.len() * row * F32)
+                    Dst::from_raw(at.y.wrapping_add(first), (part.rows.len() * row).saturating_sub(stage.gap()) * F32)
                 } else {
                     next.copy_from(next.wrapping_add(part.drop * row * F32), part.keep * row * F32);
                     Dst::from_raw(next.wrapping_add(part.keep * row * F32), part.rows.len() * row * F32)

@@ -49,7 +49,7 @@ fn check(name: &str, stages: &[Stage], x: &[f32]) {
     let mut want = x.to_vec();
     for (stage, own) in stages.iter().zip(&given) {
         let (h, row, ..) = stage.output();
-        let mut y = vec![0.0; stage.images() * h * row];
+        let mut y = vec![7.0; stage.images() * h * row];
         let inputs = std::iter::once(&want).chain(own).map(|v| Src::new(v)).collect::<Vec<_>>();
         stage.run(&inputs, Dst::new(&mut y), &mut vec![0; stage.workspace()], &one).unwrap();
         want = y;
@@ -110,6 +110,9 @@ fn bands_change_nothing() {
         conv_problem(2, [12, 6], 33, 16, 1, 2, 1),
     ];
     check_convs("deep, two images", &deep, None);
+    let mut joined = deep.to_vec();
+    joined[3].y_stride += 9;
+    check_convs("a part of wider pixels", &joined, None);
     let mut first = conv_problem(1, [31, 30], 3, 16, 7, 2, 1);
     first.x_layout = Layout::Plain;
     let pooled = PoolProblem {
