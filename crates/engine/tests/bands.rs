@@ -72,6 +72,6 @@ fn bands_and_parts_change_nothing() {
 fn near(ours: &Value, theirs: &Value, isa: &str) {
     let (ours, theirs) = (ours.tensor().unwrap().to_f64s().unwrap(), theirs.tensor().unwrap().to_f64s().unwrap());
     let largest = theirs.iter().fold(0f64, |m, v| m.max(v.abs()));
-    let worst = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0f64, f32::max);
+    let worst = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0f64, f64::max);
     assert!(largest > 0.0 && worst <= 1e-5 * largest, "{isa}: {worst} of {largest}");
 }
