@@ -44,15 +44,15 @@ fn model(batch: usize) -> OpResult<Model> {
 fn bands_and_parts_change_nothing() {
     for batch in [1, 2] {
         let m = model(batch).unwrap();
-        let x = Value::Tensor(Samples::new(9).floats(DType::F32, &[batch, 3, 196, 180], -1.0, 1.0));
-        let reference = Reference.load(&m, &Opts::default()).unwrap().run(&[x.clone()], &mut |_, _| {}).unwrap();
+        let x = [Value::Tensor(Samples::new(9).floats(DType::F32, &[batch, 3, 196, 180], -1.0, 1.0))];
+        let reference = Reference.load(&m, &Opts::default()).unwrap().run(&x, &mut |_, _| {}).unwrap();
         for isa in ["portable", "avx2", "avx512", "amx"] {
             for threads in [1, 2, 3] {
                 let opts = Opts { threads, isa: isa.into(), ..Opts::default() };
                 let mut session = modelsmith_engine::open(&m, &opts).unwrap();
-                let banded = session.run(&[x.clone()]).unwrap();
+                let banded = session.run(&x).unwrap();
                 let held = session.memory().planned_peak;
-                let whole = CpuRunner.load(&m, &opts).unwrap().run(&[x.clone()], &mut |_, _| {}).unwrap();
+                let whole = CpuRunner.load(&m, &opts).unwrap().run(&x, &mut |_, _| {}).unwrap();
                 for (a, b) in banded.iter().zip(&whole) {
                     let same = a.tensor().unwrap().bytes() == b.tensor().unwrap().bytes();
                     assert!(same, "{isa}, {threads} threads, batch {batch}");
@@ -62,7 +62,7 @@ fn bands_and_parts_change_nothing() {
                 }
                 // The images between the steps of a chain have no place: the widest alone has more bytes.
                 assert!(held < (batch * 4 * 98 * 90 * (48 + 48 + 64)) as u64, "{held} bytes");
-                let (_, times) = session.run_profiled(&[x.clone()]).unwrap();
+                let (_, times) = session.run_profiled(&x).unwrap();
                 assert!(times.iter().any(|t| t.kernel.starts_with("bands of ")), "{isa}: nothing ran in bands");
             }
         }
