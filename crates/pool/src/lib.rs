@@ -94,7 +94,10 @@ impl Drop for Pool {
 
 /// The `index`-th of `parts` contiguous, nearly equal pieces of `0..items`.
 pub fn cut(items: usize, parts: usize, index: usize) -> Range<usize> {
-    let at = |i: usize| (items as u128 * i as u128 / parts as u128) as usize;
+    let at = |i: usize| match items.checked_mul(i) {
+        Some(product) => product / parts,
+        None => (items as u128 * i as u128 / parts as u128) as usize,
+    };
     at(index)..at(index + 1)
 }
 
