@@ -99,3 +99,19 @@ fn add<P>(out: &mut Vec<KernelInfo>, family: &str, list: &[modelsmith_kernels::K
         runs_here: here.contains(k.isa),
     }));
 }
+
+#[cfg(test)]
+mod tests {
+    use modelsmith_kop::Isa;
+
+    /// A kernel that needs what some machines of a level lack would make plans, and bits, differ among them.
+    #[test]
+    fn kernels_need_whole_levels() {
+        // The program uses tiles only where the processor has bfloat16 products too.
+        let levels = [Isa::PORTABLE, Isa::AVX2, Isa::AVX512, Isa::AMX.union(Isa::AVX512_BF16), Isa::NEON];
+        let levels = levels.map(|l| l.to_string());
+        for k in super::kernels() {
+            assert!(levels.contains(&k.isa), "{} needs {}", k.name, k.isa);
+        }
+    }
+}

@@ -196,17 +196,25 @@ fn a_strict_engine_does_not_depend_on_threads() {
         assert_eq!(code, 0, "{err}");
         path
     };
-    let one = build("1.engine", &["--strict", "--threads", "1"]);
-    let two = build("2.engine", &["--strict", "--threads", "2"]);
     let bytes = |path: &str| std::fs::read(path).expect("an engine");
-    assert!(bytes(&one) == bytes(&two), "the engines differ");
-    let outputs = |threads: &str| {
-        let out = folder.path(threads);
-        let (code, _, err) = run(&["run", &one, "--threads", threads, "--output-dir", &out]);
-        assert_eq!(code, 0, "{err}");
-        bytes(&format!("{out}/logits.npy"))
-    };
-    assert_eq!(outputs("1"), outputs("2"));
+    for isa in ["portable", "avx2", "avx512", "amx"] {
+        let one = build("1.engine", &["--strict", "--threads", "1", "--isa", isa]);
+        for threads in ["2", "3"] {
+            let other = build("2.engine", &["--strict", "--threads", threads, "--isa", isa]);
+            assert!(bytes(&one) == bytes(&other), "{isa}: the engines for 1 and {threads} threads differ");
+        }
+        let outputs = |threads: &str| {
+            let out = folder.path(threads);
+            let (code, _, err) = run(&["run", &one, "--threads", threads, "--output-dir", &out]);
+            assert_eq!(code, 0, "{err}");
+            bytes(&format!("{out}/logits.npy"))
+        };
+        let first = outputs("1");
+        // Again with each number of threads: run after run as well.
+        for threads in ["1", "2", "2", "3", "3"] {
+            assert!(first == outputs(threads), "{isa}, {threads} threads");
+        }
+    }
 }
 
 /// Through links to the device, so that a fault costs a link.

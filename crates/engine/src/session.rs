@@ -84,6 +84,9 @@ impl Session {
         let isa = allowed_isa(&options.isa)?;
         let (index, note) = engine.plan_for(isa)?;
         let plan = &engine.shared.plans[index];
+        // Where a chosen kernel does not take the sizes of a run another serves, and that too must be one that every machine
+        // of the plan's level has: the same plan gives the same bits on all of them.
+        let isa = isa.cap(Isa::parse_level(&plan.level).unwrap_or(isa));
         if options.no_fallback {
             let all = plan.fallbacks();
             if !all.is_empty() {
