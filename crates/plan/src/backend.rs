@@ -12,11 +12,17 @@ pub trait Backend: Sync {
     /// Told of each problem for which kernels are chosen.
     fn chosen(&self, _: &KOp) {}
 
-    /// Packs a dense logical f32 weight for a format that a candidate named.
+    /// Number of f32 of a weight in a format that a candidate named.
     ///
     /// # Errors
     /// When the format is unknown or does not hold such a weight.
-    fn pack(&self, format: &str, weight: WeightDims, logical: &[f32]) -> Result<Vec<f32>, String>;
+    fn packed_len(&self, format: &str, weight: WeightDims) -> Result<usize, String>;
+
+    /// Packs a dense logical f32 weight into `packed`, whose length is [`Backend::packed_len`].
+    ///
+    /// # Errors
+    /// As there; when a length is another.
+    fn pack(&self, format: &str, weight: WeightDims, logical: &[f32], packed: &mut [f32]) -> Result<(), String>;
 }
 
 /// A kernel that takes a problem.

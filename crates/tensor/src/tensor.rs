@@ -71,9 +71,7 @@ impl Tensor {
             Data::Strings(Arc::new(vec![String::new(); n]))
         } else {
             let bytes = dtype.bytes_for(n).filter(|&b| b <= isize::MAX as usize / 2).ok_or_else(too_large)?;
-            let mut words = Vec::new();
-            words.try_reserve_exact(bytes.div_ceil(8)).map_err(|_| too_large())?;
-            words.resize(bytes.div_ceil(8), 0u64);
+            let words = zeroed(bytes.div_ceil(8)).ok_or_else(too_large)?;
             Data::Bytes(Arc::new(words), bytes)
         };
         Ok(Tensor { dtype, shape: shape.to_vec(), data })
@@ -258,6 +256,22 @@ impl std::fmt::Debug for Tensor {
             Data::Bytes(..) => write!(f, " ..."),
         }
     }
+}
+
+/// Words from which memory is taken as the system gives it: zero already.
+const LARGE: usize = 1 << 17;
+
+/// Zeros, or `None` where there is not so much memory.
+fn zeroed(words: usize) -> Option<Vec<u64>> {
+    let mut out = Vec::new();
+    out.try_reserve_exact(words).ok()?;
+    if words < LARGE {
+        out.resize(words, 0);
+        return Some(out);
+    }
+    // The memory was to be had. Given back and asked for as zeros, it is written once, by who fills it.
+    drop(std::hint::black_box(out));
+    Some(vec![0; words])
 }
 
 #[cfg(test)]

@@ -46,14 +46,18 @@ impl Backend for Cpu {
         out
     }
 
-    fn pack(&self, format: &str, weight: WeightDims, logical: &[f32]) -> Result<Vec<f32>, String> {
-        let format = PackFormat::parse(format).ok_or_else(|| format!("no pack format {format}"))?;
-        let shape = weight_shape(weight);
-        let len = format.packed_len(&shape).ok_or_else(|| format!("{} cannot hold {shape:?}", format.name()))?;
-        let mut packed = vec![0.0; len];
-        format.pack(&shape, logical, &mut packed).map_err(|e| e.to_string())?;
-        Ok(packed)
+    fn packed_len(&self, format: &str, weight: WeightDims) -> Result<usize, String> {
+        let (format, shape) = (parse(format)?, weight_shape(weight));
+        format.packed_len(&shape).ok_or_else(|| format!("{} cannot hold {shape:?}", format.name()))
     }
+
+    fn pack(&self, format: &str, weight: WeightDims, logical: &[f32], packed: &mut [f32]) -> Result<(), String> {
+        parse(format)?.pack(&weight_shape(weight), logical, packed).map_err(|e| e.to_string())
+    }
+}
+
+fn parse(format: &str) -> Result<PackFormat, String> {
+    PackFormat::parse(format).ok_or_else(|| format!("no pack format {format}"))
 }
 
 fn weight_shape(w: WeightDims) -> WeightShape {

@@ -85,8 +85,18 @@ impl Backend for Tuned<'_> {
         }
     }
 
-    fn pack(&self, format: &str, weight: WeightDims, logical: &[f32]) -> std::result::Result<Vec<f32>, String> {
-        self.cpu.pack(format, weight, logical)
+    fn packed_len(&self, format: &str, weight: WeightDims) -> std::result::Result<usize, String> {
+        self.cpu.packed_len(format, weight)
+    }
+
+    fn pack(
+        &self,
+        format: &str,
+        weight: WeightDims,
+        logical: &[f32],
+        packed: &mut [f32],
+    ) -> std::result::Result<(), String> {
+        self.cpu.pack(format, weight, logical, packed)
     }
 }
 

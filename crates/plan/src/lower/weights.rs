@@ -50,8 +50,10 @@ impl Entry {
             Form::Packed { format, shape } => {
                 let dims = WeightDims::from_numbers(shape).ok_or_else(|| fail("no such weight".into()))?;
                 let raw = raw.as_slice::<f32>().map_err(|e| fail(e.to_string()))?;
-                let packed = backend.pack(format, dims, raw).map_err(fail)?;
-                let t = Tensor::new(&[packed.len()], packed).map_err(|e| fail(e.to_string()))?;
+                let len = backend.packed_len(format, dims).map_err(fail)?;
+                let mut t = Tensor::zeros(DType::F32, &[len]).map_err(|e| fail(e.to_string()))?;
+                let packed = t.as_mut_slice().map_err(|e| fail(e.to_string()))?;
+                backend.pack(format, dims, raw, packed).map_err(fail)?;
                 Ok((t, format!("{} as {format}", self.name)))
             }
         }
