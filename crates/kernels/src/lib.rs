@@ -4,6 +4,7 @@
 //! that the machine and the problem allow; the planner may ask each for its cost. Calls check every buffer, so a
 //! damaged plan can give wrong numbers or an error but cannot reach memory that it was not given.
 
+pub mod attn;
 pub mod chain;
 pub mod conv;
 pub mod def;

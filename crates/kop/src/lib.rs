@@ -3,6 +3,7 @@
 //! What a plan asks of a kernel, without saying how it is done. Everything here is plain data that another
 //! crate can write to bytes field by field. Sizes and strides are counted in elements unless a name says bytes.
 
+pub mod attention;
 pub mod band;
 pub mod conv;
 pub mod eltwise;
@@ -16,6 +17,7 @@ pub mod op;
 pub mod recurrent;
 pub mod reduce;
 
+pub use attention::{AttentionMask, AttentionProblem, HeadView, MaskKind};
 pub use conv::{ConvProblem, PoolKind, PoolProblem};
 pub use eltwise::{BinaryOp, EltwiseProblem, Inst, Lane, Operand, UnaryOp};
 pub use epilogue::{Activation, Epilogue, EpilogueStep};

@@ -1,5 +1,6 @@
 //! The closed set of operations that have native kernels.
 
+use crate::attention::AttentionProblem;
 use crate::conv::{ConvProblem, PoolProblem};
 use crate::eltwise::EltwiseProblem;
 use crate::gemm::GemmProblem;
@@ -33,6 +34,8 @@ pub enum KOp {
     Resize(ResizeProblem),
     /// One direction of an LSTM.
     Lstm(LstmProblem),
+    /// Attention.
+    Attention(AttentionProblem),
 }
 
 impl KOp {
@@ -50,6 +53,7 @@ impl KOp {
             KOp::Gather(_) => "gather",
             KOp::Resize(_) => "resize",
             KOp::Lstm(_) => "lstm",
+            KOp::Attention(_) => "attention",
         }
     }
 }

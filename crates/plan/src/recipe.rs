@@ -57,6 +57,51 @@ pub enum Recipe {
         /// Hidden units.
         hidden: usize,
     },
+    /// Attention. Inputs: Q, K, V, the mask if any. Output: the result.
+    Attention(Attention),
+}
+
+/// Attention over strided operands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attention {
+    /// Factor of the scores.
+    pub scale: f32,
+    /// Query `i` sees keys `0..=i` only.
+    pub causal: bool,
+    /// A query that sees no key gives zeros; else NaN.
+    pub blind_zero: bool,
+    /// How the queries lie in their buffer.
+    pub q: Heads,
+    /// How the keys lie in their buffer.
+    pub k: Heads,
+    /// How the values lie in their buffer.
+    pub v: Heads,
+    /// How the result lies in its buffer.
+    pub y: Heads,
+}
+
+/// An operand `[batch, heads, rows, columns]` as part of a buffer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Heads {
+    /// A shape of the buffer's elements, in the order of memory.
+    pub dims: Vec<Dim>,
+    /// What each axis of that shape is.
+    pub axes: Vec<Axis>,
+}
+
+/// What an axis of a buffer is to an attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Axis {
+    /// Batch.
+    Batch,
+    /// Heads.
+    Head,
+    /// Queries or keys.
+    Row,
+    /// Values of a head.
+    Column,
+    /// None: the operand lies at this index.
+    At(usize),
 }
 
 /// What follows the sum of a product or convolution.

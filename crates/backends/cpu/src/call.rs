@@ -30,6 +30,8 @@ pub enum KernelCall {
     Resize(&'static KernelDef<kop::ResizeProblem>, kop::ResizeProblem),
     /// LSTM.
     Lstm(&'static KernelDef<kop::LstmProblem>, kop::LstmProblem),
+    /// Attention.
+    Attention(&'static KernelDef<kop::AttentionProblem>, kop::AttentionProblem),
 }
 
 /// No kernel takes a problem: each with its reason.
@@ -58,6 +60,7 @@ macro_rules! by_family {
             KOp::Gather($problem) => by_family!(@ k::movement::GATHER, $list, Gather, $make, $body),
             KOp::Resize($problem) => by_family!(@ k::movement::RESIZE, $list, Resize, $make, $body),
             KOp::Lstm($problem) => by_family!(@ k::recurrent::KERNELS, $list, Lstm, $make, $body),
+            KOp::Attention($problem) => by_family!(@ k::attn::KERNELS, $list, Attention, $make, $body),
         }
     };
     (@ $found:expr, $list:ident, $variant:ident, $make:ident, $body:expr) => {{
@@ -84,6 +87,7 @@ macro_rules! of_call {
             KernelCall::Gather($kernel, $problem) => $body,
             KernelCall::Resize($kernel, $problem) => $body,
             KernelCall::Lstm($kernel, $problem) => $body,
+            KernelCall::Attention($kernel, $problem) => $body,
         }
     };
 }
@@ -132,6 +136,7 @@ pub fn is_kernel(name: &str) -> bool {
         || has(k::movement::GATHER, name)
         || has(k::movement::RESIZE, name)
         || has(k::recurrent::KERNELS, name)
+        || has(k::attn::KERNELS, name)
 }
 
 impl KernelCall {
@@ -187,6 +192,7 @@ impl KernelCall {
             KernelCall::Gemm(_, p) => p.flops(),
             KernelCall::Conv(_, p) => p.flops(),
             KernelCall::Lstm(_, p) => 8.0 * (p.seq * p.batch * p.hidden) as f64 * p.hidden as f64,
+            KernelCall::Attention(_, p) => p.flops(),
             KernelCall::Eltwise(_, p) => p.len() as f64 * p.code.len().saturating_sub(p.inputs.len() + 1) as f64,
             KernelCall::Reduce(_, p) => p.outer as f64 * p.reduced as f64 * p.inner as f64,
             KernelCall::Pool(_, p) => (p.n * p.c * p.oh * p.ow) as f64 * (p.kernel[0] * p.kernel[1]) as f64,

@@ -3,7 +3,9 @@
 use super::change::{dim, edge, list, pick, size};
 use modelsmith_ir::Samples;
 use modelsmith_kop::{Inst, Lane};
-use modelsmith_plan::recipe::{Conv, Eltwise, Gemm, Move, Norm, NormOver, Padding, Post, Recipe, Window};
+use modelsmith_plan::recipe::{
+    Attention, Axis, Conv, Eltwise, Gemm, Move, Norm, NormOver, Padding, Post, Recipe, Window,
+};
 
 /// Changes one field.
 pub fn change(r: &mut Recipe, s: &mut Samples) {
@@ -25,6 +27,17 @@ pub fn change(r: &mut Recipe, s: &mut Samples) {
         Recipe::Gather { axis } => size(axis, s),
         Recipe::Resize { scale, .. } => {
             *scale = [None, Some([0.0, 1e30]), Some([-1.0, f32::NAN]), Some([1e-30, 1.0])][s.below(4) as usize];
+        }
+        Recipe::Attention(a) => {
+            let Attention { q, k, v, y, causal, .. } = a;
+            *causal ^= true;
+            let heads = [q, k, v, y].into_iter().nth(s.below(4) as usize);
+            heads.into_iter().for_each(|h| match s.below(2) {
+                0 => list(&mut h.dims, s, dim),
+                _ => {
+                    list(&mut h.axes, s, |x, s| *x = [Axis::Head, Axis::Column, Axis::At(1 << 40)][s.below(3) as usize])
+                }
+            });
         }
         Recipe::Lstm { reverse, hidden } => {
             *reverse ^= true;

@@ -2,7 +2,9 @@
 
 use super::code::{Code, Got, Reader, code_enum, code_struct};
 use crate::plan::{Block, Body, Buffer, EvalOp, Form, Home, Plan, Step, StepOp, Weight};
-use crate::recipe::{Conv, Eltwise, Gemm, Move, Norm, NormOver, Padding, Pool, Post, Recipe, Window};
+use crate::recipe::{
+    Attention, Axis, Conv, Eltwise, Gemm, Heads, Move, Norm, NormOver, Padding, Pool, Post, Recipe, Window,
+};
 use modelsmith_kop::{
     Activation, BinaryOp, CoordMode, Inst, Lane, Layout, NearestMode, PoolKind, ReduceOp, ResizeMode, UnaryOp,
 };
@@ -31,7 +33,11 @@ code_enum!(Recipe {
     8: Gather { axis },
     9: Resize { scale, mode, coord },
     10: Lstm { reverse, hidden },
+    11: Attention(a),
 });
+code_struct!(Attention { scale, causal, blind_zero, q, k, v, y });
+code_struct!(Heads { dims, axes });
+code_enum!(Axis { 0: Batch, 1: Head, 2: Row, 3: Column, 4: At(i) });
 code_enum!(Post { 0: Act(a), 1: AddScalar(x), 2: MulScalar(x), 3: Add, 4: Mul });
 code_struct!(Gemm { a_perm, b_perm, c_perm, packed, bias, post });
 code_struct!(Conv { kernel, stride, dilation, pad, groups, transposed, bias, post });

@@ -82,7 +82,7 @@ enum Held {
 }
 
 /// The program as steps on its input `q`, with the other inputs in the order in which the steps take them.
-fn posts(e: &Eltwise, q: u8) -> Option<(Vec<Post>, Vec<u8>)> {
+pub(super) fn posts(e: &Eltwise, q: u8) -> Option<(Vec<Post>, Vec<u8>)> {
     let mut held: Vec<(u8, Held)> = Vec::new();
     let (mut posts, mut used) = (Vec::new(), Vec::new());
     let advance = |held: &mut Vec<(u8, Held)>, dst: u8| {

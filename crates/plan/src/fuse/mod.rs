@@ -1,6 +1,7 @@
 //! Joining steps: activations and residuals into the products before them, chains of element-wise operators into one
 //! program, transpositions into the strides of products.
 
+mod attention;
 mod epilogue;
 mod program;
 mod shuffle;
@@ -32,6 +33,7 @@ pub(crate) fn fuse(block: &mut Block, kept: &HashSet<BufferId>) {
     let mut g = Graph::new(block, kept);
     shuffle::recognise(&mut g);
     gates(&mut g);
+    attention::recognise(&mut g);
     epilogue::absorb(&mut g);
     program::chains(&mut g);
     // Chains may have joined what follows a product into one program that it can take.
@@ -132,18 +134,22 @@ impl Graph<'_> {
     /// Puts `step` in the place of step `at`, and takes step `gone` out.
     pub fn replace(&mut self, at: usize, gone: Option<usize>, step: Step) {
         for i in [Some(at), gone].into_iter().flatten() {
-            if let Some(old) = self.steps[i].take() {
-                for b in old.inputs.iter().flatten() {
-                    if let Some(k) = self.readers[*b].iter().position(|&r| r == i) {
-                        self.readers[*b].swap_remove(k);
-                    }
-                }
-                old.outputs.iter().flatten().for_each(|&b| self.maker[b] = None);
-            }
+            self.remove(i);
         }
         step.outputs.iter().flatten().for_each(|&b| self.maker[b] = Some(at));
         step.inputs.iter().flatten().for_each(|&b| self.readers[b].push(at));
         self.steps[at] = Some(step);
+    }
+
+    /// Takes a step out.
+    pub fn remove(&mut self, i: usize) {
+        let Some(old) = self.steps[i].take() else { return };
+        for b in old.inputs.iter().flatten() {
+            if let Some(k) = self.readers[*b].iter().position(|&r| r == i) {
+                self.readers[*b].swap_remove(k);
+            }
+        }
+        old.outputs.iter().flatten().for_each(|&b| self.maker[b] = None);
     }
 
     pub fn same_shape(&self, a: BufferId, b: BufferId) -> bool {

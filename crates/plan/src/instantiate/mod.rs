@@ -3,6 +3,7 @@
 //! Plans may come from a file that somebody changed, so nothing here trusts a recipe to fit its operands: sizes are
 //! computed with checks, and kernels check what they get once more.
 
+mod attention;
 mod contract;
 mod image;
 mod moves;
@@ -68,6 +69,7 @@ pub fn instantiate(
         Recipe::Norm(n) => pointwise::norm(&cx, n),
         Recipe::Move(m) => moves::copies(&cx, m),
         Recipe::Gather { axis } => gather(&cx, *axis),
+        Recipe::Attention(a) => attention::attention(&cx, a),
         Recipe::Lstm { reverse, hidden } => contract::lstm(&cx, *reverse, *hidden),
     }
 }

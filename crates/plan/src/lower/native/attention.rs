@@ -1,103 +1,78 @@
-//! Attention as two products with a softmax between them. Transpositions around it become strides of the products.
+//! The operator Attention as one step. What lies around it is taken into its strides when steps are joined.
 
-use super::elementwise::Program;
 use super::{Lowered, Site};
 use crate::lower::Lowering;
-use crate::plan::BufferId;
-use crate::recipe::{Gemm, Post, Recipe};
-use modelsmith_ir::{Dim, Type};
-use modelsmith_kop::{BinaryOp, Inst, Lane, ReduceOp};
+use crate::recipe::{Attention, Axis, Heads, Recipe};
+use modelsmith_ir::Dim;
 use modelsmith_tensor::DType;
 
-/// Sizes of an attention.
-struct Sizes {
-    /// `[batch, heads, queries, keys]`.
-    scores: Vec<Dim>,
-    /// `[batch, heads, queries, values]`.
-    result: Vec<Dim>,
-    scale: f32,
+/// Heads of an operand: given by its shape, or by an attribute where heads and columns share the last axis.
+fn heads(site: &Site, i: usize, count: Option<i64>) -> Option<Heads> {
+    match site.shape(i)? {
+        [_, _, _, _] => {
+            let axes = vec![Axis::Batch, Axis::Head, Axis::Row, Axis::Column];
+            Some(Heads { dims: site.shape(i)?.to_vec(), axes })
+        }
+        [b, rows, hidden] => {
+            let (count, hidden) = (usize::try_from(count?).ok()?, hidden.size()?);
+            (count > 0 && hidden.is_multiple_of(count)).then(|| Heads {
+                dims: vec![b.clone(), rows.clone(), Dim::from(count), Dim::from(hidden / count)],
+                axes: vec![Axis::Batch, Axis::Row, Axis::Head, Axis::Column],
+            })
+        }
+        _ => None,
+    }
 }
 
-fn sizes(site: &Site) -> Option<Sizes> {
+fn recipe(site: &Site) -> Option<Attention> {
     let a = &site.attrs;
     let int = |name: &str, usual: i64| a.opt_int(name).ok().map(|v| v.unwrap_or(usual) == usual).unwrap_or(false);
-    let ordinary = int("is_causal", 0)
-        && int("left_window_size", -1)
+    let ordinary = int("left_window_size", -1)
         && int("right_window_size", -1)
         && int("softmax_precision", 1)
         && a.float("softcap").ok()? == 0.0
         && (4..=6).all(|i| site.input(i).is_none())
-        && (0..3).all(|i| site.dtype(i) == Some(DType::F32));
-    let (q, k, v) = (site.shape(0)?, site.shape(1)?, site.shape(2)?);
-    let ([b, h, s, d], [kb, kh, t, kd], [vb, vh, vt, e]) = (q, k, v) else { return None };
-    let same = kb == b && vb == b && kh == h && vh == h && kd == d && vt == t;
-    if !ordinary || !same || !site.one_output() {
+        && (0..3).all(|i| site.dtype(i) == Some(DType::F32))
+        && site.one_output();
+    if !ordinary {
+        return None;
+    }
+    let (own, shared) = (a.opt_int("q_num_heads").ok()?, a.opt_int("kv_num_heads").ok()?);
+    let (q, k, v) = (heads(site, 0, own)?, heads(site, 1, shared)?, heads(site, 2, shared)?);
+    let find = |h: &Heads, axis: Axis| h.axes.iter().position(|a| *a == axis).map(|i| h.dims[i].clone());
+    let (size, values, count) = (find(&q, Axis::Column)?, find(&v, Axis::Column)?, find(&q, Axis::Head)?);
+    let (kv, keys, rows) = (find(&k, Axis::Head)?, find(&k, Axis::Row)?, find(&q, Axis::Row)?);
+    let groups = count == kv || matches!((count.size(), kv.size()), (Some(n), Some(m)) if m > 0 && n % m == 0);
+    let same = q.dims[0] == k.dims[0] && k.dims[0] == v.dims[0] && find(&k, Axis::Column)? == size;
+    if !groups || !same || find(&v, Axis::Head)? != kv || find(&v, Axis::Row)? != keys {
         return None;
     }
     if let Some(mask) = site.shape(3) {
-        let kind = matches!(site.dtype(3)?, DType::F32 | DType::Bool);
-        if !kind || mask.len() > 4 || mask.last() != Some(t) {
+        let scores = [q.dims[0].clone(), count.clone(), rows, keys.clone()];
+        let lead = scores.len().checked_sub(mask.len())?;
+        let fits = mask.iter().zip(&scores[lead..]).all(|(m, s)| m == s || *m == Dim::Known(1));
+        if !fits || mask.last() != Some(&keys) || !matches!(site.dtype(3)?, DType::F32 | DType::Bool) {
             return None;
         }
     }
     let scale = match a.opt_float("scale").ok()? {
         Some(x) => x,
-        None => 1.0 / (d.size()? as f32).sqrt(),
+        None => 1.0 / (size.size()? as f32).sqrt(),
     };
-    let with = |last: &Dim| vec![b.clone(), h.clone(), s.clone(), last.clone()];
-    Some(Sizes { scores: with(t), result: with(e), scale })
-}
-
-fn product(b_perm: Vec<usize>, post: Vec<Post>) -> Recipe {
-    Recipe::Gemm(Gemm { a_perm: vec![], b_perm, c_perm: vec![], packed: None, bias: false, post })
+    let mut y = q.clone();
+    if let Some(last) = y.dims.last_mut() {
+        *last = values;
+    }
+    Some(Attention { scale, causal: a.flag("is_causal").ok()?, blind_zero: true, q, k, v, y })
 }
 
 impl Lowering<'_> {
     pub(super) fn attention(&mut self, site: &Site) -> Lowered {
-        let Some(s) = sizes(site) else { return Ok(None) };
-        let (Some(q), Some(k), Some(v)) = (site.input(0), site.input(1), site.input(2)) else { return Ok(None) };
-        let (q, k, v) = (self.buffer(q)?, self.buffer(k)?, self.buffer(v)?);
-        let scores_ty = Type::tensor(DType::F32, &s.scores);
-        let scores = product(vec![0, 1, 3, 2], vec![Post::MulScalar(s.scale)]);
-        let mut x = self.emit_inner(site, scores, vec![q, k], scores_ty.clone());
-        let mask = match site.input(3) {
-            Some(m) => Some(self.mask(site, m)?),
-            None => None,
-        };
-        if let Some((mask, _)) = mask {
-            let mut p = Program::new();
-            let (a, b) = (p.load(Lane::F32), p.load(Lane::F32));
-            let sum = p.binary(BinaryOp::Add, Lane::F32, a, b);
-            x = self.emit_inner(site, p.finish(sum, Lane::F32), vec![x, mask], scores_ty.clone());
+        let Some(recipe) = recipe(site) else { return Ok(None) };
+        let mut inputs = Vec::new();
+        for v in (0..4).filter_map(|i| site.input(i)) {
+            inputs.push(self.buffer(v)?);
         }
-        let x = self.emit_inner(site, Recipe::Softmax { axis: 3, log: false }, vec![x], scores_ty);
-        let Some((_, blind)) = mask else { return self.emit(site, product(vec![], vec![]), vec![x, v]) };
-        let y = self.emit_inner(site, product(vec![], vec![]), vec![x, v], Type::tensor(DType::F32, &s.result));
-        let mut p = Program::new();
-        let (c, y_reg, zero) = (p.load(Lane::Bool), p.load(Lane::F32), p.float(0.0));
-        let out = p.put(|dst| Inst::Select { lane: Lane::F32, dst, cond: c, a: zero, b: y_reg });
-        self.emit(site, p.finish(out, Lane::F32), vec![blind, y])
-    }
-
-    /// What is added to the scores, and which queries see no key: they give zeros.
-    fn mask(&mut self, site: &Site, m: modelsmith_ir::ValueId) -> crate::Result<(BufferId, BufferId)> {
-        let shape = site.shape(3).unwrap_or_default().to_vec();
-        let mut mask = self.buffer(m)?;
-        if site.dtype(3) == Some(DType::Bool) {
-            let mut p = Program::new();
-            let (c, seen, never) = (p.load(Lane::Bool), p.float(0.0), p.float(f32::NEG_INFINITY));
-            let out = p.put(|dst| Inst::Select { lane: Lane::F32, dst, cond: c, a: seen, b: never });
-            mask = self.emit_inner(site, p.finish(out, Lane::F32), vec![mask], Type::tensor(DType::F32, &shape));
-        }
-        let last = shape.len() - 1;
-        let mut tops = shape;
-        tops[last] = Dim::Known(1);
-        let top = Recipe::Reduce { op: ReduceOp::Max, axes: vec![last] };
-        let top = self.emit_inner(site, top, vec![mask], Type::tensor(DType::F32, &tops));
-        let mut p = Program::new();
-        let (a, never) = (p.load(Lane::F32), p.float(f32::NEG_INFINITY));
-        let none = p.binary(BinaryOp::Equal, Lane::F32, a, never);
-        let blind = self.emit_inner(site, p.finish(none, Lane::Bool), vec![top], Type::tensor(DType::Bool, &tops));
-        Ok((mask, blind))
+        self.emit(site, Recipe::Attention(recipe), inputs)
     }
 }

@@ -4,7 +4,7 @@ use super::{Lowered, Site};
 use crate::lower::Lowering;
 use crate::plan::Home;
 use crate::recipe::{Move, Recipe};
-use modelsmith_ir::Dim;
+use modelsmith_ir::{Dim, Type};
 use modelsmith_tensor::{DType, Tensor};
 
 /// Kernels copy elements of whole bytes.
@@ -36,6 +36,12 @@ impl Lowering<'_> {
             let sizes = site.out_shape().and_then(|s| s.iter().map(Dim::size).collect::<Option<Vec<_>>>());
             sizes.is_some_and(|s| s.iter().product::<usize>() <= 64)
         };
+        if site.name == "Gather"
+            && !host
+            && let Some(done) = self.row(site)?
+        {
+            return Ok(Some(done));
+        }
         let Some((recipe, which)) = (if host { None } else { recipe(site) }) else { return Ok(None) };
         let mut inputs = Vec::new();
         for i in which {
@@ -49,6 +55,24 @@ impl Lowering<'_> {
             inputs.push(self.literal(zero));
         }
         self.emit(site, recipe, inputs)
+    }
+}
+
+impl Lowering<'_> {
+    /// One index along an axis is a slice, which what follows may read in place.
+    fn row(&mut self, site: &Site) -> Lowered {
+        let index = site.ints(1).filter(|i| i.len() == 1 && site.rank(1) == Some(0));
+        let (Some(shape), Some(index)) = (site.shape(0), index) else { return Ok(None) };
+        let Some(axis) = site.attrs.int("axis").ok().and_then(|a| site.axis(a, shape.len())) else { return Ok(None) };
+        let Some(at) = shape[axis].size().and_then(|n| site.axis(index[0], n)) else { return Ok(None) };
+        let (mut start, mut dims) = (vec![Dim::Known(0); shape.len()], shape.to_vec());
+        (start[axis], dims[axis]) = (Dim::from(at), Dim::Known(1));
+        let (Some(x), Some(v), Some(dtype)) = (site.input(0), site.outputs[0], site.dtype(0)) else { return Ok(None) };
+        let (x, step) = (self.buffer(x)?, vec![1; shape.len()]);
+        let part =
+            self.emit_inner(site, Recipe::Move(Move::Slice { start, step }), vec![x], Type::tensor(dtype, &dims));
+        self.new_buffer(Some(v), Home::View(part));
+        Ok(Some(()))
     }
 }
 

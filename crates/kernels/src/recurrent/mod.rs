@@ -3,10 +3,11 @@
 //! `[batch, hidden]`, the first cell state `[batch, hidden]`. Outputs: all hidden states (`y_step_stride` between steps), the
 //! last hidden state, the last cell state. No buffer may share memory with another.
 
-use crate::Src;
-use crate::def::{Args, Facts, KernelDef, KernelError, Reject};
+mod fused;
+
+use crate::def::{Args, Facts, KernelDef, KernelError, Reject, no_workspace};
 use crate::gemm::drive::{MatrixRows, Product, table_bytes, whole};
-use crate::gemm::epilogue::{Ready, load, store};
+use crate::gemm::epilogue::{Ready, load};
 use crate::gemm::{Tiles, Tiles4x16};
 #[cfg(target_arch = "x86_64")]
 use crate::gemm::{Tiles6x16, Tiles6x64};
@@ -14,17 +15,23 @@ use crate::mem::{self, Scratch};
 use crate::pack::{PANEL, PackFormat};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
-use crate::simd::{Body, Portable, Simd, math};
+use crate::simd::{Body, Portable, Simd};
 use crate::span::{product, span};
+use crate::{Dst, Src};
 use modelsmith_kop::{Epilogue, EpilogueStep, LstmProblem};
 use modelsmith_pool::Pool;
 
 /// Kernels for LSTM, best first.
 pub static KERNELS: &[KernelDef<LstmProblem>] = &[
     #[cfg(target_arch = "x86_64")]
+    fused::<Avx512>("f32_lstm_fused16__avx512"),
+    #[cfg(target_arch = "x86_64")]
     def::<Avx512, Tiles6x64>("f32_lstm_6x64__avx512"),
     #[cfg(target_arch = "x86_64")]
+    fused::<Avx2>("f32_lstm_fused16__avx2"),
+    #[cfg(target_arch = "x86_64")]
     def::<Avx2, Tiles6x16>("f32_lstm_6x16__avx2"),
+    fused::<Portable>("f32_lstm_fused16__portable"),
     def::<Portable, Tiles4x16>("f32_lstm_4x16__portable"),
 ];
 
@@ -37,6 +44,18 @@ const fn def<S: Simd, T: Tiles>(name: &'static str) -> KernelDef<LstmProblem> {
         pack_format: |_| Some(PackFormat::F32Panel16),
         workspace,
         run: run::<S, T>,
+    }
+}
+
+const fn fused<S: Simd>(name: &'static str) -> KernelDef<LstmProblem> {
+    KernelDef {
+        name,
+        isa: S::ISA,
+        accepts: fused::accepts,
+        cost: |p, facts| 0.8 * cost(p, facts),
+        pack_format: |_| Some(PackFormat::F32Panel16),
+        workspace: no_workspace,
+        run: fused::run::<S>,
     }
 }
 
@@ -100,26 +119,44 @@ fn inputs(given: &[Src<'_>], s: &Sizes, outs: [(*mut f32, usize); 3]) -> Result<
     Ok(inputs)
 }
 
-fn run<S: Simd, T: Tiles>(p: &LstmProblem, args: Args<'_>, pool: &Pool) -> Result<(), KernelError> {
-    let Some(s) = sizes(p) else { return Ok(()) };
-    let [y_out, h_out, c_out] = args.outputs else {
+/// The buffers of a call, checked and apart from each other.
+struct Bound {
+    gates: *const f32,
+    weights: *const f32,
+    first_h: *const f32,
+    first_c: *const f32,
+    y: *mut f32,
+    last_h: *mut f32,
+    last_c: *mut f32,
+    /// Values of a state.
+    state: usize,
+}
+
+/// `None` where there is nothing to compute.
+fn bind(p: &LstmProblem, given: &[Src<'_>], outputs: &[Dst<'_>]) -> Result<Option<Bound>, KernelError> {
+    let Some(s) = sizes(p) else { return Ok(None) };
+    let [y_out, h_out, c_out] = outputs else {
         return Err(KernelError::Buffer { what: "output", problem: "three are needed".into() });
     };
     let y = y_out.elements::<f32>(s.y, "y")?;
     let last_h = h_out.elements::<f32>(s.state, "last hidden state")?;
     let last_c = c_out.elements::<f32>(s.state, "last cell state")?;
     let outs = [(y, s.y), (last_h, s.state), (last_c, s.state)];
-    let [gates, weights, first_h, first_c] = inputs(args.inputs, &s, outs)?;
-    if s.state == 0 {
-        return Ok(());
-    }
+    let [gates, weights, first_h, first_c] = inputs(given, &s, outs)?;
+    let bound = Bound { gates, weights, first_h, first_c, y, last_h, last_c, state: s.state };
+    Ok((s.state > 0).then_some(bound))
+}
+
+fn run<S: Simd, T: Tiles>(p: &LstmProblem, args: Args<'_>, pool: &Pool) -> Result<(), KernelError> {
+    let Some(bound) = bind(p, args.inputs, args.outputs)? else { return Ok(()) };
+    let Bound { gates, weights, first_h, first_c, y, last_h, last_c, state } = bound;
     let scratch = Scratch::new(args.workspace, head(p), table_bytes(1), pool.threads())?;
     let sums = scratch.head::<f32>();
     let wide = 4 * p.hidden;
     let step_len = p.batch * wide;
     // SAFETY: all buffers were checked and are apart from each other; the workspace was sized for `sums`.
     unsafe {
-        std::ptr::copy_nonoverlapping(first_c, last_c, s.state);
+        std::ptr::copy_nonoverlapping(first_c, last_c, state);
         let mut h = first_h;
         for i in 0..p.seq {
             let t = if p.reverse { p.seq - 1 - i } else { i };
@@ -147,7 +184,7 @@ fn run<S: Simd, T: Tiles>(p: &LstmProblem, args: Args<'_>, pool: &Pool) -> Resul
             }
             h = to;
         }
-        std::ptr::copy_nonoverlapping(h, last_h, s.state);
+        std::ptr::copy_nonoverlapping(h, last_h, state);
     }
     Ok(())
 }
@@ -171,11 +208,7 @@ impl Body for Cell {
             // SAFETY: units `j..j + n` of each gate and state exist.
             unsafe {
                 let gate = |g: usize| load::<S>(self.gates.add(g * self.hidden + j), n);
-                let (i, o, f) = (math::sigmoid::<S>(gate(0)), math::sigmoid::<S>(gate(1)), math::sigmoid::<S>(gate(2)));
-                let new = math::tanh::<S>(gate(3));
-                let c = S::fma(f, load::<S>(self.c.add(j), n), S::mul(i, new));
-                store::<S>(self.c.add(j), n, c);
-                store::<S>(self.h.add(j), n, S::mul(o, math::tanh::<S>(c)));
+                fused::cell::<S>([gate(0), gate(1), gate(2), gate(3)], self.c.add(j), self.h.add(j), n);
             }
             j += n;
         }
@@ -191,7 +224,9 @@ mod tests {
 
     #[test]
     fn agrees_with_the_definition() {
-        for (seq, batch, hidden, reverse) in [(1, 1, 3, false), (5, 2, 20, false), (4, 3, 33, true)] {
+        for (seq, batch, hidden, reverse) in
+            [(1, 1, 3, false), (5, 2, 20, false), (4, 3, 33, true), (3, 7, 48, true), (4, 1, 80, false)]
+        {
             let p = LstmProblem { seq, batch, hidden, reverse, y_step_stride: batch * hidden + 2 };
             let (gates, r) = (noise(seq * batch * 4 * hidden, 1), noise(4 * hidden * hidden, 2));
             let (h0, c0) = (noise(batch * hidden, 3), noise(batch * hidden, 4));
@@ -221,7 +256,7 @@ mod tests {
                     }
                 }
             }
-            for kernel in KERNELS.iter().filter(|k| crate::detect().contains(k.isa)) {
+            for kernel in KERNELS.iter().filter(|k| crate::detect().contains(k.isa) && k.accepts(&p).is_ok()) {
                 let mut y = vec![0f32; sizes(&p).unwrap().y];
                 let (mut hn, mut cn) = (vec![0f32; batch * hidden], vec![0f32; batch * hidden]);
                 let mut ws = vec![0u8; kernel.workspace(&p, 2)];

@@ -1,0 +1,354 @@
+//! Some rows of one group of heads: all blocks of keys, one after the other.
+
+use super::Cut;
+use super::few::{self, FEW};
+use super::pack::{pack_keys, pack_values};
+use crate::gemm::epilogue::{load, store};
+use crate::gemm::tile::{Ahead, Tile, TileSet};
+use crate::pack::PANEL;
+use crate::simd::{Body, Simd, math};
+use modelsmith_kop::{AttentionProblem, MaskKind};
+use std::ops::Range;
+
+/// Added to the lanes from `n` on, read from `PANEL - n` on: they count as keys that are not seen.
+static UNSEEN: [f32; 2 * PANEL] = {
+    let mut lanes = [0.0; 2 * PANEL];
+    let mut i = PANEL;
+    while i < 2 * PANEL {
+        lanes[i] = f32::NEG_INFINITY;
+        i += 1;
+    }
+    lanes
+};
+
+/// A worker's scratch memory: offsets in values, and all bytes.
+pub(super) struct Memory {
+    /// Pointers of a tile's rows.
+    table: usize,
+    keys: usize,
+    values: usize,
+    scores: usize,
+    /// What a mask of bytes adds, for one row.
+    bias: usize,
+    /// Results of each row before they are divided by its sum.
+    sums: usize,
+    /// Maximum of each row, then its sum.
+    stats: usize,
+    pub bytes: usize,
+}
+
+impl Memory {
+    pub fn of(c: &Cut) -> Memory {
+        let mut end = 0usize;
+        let mut take = |n: usize| {
+            let at = end;
+            end = end.saturating_add(n.next_multiple_of(PANEL));
+            at
+        };
+        let (table, keys) = (take(4 * PANEL), take(c.keys.saturating_mul(c.size)));
+        let (values, scores) = (take(c.keys.saturating_mul(c.values)), take(c.keys.saturating_mul(c.tile)));
+        let (bias, sums, stats) = (take(c.keys), take(c.most.saturating_mul(c.values)), take(2 * c.most));
+        Memory { table, keys, values, scores, bias, sums, stats, bytes: end.saturating_mul(size_of::<f32>()) }
+    }
+}
+
+/// A call's buffers.
+pub(super) struct Block<'a> {
+    pub p: &'a AttentionProblem,
+    pub cuts: Cut,
+    pub q: *const f32,
+    pub k: *const f32,
+    pub v: *const f32,
+    /// Null, or f32 values or bytes.
+    pub mask: *const u8,
+    pub y: *mut f32,
+    pub tiles: &'static TileSet,
+}
+
+// SAFETY: inputs are read only; tasks write different rows of the result.
+unsafe impl Sync for Block<'_> {}
+
+/// The rows of a task.
+struct Rows<'a> {
+    block: &'a Block<'a>,
+    batch: usize,
+    kv_head: usize,
+    rows: Range<usize>,
+    scratch: *mut f32,
+}
+
+impl Block<'_> {
+    /// Computes `rows` of a group of heads.
+    ///
+    /// # Safety
+    /// The buffers are good for the problem, `scratch` for the bytes of [`Memory`]; rows that are computed at once
+    /// differ; the machine has `S` and what the tiles need.
+    pub unsafe fn run<S: Simd>(&self, batch: usize, kv_head: usize, rows: Range<usize>, scratch: *mut f32) {
+        // SAFETY: passed on.
+        unsafe { S::enter(Rows { block: self, batch, kv_head, rows, scratch }) }
+    }
+}
+
+impl Body for Rows<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let (b, at) = (self.block, Memory::of(&self.block.cuts));
+        let (p, count) = (b.p, self.rows.len());
+        // SAFETY: by the contract of `Block::run`; `Memory` has room for all rows of a task and a block of keys.
+        unsafe {
+            let (keys, values) = (self.scratch.add(at.keys), self.scratch.add(at.values));
+            let (tops, totals) = (self.scratch.add(at.stats), self.scratch.add(at.stats + self.block.cuts.most));
+            for r in 0..count {
+                *tops.add(r) = f32::NEG_INFINITY;
+                *totals.add(r) = 0.0;
+            }
+            let last_seen = if p.causal { self.last_query() + 1 } else { p.keys }.min(p.keys);
+            let mut key = 0;
+            while key < last_seen {
+                let n = b.cuts.keys.min(p.keys - key);
+                let k = b.k.add(p.k.offset + self.batch * p.k.batch + self.kv_head * p.k.head + key * p.k.row);
+                let v = b.v.add(p.v.offset + self.batch * p.v.batch + self.kv_head * p.v.head + key * p.v.row);
+                if count <= FEW {
+                    for r in 0..count {
+                        self.row::<S>(&at, r, (k, v), key, n);
+                    }
+                    key += n;
+                    continue;
+                }
+                pack_keys::<S>(k, p.k.row, (n, p.size), keys);
+                pack_values::<S>(v, p.v.row, (n, p.values), values);
+                let tiles = count.div_ceil(b.cuts.tile);
+                for t in 0..tiles {
+                    self.tile::<S>(&at, modelsmith_pool::cut(count, tiles, t), key, n);
+                }
+                key += n;
+            }
+            for r in 0..count {
+                self.finish::<S>(r, self.scratch.add(at.sums + r * b.cuts.values), *totals.add(r));
+            }
+        }
+    }
+}
+
+impl Rows<'_> {
+    /// Head and query of a row of the task.
+    fn place(&self, row: usize) -> (usize, usize) {
+        let (p, row) = (self.block.p, self.rows.start + row);
+        (self.kv_head * (p.heads / p.kv_heads) + row / p.queries, row % p.queries)
+    }
+
+    /// The last query among the rows.
+    fn last_query(&self) -> usize {
+        let q = self.block.p.queries;
+        if self.rows.len() >= q || self.rows.start / q != (self.rows.end - 1) / q {
+            q - 1
+        } else {
+            (self.rows.end - 1) % q
+        }
+    }
+
+    /// Keys of the block `key..key + n` that a query sees, from its first on.
+    fn seen(&self, query: usize, key: usize, n: usize) -> usize {
+        if self.block.p.causal { (query + 1).saturating_sub(key).min(n) } else { n }
+    }
+
+    /// A tile of rows with a block of keys.
+    #[inline(always)]
+    unsafe fn tile<S: Simd>(&self, at: &Memory, rows: Range<usize>, key: usize, n: usize) {
+        let (b, p) = (self.block, self.block.p);
+        let (count, width) = (rows.len(), b.cuts.values);
+        let seen = rows.clone().map(|r| self.seen(self.place(r).1, key, n)).max().unwrap_or(0);
+        if seen == 0 {
+            return;
+        }
+        // SAFETY: by the contract of `Block::run`: the rows' queries exist, and the scratch memory holds a tile of scores,
+        // the packed keys and values, and the results of every row.
+        unsafe {
+            let table = self.scratch.add(at.table).cast::<*const f32>();
+            for (i, r) in rows.clone().enumerate() {
+                let (head, query) = self.place(r);
+                table.add(i).write(b.q.add(p.q.offset + self.batch * p.q.batch + head * p.q.head + query * p.q.row));
+            }
+            let scores = self.scratch.add(at.scores);
+            b.product(table, (count, p.size), (self.scratch.add(at.keys), p.size), (scores, b.cuts.keys, seen), false);
+            let (tops, totals) = (self.scratch.add(at.stats), self.scratch.add(at.stats + b.cuts.most));
+            let sums = self.scratch.add(at.sums);
+            for (i, r) in rows.clone().enumerate() {
+                let line = scores.add(i * b.cuts.keys);
+                let (head, query) = self.place(r);
+                let bias = self.bias(head, query, key, seen, self.scratch.add(at.bias));
+                let own = self.seen(query, key, n);
+                let factor = weigh::<S>(line, own, seen, p.scale, bias, (&mut *tops.add(r), &mut *totals.add(r)));
+                if key > 0 && factor != 1.0 {
+                    for v in (0..width).step_by(S::LANES) {
+                        let to = sums.add(r * width + v);
+                        S::store(to, S::mul(S::load(to), S::splat(factor)));
+                    }
+                }
+                table.add(i).write(line);
+            }
+            let to = (sums.add(rows.start * width), width, width);
+            b.product(table, (count, seen), (self.scratch.add(at.values), n), to, key > 0);
+        }
+    }
+
+    /// A row with a block of keys, in place.
+    #[inline(always)]
+    unsafe fn row<S: Simd>(&self, at: &Memory, r: usize, (k, v): (*const f32, *const f32), key: usize, n: usize) {
+        let (b, p) = (self.block, self.block.p);
+        let (head, query) = self.place(r);
+        let seen = self.seen(query, key, n);
+        if seen == 0 {
+            return;
+        }
+        // SAFETY: as for `tile`.
+        unsafe {
+            let q = b.q.add(p.q.offset + self.batch * p.q.batch + head * p.q.head + query * p.q.row);
+            let line = self.scratch.add(at.scores);
+            few::scores::<S>(q, k, p.k.row, (seen, p.size), line);
+            let (tops, totals) = (self.scratch.add(at.stats), self.scratch.add(at.stats + b.cuts.most));
+            let bias = self.bias(head, query, key, seen, self.scratch.add(at.bias));
+            let factor = weigh::<S>(line, seen, seen, p.scale, bias, (&mut *tops.add(r), &mut *totals.add(r)));
+            let sums = self.scratch.add(at.sums + r * b.cuts.values);
+            few::weighted::<S>(line, v, p.v.row, (seen, p.values), (sums, factor, key == 0));
+        }
+    }
+
+    /// What is added to the scores of a query with the keys from `key` on, or null.
+    #[inline(always)]
+    unsafe fn bias(&self, head: usize, query: usize, key: usize, n: usize, room: *mut f32) -> *const f32 {
+        let Some(m) = self.block.p.mask else { return std::ptr::null() };
+        let at = self.batch * m.batch + head * m.head + query * m.row + key;
+        // SAFETY: the mask has a value for each key of each query; `room` has one for each key of a block.
+        unsafe {
+            match m.kind {
+                MaskKind::Add => self.block.mask.cast::<f32>().add(at),
+                MaskKind::Keep => {
+                    for i in 0..n {
+                        let keep = *self.block.mask.add(at + i) != 0;
+                        room.add(i).write(if keep { 0.0 } else { f32::NEG_INFINITY });
+                    }
+                    room
+                }
+            }
+        }
+    }
+
+    /// Writes a row: its weighted values over the sum of its weights.
+    #[inline(always)]
+    unsafe fn finish<S: Simd>(&self, row: usize, from: *const f32, total: f32) {
+        let (b, p) = (self.block, self.block.p);
+        let (head, query) = self.place(row);
+        // SAFETY: the row exists in the result and no one else writes it.
+        unsafe {
+            let to = b.y.add(p.y.offset + self.batch * p.y.batch + head * p.y.head + query * p.y.row);
+            let scale = S::splat(1.0 / total);
+            // Where no key was seen, there may be no values either.
+            let blind = S::splat(if p.blind_zero { 0.0 } else { f32::NAN });
+            let mut i = 0;
+            while i < p.values {
+                let n = (p.values - i).min(S::LANES);
+                let v = if total == 0.0 { blind } else { S::mul(S::load(from.add(i)), scale) };
+                store::<S>(to.add(i), n, v);
+                i += n;
+            }
+        }
+    }
+}
+
+impl Block<'_> {
+    /// Rows of `k` values times panels with `stride` rows, into (or added to) `width` columns of C.
+    ///
+    /// # Safety
+    /// The table holds `rows` pointers to `k` values, there are panels for all columns, C has room for whole panels.
+    #[inline(always)]
+    unsafe fn product(
+        &self,
+        table: *const *const f32,
+        (rows, k): (usize, usize),
+        (b, stride): (*const f32, usize),
+        (c, c_stride, width): (*mut f32, usize, usize),
+        accumulate: bool,
+    ) {
+        let (panels, most) = (width.div_ceil(PANEL), self.tiles.max_panels());
+        let mut panel = 0;
+        while panel < panels {
+            let wide = (panels - panel).min(most);
+            let call = Tile {
+                rows: table,
+                segs: 1,
+                seg_len: k,
+                offset: 0,
+                b: b.wrapping_add(panel * stride * PANEL),
+                b_stride: stride * PANEL,
+                c: c.wrapping_add(panel * PANEL),
+                c_stride,
+                accumulate,
+                bias: std::ptr::null(),
+                residual: std::ptr::null(),
+                residual_stride: 0,
+                low: f32::NEG_INFINITY,
+                high: f32::INFINITY,
+                last: PANEL,
+                ahead: Ahead::NONE,
+            };
+            // SAFETY: by the contract above; a tile has at most the rows that its panels allow.
+            unsafe { self.tiles.table[wide - 1][rows - 1](&call) };
+            panel += wide;
+        }
+    }
+}
+
+/// Turns the first `n` scores of a row into weights and the following ones up to `full` into zeros, and renews the row's
+/// maximum and sum. Returns the factor that makes earlier weights fit the new maximum.
+#[inline(always)]
+unsafe fn weigh<S: Simd>(
+    line: *mut f32,
+    n: usize,
+    full: usize,
+    scale: f32,
+    bias: *const f32,
+    (top, total): (&mut f32, &mut f32),
+) -> f32 {
+    let minus_inf = f32::NEG_INFINITY;
+    // SAFETY: the line holds `full` values rounded up to whole panels, the bias, where given, `n`.
+    unsafe {
+        let (scale, mut max) = (S::splat(scale), S::splat(minus_inf));
+        let mut i = 0;
+        while i < n {
+            let left = (n - i).min(S::LANES);
+            let mut x = S::mul(S::load(line.add(i)), scale);
+            if !bias.is_null() {
+                x = S::add(x, load::<S>(bias.add(i), left));
+            }
+            if left < S::LANES {
+                let keep = S::load(UNSEEN.as_ptr().add(PANEL - left));
+                x = S::select(S::eq(keep, S::splat(0.0)), x, keep);
+            }
+            S::store(line.add(i), x);
+            max = S::max(max, x);
+            i += S::LANES;
+        }
+        let new = S::max_lane(max).max(*top);
+        // A row that has seen no key yet: its weights are zeros whatever is subtracted.
+        let shift = if new == minus_inf { 0.0 } else { new };
+        let mut sum = S::splat(0.0);
+        i = 0;
+        while i < n {
+            let w = math::exp::<S>(S::sub(S::load(line.add(i)), S::splat(shift)));
+            sum = S::add(sum, w);
+            S::store(line.add(i), w);
+            i += S::LANES;
+        }
+        while i < full {
+            S::store(line.add(i), S::splat(0.0));
+            i += S::LANES;
+        }
+        let factor = if *top == new { 1.0 } else { S::max_lane(math::exp::<S>(S::splat(*top - shift))) };
+        *total = *total * factor + S::sum(sum);
+        *top = new;
+        factor
+    }
+}
