@@ -15,7 +15,7 @@ mod pixels;
 use crate::def::{Args, Facts, KernelDef, KernelError, Reject};
 use crate::gemm::Tiles;
 use crate::gemm::Tiles4x16;
-use crate::gemm::drive::shape_share;
+use crate::gemm::drive::{shape_share, tile_work};
 #[cfg(target_arch = "x86_64")]
 use crate::gemm::{Amx32x32, Tiles6x16, Tiles6x64, Tiles8x48, Tiles14x32, amx};
 use crate::pack::{PackFormat, WeightShape};
@@ -219,7 +219,8 @@ fn cost_pixels<T: Tiles>(p: &ConvProblem, facts: &Facts) -> f64 {
     let stride = p.x_stride * if p.transposed { 1 } else { p.stride[1] };
     let share = T::SHARE * shape_share(T::SET, columns.max(1), stride) * segment / (segment + 4.0);
     let flops = if p.transposed { p.flops() * (p.stride[0] * p.stride[1]) as f64 } else { p.flops() };
-    crate::def::roofline(bytes(p), flops, share, facts)
+    let ends = p.groups as f64 * tile_work(T::SET, p.n * p.oh * p.ow, columns);
+    crate::def::roofline(bytes(p), flops + ends, share, facts)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -235,7 +236,8 @@ fn cost_amx(p: &ConvProblem, facts: &Facts) -> f64 {
 fn cost_rows<T: Tiles>(p: &ConvProblem, facts: &Facts) -> f64 {
     let segment = (p.c * p.kernel[1]) as f64;
     let share = T::SHARE * shape_share(T::SET, p.oc.max(1), 0) * segment / (segment + 4.0);
-    crate::def::roofline(bytes(p), p.flops(), share, facts)
+    let ends = tile_work(T::SET, p.n * p.oh * p.ow, p.oc);
+    crate::def::roofline(bytes(p), p.flops() + ends, share, facts)
 }
 
 fn cost_depthwise(p: &ConvProblem, facts: &Facts) -> f64 {

@@ -39,50 +39,19 @@ unsafe fn tile<const MR: usize, const NV: usize>(t: &Tile) {
                 k += 1;
             }
         }
-        if t.accumulate {
-            give(t, &acc, last, |i, v, mask| _mm512_maskz_loadu_ps(mask, t.c.add(i * t.c_stride + v * PANEL)));
-            return;
-        }
-        let mut bias = [_mm512_setzero_ps(); NV];
-        if !t.bias.is_null() {
-            for v in 0..NV {
-                bias[v] = _mm512_maskz_loadu_ps(if v == NV - 1 { last } else { 0xffff }, t.bias.add(v * PANEL));
-            }
-        }
-        if t.residual.is_null() {
-            give(t, &acc, last, |_, v, _| bias[v]);
-            return;
-        }
+        let (low, high) = (_mm512_set1_ps(t.low), _mm512_set1_ps(t.high));
         for i in 0..MR {
             for v in 0..NV {
-                acc[i][v] = _mm512_add_ps(acc[i][v], bias[v]);
+                // The second operand is returned where either is NaN.
+                let sum = finish(t, acc[i][v], (i, v), if v == NV - 1 { last } else { 0xffff });
+                let r = _mm512_min_ps(high, _mm512_max_ps(low, sum));
+                let c = t.c.add(i * t.c_stride + v * PANEL);
+                if v == NV - 1 {
+                    _mm512_mask_storeu_ps(c, last, r);
+                } else {
+                    _mm512_storeu_ps(c, r);
+                }
             }
-        }
-        give(t, &acc, last, |i, v, mask| {
-            _mm512_maskz_loadu_ps(mask, t.residual.add(i * t.residual_stride + v * PANEL))
-        });
-    }
-}
-
-/// Writes the tile, each sum with one more value: what C holds, the residual, or the bias. It comes last, so that the sum is
-/// rounded at its own size and not at that value's.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-unsafe fn give<const MR: usize, const NV: usize>(
-    t: &Tile,
-    acc: &[[__m512; NV]; MR],
-    last: __mmask16,
-    more: impl Fn(usize, usize, __mmask16) -> __m512,
-) {
-    let (low, high) = (_mm512_set1_ps(t.low), _mm512_set1_ps(t.high));
-    for i in 0..MR {
-        for v in 0..NV {
-            let mask = if v == NV - 1 { last } else { 0xffff };
-            // The second operand is returned where either is NaN.
-            let sum = _mm512_add_ps(acc[i][v], more(i, v, mask));
-            let r = _mm512_min_ps(high, _mm512_max_ps(low, sum));
-            // SAFETY: by the contract of `TileFn`; the last vector is masked to existing columns.
-            unsafe { _mm512_mask_storeu_ps(t.c.add(i * t.c_stride + v * PANEL), mask, r) };
         }
     }
 }
@@ -149,6 +118,28 @@ unsafe fn row<const NV: usize>(acc: &mut [__m512; NV], a: *const f32, b: &[__m51
             acc[v] = _mm512_fmadd_ps(x, b[v], acc[v]);
         }
     }
+}
+
+/// The sum of a block of the inner dimension with what C holds, or with bias and residual. They come last, so that the
+/// sum is rounded at its own size and not at theirs.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+unsafe fn finish(t: &Tile, sum: __m512, (i, v): (usize, usize), mask: __mmask16) -> __m512 {
+    let mut sum = sum;
+    // SAFETY: by the contract of `TileFn`.
+    unsafe {
+        if t.accumulate {
+            return _mm512_add_ps(sum, _mm512_maskz_loadu_ps(mask, t.c.add(i * t.c_stride + v * PANEL)));
+        }
+        if !t.bias.is_null() {
+            sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(mask, t.bias.add(v * PANEL)));
+        }
+        if !t.residual.is_null() {
+            let at = t.residual.add(i * t.residual_stride + v * PANEL);
+            sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(mask, at));
+        }
+    }
+    sum
 }
 
 const ONE: &[TileFn] = &[

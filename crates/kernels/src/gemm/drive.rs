@@ -124,6 +124,17 @@ pub(crate) fn shape_share(tiles: &TileSet, n: usize, row_stride: usize) -> f64 {
     n as f64 / PANEL as f64 / work * if crowded { 0.93 } else { 1.0 }
 }
 
+/// Multiplications and additions in the time that beginning and ending a tile takes, measured.
+const TILE_COST: f64 = 10e3;
+
+/// The work of beginning and ending the tiles of `m` rows and `n` columns, as multiplications and additions.
+pub(crate) fn tile_work(tiles: &TileSet, m: usize, n: usize) -> f64 {
+    let panels = n.div_ceil(PANEL).max(1);
+    let groups = panels.div_ceil(tiles.max_panels());
+    let rows = tiles.max_rows[panels.div_ceil(groups) - 1];
+    TILE_COST * (m.div_ceil(rows) * groups) as f64
+}
+
 /// Bytes of scratch that a worker needs for row pointers.
 pub(crate) fn table_bytes(segs: usize) -> usize {
     TABLE_BYTES.max(segs.saturating_mul(size_of::<*const f32>() * 16))

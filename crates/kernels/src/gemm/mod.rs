@@ -107,7 +107,8 @@ fn cost<T: Tiles>(p: &GemmProblem, facts: &Facts) -> f64 {
     let bytes = 4.0 * (e.a as f64 + e.b as f64 + e.c as f64);
     let row_stride = if packing(p).0 > 0 { p.k } else { p.a_row_stride };
     let share = T::SHARE * drive::shape_share(T::SET, p.n.max(1), row_stride);
-    crate::def::roofline(bytes, p.flops() + packed, share, facts)
+    let ends = e.batch as f64 * drive::tile_work(T::SET, p.m, p.n);
+    crate::def::roofline(bytes, p.flops() + packed + ends, share, facts)
 }
 
 fn pack_format(p: &GemmProblem) -> Option<PackFormat> {
