@@ -3,8 +3,8 @@
 use crate::engine::{BuildRequest, BuiltEngine, Tell, Temporary, build_and_tell, compile, described};
 use crate::write::Verify;
 use crate::{Error, Model, Result, files};
-use modelsmith_engine::allowed_isa;
 use modelsmith_engine::cache::{self, Cache, Content, Found, Hit, Key};
+use modelsmith_engine::{BuildOptions, allowed_isa};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -29,7 +29,7 @@ impl Slot {
     /// When the folder cannot be made, or the model cannot be read or lies in no file; for an engine.
     pub fn new(dir: &Path, source: &Path, request: &BuildRequest) -> Result<Slot> {
         let begun = Instant::now();
-        let threads = threads(request.threads);
+        let threads = BuildOptions { threads: request.threads, ..BuildOptions::default() }.threads_or_all();
         let cache = Cache::open(dir, threads)?;
         let (content, model) = match cache.recall(source) {
             Some(content) => (content, None),
@@ -160,14 +160,6 @@ fn tuning(request: &BuildRequest) -> Result<String> {
         (None, Some(path)) => Content::hash(std::slice::from_ref(path), 1)?.digest,
         (None, None) => "none".into(),
     })
-}
-
-/// As many threads as asked for, or as the process may use.
-fn threads(asked: usize) -> usize {
-    match asked {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        n => n,
-    }
 }
 
 /// Builds as [`crate::engine::build`] does, through the cache in `dir`; `seen` is shown the model where it is read.

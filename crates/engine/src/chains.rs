@@ -32,7 +32,7 @@ pub(crate) fn find(
 ) -> Vec<Chained> {
     let uses = uses(block);
     let ready = |i: usize| match steps.get(i)?.as_deref()? {
-        [one] if one.call.stage().is_some() => Some(one),
+        [one] if one.call.runs_in_bands() => Some(one),
         _ => None,
     };
     let large = |id: BufferId| operands[id].as_ref().and_then(bytes_of).is_some_and(|b| b >= LARGE);

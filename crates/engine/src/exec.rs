@@ -7,7 +7,7 @@ use crate::engine::Shared;
 use crate::error::{Error, Result};
 use crate::weights::{Blob, HostWeights};
 use modelsmith_ir::{AttrView, Dim, EvalCx, OpError, OpResult, RunRegion, TensorType, Type};
-use modelsmith_kernels::{Dst, KernelError, Src};
+use modelsmith_kernels::{Args, Dst, KernelError, Src};
 use modelsmith_kop::{Isa, Layout};
 use modelsmith_ops::interp::Operators;
 use modelsmith_plan::{Block, Body, BufferId, EvalOp, Form, Home, Operand, Plan, Step, StepOp};
@@ -320,8 +320,7 @@ impl Run<'_, '_> {
     fn chain(&self, state: &mut BlockState, c: &Chained) -> Result<Ran> {
         let label = &self.block.steps[c.steps.start].label;
         self.call(state, label, (&c.inputs, &[c.output]), |inputs, outputs, scratch| {
-            let [y] = outputs else { unreachable!("one result was asked for") };
-            c.chain.run(inputs, y, scratch, self.machine.pool)
+            c.chain.run(Args { inputs, outputs, workspace: scratch }, self.machine.pool)
         })?;
         Ok(Ran::Inner)
     }

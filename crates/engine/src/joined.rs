@@ -32,9 +32,9 @@ pub(crate) fn find(block: &Block, operands: &[Option<Operand>], steps: &mut [Opt
         let mut channel = 0;
         for part in step.inputs.iter().flatten() {
             let Some(own) = operands[*part].as_ref() else { break };
-            let maker = (0..i).rev().find(|&m| block.steps[m].outputs.contains(&Some(*part)));
             let alone = uses[*part] == 1 && block.buffers[*part].home == Home::Arena && own.layout == image.layout;
-            if let Some(m) = maker.filter(|_| alone)
+            let maker = || (0..i).rev().find(|&m| block.steps[m].outputs.contains(&Some(*part)));
+            if let Some(m) = alone.then(maker).flatten()
                 && let Some([one]) = steps[m].as_deref_mut()
                 && one.call.write_every(image.shape[1])
             {

@@ -8,8 +8,8 @@ use crate::layout::Layout;
 use std::ops::Range;
 
 /// The windows of an operator along the height.
-#[derive(Clone, Copy)]
-struct Windows {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
     kernel: usize,
     stride: usize,
     dilation: usize,
@@ -27,12 +27,31 @@ struct Cut {
 }
 
 impl Windows {
+    fn along_height(
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        dilation: [usize; 2],
+        pad: [usize; 4],
+        h: usize,
+    ) -> Windows {
+        Windows { kernel: kernel[0], stride: stride[0], dilation: dilation[0], pad: (pad[0], pad[2]), h }
+    }
+
+    /// Rows under `rows` neighbouring windows, wherever they lie; `None` for no rows and where sizes overflow.
+    pub fn reach(&self, rows: usize) -> Option<usize> {
+        let window = self.kernel.checked_sub(1)?.checked_mul(self.dilation)?.checked_add(1)?;
+        rows.checked_sub(1)?.checked_mul(self.stride)?.checked_add(window)
+    }
+
+    /// Rows of the image that windows `out` read; `None` where there are none.
+    pub fn reads(&self, out: &Range<usize>) -> Option<Range<usize>> {
+        self.cut(out).map(|c| c.rows)
+    }
+
     /// `None` where sizes overflow, a window lies outside of the image, or there are no rows.
     fn cut(&self, out: &Range<usize>) -> Option<Cut> {
-        let last = out.end.checked_sub(1).filter(|_| out.start < out.end)?;
         let first = out.start.checked_mul(self.stride)?;
-        let reach = self.kernel.checked_sub(1)?.checked_mul(self.dilation)?.checked_add(1)?;
-        let end = last.checked_mul(self.stride)?.checked_add(reach)?;
+        let end = first.checked_add(self.reach(out.len())?)?;
         // Counted from the first row of padding.
         let image = self.pad.0..self.pad.0.checked_add(self.h)?;
         let (from, to) = (first.max(image.start), end.min(image.end));
@@ -48,26 +67,16 @@ impl Windows {
 }
 
 impl ConvProblem {
-    fn windows(&self) -> Windows {
-        Windows {
-            kernel: self.kernel[0],
-            stride: self.stride[0],
-            dilation: self.dilation[0],
-            pad: (self.pad[0], self.pad[2]),
-            h: self.h,
-        }
+    /// Its windows; `None` for a transposed convolution, which has none over its input.
+    pub fn windows(&self) -> Option<Windows> {
+        let of = || Windows::along_height(self.kernel, self.stride, self.dilation, self.pad, self.h);
+        (!self.transposed).then(of)
     }
 
-    /// Rows of the input image that output rows `out` read; `None` for a transposed convolution, no rows, or rows whose
-    /// windows lie in the padding alone.
-    pub fn band_reads(&self, out: &Range<usize>) -> Option<Range<usize>> {
-        (!self.transposed).then(|| self.windows().cut(out)).flatten().map(|c| c.rows)
-    }
-
-    /// Output rows `out` of one image as a problem whose input is [`ConvProblem::band_reads`], channels-last and, where it
-    /// was plain, dense.
+    /// Output rows `out` of one image as a problem whose input is what [`Windows::reads`] says, channels-last and,
+    /// where it was plain, dense. `None` where that is nothing.
     pub fn band(&self, out: &Range<usize>) -> Option<ConvProblem> {
-        let cut = (!self.transposed).then(|| self.windows().cut(out)).flatten()?;
+        let cut = self.windows()?.cut(out)?;
         let x_stride = if self.x_layout == Layout::Plain { self.c } else { self.x_stride };
         Some(ConvProblem {
             n: 1,
@@ -82,23 +91,13 @@ impl ConvProblem {
 }
 
 impl PoolProblem {
-    fn windows(&self) -> Windows {
-        Windows {
-            kernel: self.kernel[0],
-            stride: self.stride[0],
-            dilation: self.dilation[0],
-            pad: (self.pad[0], self.pad[2]),
-            h: self.h,
-        }
+    /// Its windows.
+    pub fn windows(&self) -> Windows {
+        Windows::along_height(self.kernel, self.stride, self.dilation, self.pad, self.h)
     }
 
-    /// Rows of the input image that output rows `out` read; `None` for no rows, or rows whose windows lie in the padding
-    /// alone.
-    pub fn band_reads(&self, out: &Range<usize>) -> Option<Range<usize>> {
-        self.windows().cut(out).map(|c| c.rows)
-    }
-
-    /// Output rows `out` of one channels-last image as a problem whose input is [`PoolProblem::band_reads`].
+    /// Output rows `out` of one channels-last image as a problem whose input is what [`Windows::reads`] says; `None`
+    /// where that is nothing.
     pub fn band(&self, out: &Range<usize>) -> Option<PoolProblem> {
         let cut = self.windows().cut(out).filter(|_| self.layout == Layout::ChannelsLast)?;
         let pad = [cut.before, self.pad[1], cut.after, self.pad[3]];

@@ -145,6 +145,11 @@ impl KernelCall {
         of_call!(self, kernel, _p => kernel.name)
     }
 
+    /// Whether [`KernelCall::stage`] gives one.
+    pub fn runs_in_bands(&self) -> bool {
+        matches!(self, KernelCall::Conv(..) | KernelCall::Pool(..))
+    }
+
     /// The call as a stage of a [`k::Chain`], where its family runs in bands.
     pub fn stage(&self) -> Option<k::Stage> {
         match self {

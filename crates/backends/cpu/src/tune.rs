@@ -134,12 +134,11 @@ impl Lane {
 }
 
 fn bed(op: &KOp) -> Option<Bed> {
-    let made = match op {
+    match op {
         KOp::Gemm(p) => gemm(p),
         KOp::Conv(p) => conv(p),
         _ => None,
-    }?;
-    Some(made)
+    }
 }
 
 /// Elements that a view reaches; `None` where that is more than a measurement may take.

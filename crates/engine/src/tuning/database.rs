@@ -9,6 +9,7 @@
 
 use crate::error::{Error, Result};
 use modelsmith_backend_cpu::Timing;
+use modelsmith_base::{publish, staged};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -98,9 +99,10 @@ impl Database {
     pub fn save(&self, path: &Path) -> Result<()> {
         let mut all = if path.exists() { Database::read(path)? } else { Database::default() };
         self.records.iter().for_each(|(k, v)| all.add(k.clone(), v.clone()));
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let tmp = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-        let done = std::fs::write(&tmp, all.text()).and_then(|()| std::fs::rename(&tmp, path));
+        let staged = staged(path);
+        let name = staged.file_name().unwrap_or_default().to_string_lossy();
+        let tmp = staged.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+        let done = std::fs::write(&tmp, all.text()).and_then(|()| publish(&tmp, path));
         done.map_err(|source| {
             let _ = std::fs::remove_file(&tmp);
             Error::Io { path: path.display().to_string(), source }

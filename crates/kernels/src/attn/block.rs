@@ -155,6 +155,9 @@ impl Rows<'_> {
     }
 
     /// A tile of rows with a block of keys.
+    ///
+    /// # Safety
+    /// As for [`Block::run`]; the rows are of the task, and the keys from `key` to `key + n` are packed.
     #[inline(always)]
     unsafe fn tile<S: Simd>(&self, at: &Memory, rows: Range<usize>, key: usize, n: usize) {
         let (b, p) = (self.block, self.block.p);
@@ -195,6 +198,9 @@ impl Rows<'_> {
     }
 
     /// A row with a block of keys, in place.
+    ///
+    /// # Safety
+    /// As for [`Block::run`]; row `r` is of the task, `k` and `v` point at key `key`, from which on `n` exist.
     #[inline(always)]
     unsafe fn row<S: Simd>(&self, at: &Memory, r: usize, (k, v): (*const f32, *const f32), key: usize, n: usize) {
         let (b, p) = (self.block, self.block.p);
@@ -217,6 +223,9 @@ impl Rows<'_> {
     }
 
     /// What is added to the scores of a query with the keys from `key` on, or null.
+    ///
+    /// # Safety
+    /// The head, the query and the keys exist; `room` is good for `n` values.
     #[inline(always)]
     unsafe fn bias(&self, head: usize, query: usize, key: usize, n: usize, room: *mut f32) -> *const f32 {
         let Some(m) = self.block.p.mask else { return std::ptr::null() };
@@ -237,6 +246,9 @@ impl Rows<'_> {
     }
 
     /// Writes a row: its weighted values over the sum of its weights.
+    ///
+    /// # Safety
+    /// As for [`Block::run`]; row `row` is of the task, `from` holds its values in whole panels.
     #[inline(always)]
     unsafe fn finish<S: Simd>(&self, row: usize, from: *const f32, total: f32) {
         let (b, p) = (self.block, self.block.p);
@@ -303,6 +315,9 @@ impl Block<'_> {
 
 /// Turns the first `n` scores of a row into weights and the following ones up to `full` into zeros, and renews the row's
 /// maximum and sum. Returns the factor that makes earlier weights fit the new maximum.
+///
+/// # Safety
+/// `line` is good for `full` values rounded up to whole panels, `bias`, where given, for `n`; the machine has `S`.
 #[inline(always)]
 unsafe fn weigh<S: Simd>(
     line: *mut f32,

@@ -2,16 +2,16 @@
 //! next ones are begun, so that the images between stay in the second-level cache instead of passing through memory.
 //!
 //! Each stage runs one of the kernels of its family on a problem of some rows ([`modelsmith_kop::band`]). Rows that two
-//! bands of a stage read are kept from one to the next; only where a thread begins are they computed twice. A result
-//! is the same as without bands but for where tiles of a kernel begin.
+//! bands of a stage read are kept from one to the next; only where a task begins are they computed twice. Every kernel
+//! computes a row from what it reads alone, so that a result has the same bits as without bands.
 
 mod schedule;
 
 use crate::conv::{self, interleave};
 use crate::def::{Args, KernelDef, KernelError};
-use crate::mem::{Dst, Scratch, Shared, Src, overlaps};
+use crate::mem::{self, Dst, Scratch, Shared, Src, overlaps};
 use crate::pooling;
-use modelsmith_kop::{ConvProblem, EpilogueStep, Layout, PoolProblem};
+use modelsmith_kop::{ConvProblem, EpilogueStep, Layout, PoolProblem, Windows};
 use modelsmith_pool::Pool;
 use schedule::{Part, Schedule};
 use std::ops::Range;
@@ -29,11 +29,10 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// Rows of the input that rows `out` of the result read.
-    fn reads(&self, out: &Range<usize>) -> Option<Range<usize>> {
+    fn windows(&self) -> Option<Windows> {
         match self {
-            Stage::Conv(_, p) => p.band_reads(out),
-            Stage::Pool(_, p) => p.band_reads(out),
+            Stage::Conv(_, p) => p.windows(),
+            Stage::Pool(_, p) => Some(p.windows()),
         }
     }
 
@@ -187,6 +186,9 @@ impl Chain {
         if stages.iter().any(|s| s.images() != first.images() || s.operands() >= MAX_INPUTS) {
             return refuse("stages of different batches, or with too many operands");
         }
+        if stages.iter().any(|s| s.windows().is_none()) {
+            return refuse("a transposed convolution has no windows over its input");
+        }
         if last.output().2 != Layout::ChannelsLast {
             return refuse("the result is not channels-last");
         }
@@ -221,17 +223,12 @@ impl Chain {
         self.images.iter().map(|b| b.next_multiple_of(128)).sum::<usize>() + self.work
     }
 
-    /// Runs all stages. `inputs`: the first stage's image, then every stage's operands in order.
+    /// Runs all stages. Inputs: the first stage's image, then every stage's operands in order. Output: the last result.
     ///
     /// # Errors
     /// As the stages' kernels; the result is partly written then.
-    pub fn run(
-        &self,
-        inputs: &[Src<'_>],
-        y: &mut Dst<'_>,
-        workspace: &mut [u8],
-        pool: &Pool,
-    ) -> Result<(), KernelError> {
+    pub fn run(&self, args: Args<'_>, pool: &Pool) -> Result<(), KernelError> {
+        let Args { inputs, outputs, workspace } = args;
         let buffer = |what, problem: &str| KernelError::Buffer { what, problem: problem.into() };
         let wanted = 1 + self.operand_rows.iter().map(Vec::len).sum::<usize>();
         let (Some(first), Some(last), true) = (self.stages.first(), self.stages.last(), inputs.len() == wanted) else {
@@ -240,7 +237,7 @@ impl Chain {
         let images = first.images();
         let (oh, row, ..) = last.output();
         let y_bytes = (images * oh * row).saturating_sub(last.gap()) * F32;
-        let y_at = y.elements::<f32>(y_bytes / F32, "y")?.cast::<u8>();
+        let y_at = mem::output(outputs, "y")?.elements::<f32>(y_bytes / F32, "y")?.cast::<u8>();
         if first.input().2 == Layout::Plain {
             inputs[0].elements::<f32>(images * first.input().0 * first.input().1, "x")?;
         }

@@ -69,7 +69,7 @@ impl Schedule {
                     parts[..=s].iter_mut().zip(&held).for_each(|(p, h)| p.keep = h.len());
                     break;
                 }
-                let reads = stages[s].reads(&new)?;
+                let reads = stages[s].windows()?.reads(&new)?;
                 parts[s].call = find(&mut calls[s], stages[s].band(&new)?);
                 (parts[s].reads, parts[s].rows) = (reads.clone(), new);
                 let Some(before) = s.checked_sub(1) else {
@@ -104,22 +104,10 @@ fn bytes(stages: &[Stage], rows: usize) -> Option<usize> {
     for (s, stage) in stages.iter().enumerate().rev() {
         // Rows in the middle of an image read most.
         let (h, row, layout, _) = stage.input();
-        rows = stage.reach(rows)?.min(h);
+        rows = stage.windows()?.reach(rows)?.min(h);
         if s > 0 || layout == Layout::Plain {
             sum = sum.checked_add(rows.checked_mul(row)?.checked_mul(F32)?)?;
         }
     }
     Some(sum)
-}
-
-impl Stage {
-    /// Input rows under `rows` neighbouring rows of the result.
-    fn reach(&self, rows: usize) -> Option<usize> {
-        let (kernel, stride, dilation) = match self {
-            Stage::Conv(_, p) => (p.kernel[0], p.stride[0], p.dilation[0]),
-            Stage::Pool(_, p) => (p.kernel[0], p.stride[0], p.dilation[0]),
-        };
-        let window = kernel.checked_sub(1)?.checked_mul(dilation)?.checked_add(1)?;
-        rows.checked_sub(1)?.checked_mul(stride)?.checked_add(window)
-    }
 }

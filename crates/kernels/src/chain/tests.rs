@@ -71,7 +71,8 @@ fn check(name: &str, stages: &[Stage], x: &[f32]) {
             banded += usize::from(chain.band_rows() < stages.last().unwrap().output().0);
             let mut y = vec![7.0f32; want.len()];
             let mut work = vec![0; chain.workspace(threads)];
-            chain.run(&inputs, &mut Dst::new(&mut y), &mut work, &Pool::new(threads)).unwrap();
+            let args = Args { inputs: &inputs, outputs: &mut [Dst::new(&mut y)], workspace: &mut work };
+            chain.run(args, &Pool::new(threads)).unwrap();
             let far = y.iter().zip(&want).position(|(a, b)| a.to_bits() != b.to_bits());
             assert_eq!(far, None, "{name}, {budget} bytes, {threads} threads: {:?}", chain.kernels());
         }
@@ -147,12 +148,13 @@ fn what_cannot_be_a_chain_is_refused() {
     let wider = ConvProblem { y_stride: 20, ..a.clone() };
     assert!(refusal(vec![stage(wider), stage(b.clone())]).contains("dense"));
     let upside = ConvProblem { transposed: true, ..b.clone() };
-    assert!(refusal(vec![stage(a.clone()), stage(upside)]).contains("no row"));
+    assert!(refusal(vec![stage(a.clone()), stage(upside)]).contains("no windows"));
     let twice = [10, 20].map(|row_stride| EpilogueStep::Add { operand: 0, row_stride });
     let odd = ConvProblem { epilogue: Epilogue { bias: false, steps: twice.to_vec() }, ..b.clone() };
     assert!(refusal(vec![stage(a.clone()), stage(odd)]).contains("two ways"));
     let chain = Chain::new(vec![stage(a), stage(b)], 1).unwrap();
     let mut y = vec![0.0f32; 9 * 9 * 8];
-    let error = chain.run(&[], &mut Dst::new(&mut y), &mut [], &Pool::new(1)).unwrap_err();
+    let args = Args { inputs: &[], outputs: &mut [Dst::new(&mut y)], workspace: &mut [] };
+    let error = chain.run(args, &Pool::new(1)).unwrap_err();
     assert_eq!(error.to_string(), "buffer operands: not as many as the stages take");
 }
