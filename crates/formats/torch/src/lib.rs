@@ -27,6 +27,8 @@
     )
 )]
 
+#[allow(dead_code, unused_imports)]
+mod aten;
 mod container;
 mod format;
 mod read;

@@ -1,0 +1,38 @@
+//! The families of operators, a file each.
+
+mod activation;
+mod arithmetic;
+mod compare;
+mod conv;
+mod create;
+mod index;
+mod linear;
+mod norm;
+mod pool;
+mod reduce;
+mod resize;
+mod rnn;
+mod shape;
+mod unary;
+mod view;
+
+use super::schema::Row;
+
+/// Every family.
+pub(crate) const FAMILIES: &[&[Row]] = &[
+    activation::ROWS,
+    arithmetic::ROWS,
+    compare::ROWS,
+    conv::ROWS,
+    create::ROWS,
+    index::ROWS,
+    linear::ROWS,
+    norm::ROWS,
+    pool::ROWS,
+    reduce::ROWS,
+    resize::ROWS,
+    rnn::ROWS,
+    shape::ROWS,
+    unary::ROWS,
+    view::ROWS,
+];
