@@ -96,6 +96,12 @@ fn layers() -> Vec<Layer> {
     ] {
         add("small", 1, c, hw, oc, k, st, g);
     }
+    for c in [4, 8, 16, 32, 64, 128, 256] {
+        add("tiny", 1, c, 14, 32, 1, 1, 1);
+    }
+    for c in [4, 8, 16, 32, 64] {
+        add("tiny", 1, c, 14, 32, 3, 1, 1);
+    }
     add("squeezenet1_1", 1, 3, 224, 64, 3, 2, 1);
     for (c, hw, s, e) in [
         (64, 55, 16, 64),

@@ -11,6 +11,7 @@
 mod depthwise;
 mod edge;
 mod pixels;
+mod taps;
 
 use crate::def::{Args, Facts, KernelDef, KernelError, Reject};
 use crate::gemm::Tiles;

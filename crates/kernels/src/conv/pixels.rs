@@ -1,6 +1,7 @@
 //! Dense, grouped and transposed convolutions as products over pixels: the inner dimension is cut into one segment per
 //! kernel tap (or per kernel row, where few channels make taps short), and the row table points at the shifted pixels.
 
+use super::taps::{KernelRows, TapRows};
 use super::{edge, extents, weight_shape};
 use crate::def::{Args, KernelError};
 use crate::gemm::Tiles;
@@ -13,126 +14,6 @@ use crate::simd::Simd;
 use crate::span::product;
 use modelsmith_kop::{ConvProblem, Layout};
 use modelsmith_pool::Pool;
-
-/// Pixels under each kernel tap; taps outside the image point at zeros.
-struct TapRows<'a> {
-    p: &'a ConvProblem,
-    x: *const f32,
-    zeros: *const f32,
-    channels: usize,
-    /// Bytes of a record of each pixel, the records, and one of zeros behind them.
-    records: Option<(usize, *const u8)>,
-}
-
-// SAFETY: the pointers are read only, under the views' contract.
-unsafe impl Sync for TapRows<'_> {}
-
-/// Input coordinate under a tap, if it lies inside.
-#[inline]
-fn under(p: &ConvProblem, axis: usize, out: usize, tap: usize, len: usize) -> Option<usize> {
-    let shift = tap * p.dilation[axis];
-    let at = if p.transposed {
-        let at = (out + p.pad[axis]).checked_sub(shift)?;
-        if !at.is_multiple_of(p.stride[axis]) {
-            return None;
-        }
-        at / p.stride[axis]
-    } else {
-        (out * p.stride[axis] + shift).checked_sub(p.pad[axis])?
-    };
-    (at < len).then_some(at)
-}
-
-impl Rows for TapRows<'_> {
-    fn segments(&self) -> (usize, usize) {
-        (self.p.kernel[0] * self.p.kernel[1], self.channels)
-    }
-
-    unsafe fn fill(&self, first: usize, count: usize, table: *mut *const f32) {
-        let at = |pixel: Option<usize>| match pixel {
-            Some(pixel) => self.x.wrapping_add(pixel * self.p.x_stride),
-            None => self.zeros,
-        };
-        // SAFETY: passed on.
-        unsafe { fill_taps(self.p, (first, count), at, table) }
-    }
-
-    fn record_bytes(&self) -> Option<usize> {
-        self.records.map(|(bytes, _)| bytes)
-    }
-
-    unsafe fn fill_records(&self, first: usize, count: usize, table: *mut *const u8) {
-        let Some((bytes, records)) = self.records else { return };
-        let zeros = self.p.n * self.p.h * self.p.w;
-        let at = |pixel: Option<usize>| records.wrapping_add(pixel.unwrap_or(zeros) * bytes);
-        // SAFETY: passed on.
-        unsafe { fill_taps(self.p, (first, count), at, table) }
-    }
-}
-
-/// Writes what `at` says of the pixel under each tap, `None` outside the image, for some output pixels.
-///
-/// # Safety
-/// `table` has room for `kh * kw * count` pointers.
-unsafe fn fill_taps<T>(
-    p: &ConvProblem,
-    (first, count): (usize, usize),
-    at: impl Fn(Option<usize>) -> *const T,
-    table: *mut *const T,
-) {
-    let [kh, kw] = p.kernel;
-    let (mut ox, rest) = (first % p.ow, first / p.ow);
-    let (mut oy, mut image) = (rest % p.oh, rest / p.oh);
-    for i in 0..count {
-        for ky in 0..kh {
-            let row = under(p, 0, oy, ky, p.h).map(|iy| (image * p.h + iy) * p.w);
-            for kx in 0..kw {
-                let pixel = row.and_then(|row| Some(row + under(p, 1, ox, kx, p.w)?));
-                // SAFETY: by the contract above.
-                unsafe { table.add((ky * kw + kx) * count + i).write(at(pixel)) };
-            }
-        }
-        ox += 1;
-        if ox == p.ow {
-            (ox, oy) = (0, oy + 1);
-            if oy == p.oh {
-                (oy, image) = (0, image + 1);
-            }
-        }
-    }
-}
-
-/// Rows of a padded channels-last image, one segment per kernel row.
-struct KernelRows<'a> {
-    p: &'a ConvProblem,
-    x: *const f32,
-    height: usize,
-    width: usize,
-}
-
-// SAFETY: the pointer is read only and to the workspace.
-unsafe impl Sync for KernelRows<'_> {}
-
-impl Rows for KernelRows<'_> {
-    fn segments(&self) -> (usize, usize) {
-        (self.p.kernel[0], self.p.kernel[1] * self.p.c)
-    }
-
-    unsafe fn fill(&self, first: usize, count: usize, table: *mut *const f32) {
-        let p = self.p;
-        for i in 0..count {
-            let pixel = first + i;
-            let (ox, rest) = (pixel % p.ow, pixel / p.ow);
-            let (oy, image) = (rest % p.oh, rest / p.oh);
-            for ky in 0..p.kernel[0] {
-                let y = image * self.height + oy * p.stride[0] + ky * p.dilation[0];
-                let at = self.x.wrapping_add((y * self.width + ox * p.stride[1]) * p.c);
-                // SAFETY: the caller gives room for `kh * count` pointers.
-                unsafe { table.add(ky * count + i).write(at) };
-            }
-        }
-    }
-}
 
 /// Height and width of the padded image that [`KernelRows`] reads: as far as the outputs reach.
 pub(super) fn padded(p: &ConvProblem) -> Option<(usize, usize)> {
