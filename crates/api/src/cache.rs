@@ -47,6 +47,7 @@ impl Slot {
             ("instruction sets", allowed_isa(&request.isa)?.to_string()),
             ("threads", if request.strict { "any".into() } else { threads.to_string() }),
             ("strict", request.strict.to_string()),
+            ("f32-fast", request.f32_fast.to_string()),
             ("sizes", format!("{:?} {:?}", request.sizes.shapes, request.sizes.dims)),
             ("tuning", tuning(request)?),
             ("processor", cache::processor()),

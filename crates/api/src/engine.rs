@@ -39,6 +39,8 @@ pub struct BuiltEngine {
     pub kept: bool,
     /// What the cache had to do with it; `None` where none was given.
     pub cache: Option<String>,
+    /// Where kernels less precise than f32 are used, or why none is; `None` where they were not allowed.
+    pub f32_fast: Option<String>,
     /// What was measured; `None` where measured times were not asked for.
     pub tuning: Option<TuningInfo>,
 }
@@ -94,6 +96,9 @@ pub struct BuildRequest {
     /// Chooses as for one thread, whatever `threads` says. No kernel's result depends on the threads that run it, so that an
     /// engine of this kind gives the same bits with any number of them, on every machine that runs the same level.
     pub strict: bool,
+    /// Also kernels that are less precise than f32: on AMX two bf16 parts and three products in the place of three and six.
+    /// Each sum of products is then at most 2^-15 of the sum of their magnitudes off, and mostly a tenth of that.
+    pub f32_fast: bool,
     /// Cap on the instruction set, by level name.
     pub isa: String,
     /// Refuse to replace a file.
@@ -165,6 +170,7 @@ pub(crate) fn compile(model: &Model, request: &BuildRequest, tell: Tell) -> Resu
         threads: if request.strict { 1 } else { request.threads },
         sizes: sizes(model, &request.sizes)?,
         notes: ranges::notes(model.hub()),
+        f32_fast: request.f32_fast,
         ..BuildOptions::default()
     };
     let tuning = tuned(model, request, &mut options, tell)?;
@@ -216,6 +222,7 @@ pub(crate) fn described(bytes: u64, levels: Vec<String>, report: &BuildReport) -
         verification: None,
         kept: true,
         cache: None,
+        f32_fast: report.f32_fast.clone(),
         tuning: None,
     }
 }

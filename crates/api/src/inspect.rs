@@ -62,6 +62,8 @@ pub struct EngineInfo {
     pub levels: Vec<String>,
     /// Bytes of its weights.
     pub weight_bytes: u64,
+    /// Where kernels less precise than f32 are used, or why none is; `None` where they were not allowed.
+    pub f32_fast: Option<String>,
 }
 
 /// Checks the payload of an engine file against its checksums; returns how many blobs there are. A model has no
@@ -190,6 +192,7 @@ pub fn inspect(model: &Model) -> Inspection {
             machine: e.info().machine.clone(),
             levels: e.levels(),
             weight_bytes: e.weight_bytes(),
+            f32_fast: e.f32_fast().map(str::to_owned),
         }),
         findings: model.findings().iter().map(Finding::from).collect(),
     }

@@ -76,9 +76,13 @@ pub struct KernelInfo {
 pub fn kernels() -> Vec<KernelInfo> {
     use modelsmith_kernels as k;
     let mut out = Vec::new();
+    add(&mut out, "gemm", k::gemm::FAST);
     add(&mut out, "gemm", k::gemm::KERNELS);
+    add(&mut out, "conv", k::conv::FAST);
     add(&mut out, "conv", k::conv::KERNELS);
     add(&mut out, "recurrent", k::recurrent::KERNELS);
+    add(&mut out, "recurrent", k::recurrent::GRU);
+    add(&mut out, "attention", k::attn::KERNELS);
     add(&mut out, "eltwise", k::eltwise::KERNELS);
     add(&mut out, "reduce", k::reduce::KERNELS);
     add(&mut out, "softmax", k::softmax::KERNELS);

@@ -467,6 +467,9 @@ pub struct Build {
     /// Best precision for each layer (not built yet)
     #[arg(long)]
     pub best: bool,
+    /// On AMX two bf16 parts for each value in the place of three: faster, errors of about 2^-16 of the sum of magnitudes
+    #[arg(long)]
+    pub f32_fast: bool,
     /// The same engine, and the same bits from it, whatever the number of threads
     #[arg(long)]
     pub strict: bool,

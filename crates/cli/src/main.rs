@@ -47,7 +47,7 @@ fn main() -> ExitCode {
 }
 
 /// Options of the contract that this version does not have.
-const NOT_BUILT: [&str; 24] = [
+const NOT_BUILT: [&str; 23] = [
     "--target",
     "--graph",
     "--weights",
@@ -59,7 +59,6 @@ const NOT_BUILT: [&str; 24] = [
     "--type",
     "--shard-size",
     "--budget",
-    "--f32-fast",
     "--strict",
     "--calib",
     "--min-shapes",

@@ -217,6 +217,26 @@ fn a_strict_engine_does_not_depend_on_threads() {
     }
 }
 
+#[test]
+fn f32_fast_is_kept_with_the_engine() {
+    let folder = Folder::new("f32-fast");
+    let (digits, engine, cache) = (digits().display().to_string(), folder.path("e.engine"), folder.path("cache"));
+    let build = |more: &[&str]| {
+        let args = [&["build", &digits, "-o", &engine, "--cache", &cache, "--isa", "avx2"], more].concat();
+        let (code, out, err) = run(&args);
+        assert_eq!(code, 0, "{err}");
+        out
+    };
+    assert!(!build(&[]).contains("f32-fast: "));
+    let said = "without effect: only amx has such kernels, and there is no amx plan";
+    for from in ["cache: kept", "cache: found"] {
+        let out = build(&["--f32-fast"]);
+        assert!(out.contains(from) && out.contains(&format!("f32-fast: {said}")), "{out}");
+    }
+    let (_, out, _) = run(&["inspect", &engine]);
+    assert!(out.contains("f32-fast") && out.contains(said), "{out}");
+}
+
 /// Through links to the device, so that a fault costs a link.
 #[test]
 fn outputs_that_are_devices_are_written_into() {

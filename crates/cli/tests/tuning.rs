@@ -50,13 +50,17 @@ fn the_same_database_gives_the_same_engine() {
     let (said, first) = build("a.engine", &["--tune", "60"]);
     assert!(said.contains(" 0 known, ") && said.contains(" 0 left to the cost model"), "{said}");
     let times = std::fs::read_to_string(&db).expect("a database");
-    assert!(times.starts_with("{\"modelsmith tuning database\":1}\n{\"problem\":\""), "{times}");
+    assert!(times.starts_with("{\"modelsmith tuning database\":2}\n{\"problem\":\""), "{times}");
     for more in [&[][..], &["--tune", "60"]] {
         let (said, second) = build("b.engine", more);
         assert!(said.contains(" 0 measured in ") && said.contains(" 0 left to the cost model"), "{said}");
         assert_eq!(first, second);
     }
     assert_eq!(std::fs::read_to_string(&db).expect("a database"), times, "nothing new, nothing written");
+    let version = format!("\"program\":\"{}\"", env!("CARGO_PKG_VERSION"));
+    std::fs::write(&db, times.replace(&version, "\"program\":\"0.0.0\"")).expect("written");
+    assert!(build("c.engine", &[]).0.contains(" 0 known, "), "another version's kernels were measured");
+    std::fs::write(&db, &times).expect("written");
     let said = run(&["kernels", "--explain", &f.path("a.engine")]).1;
     assert!(said.contains("  chosen: measured at ") && said.contains("measured at "), "{said}");
 }
@@ -86,7 +90,7 @@ fn what_cannot_be_tuned_is_said() {
     let (code, said) = build(&["--tune", "1", "--strict"]);
     assert!(code == 2 && said.contains("--strict goes with neither --tune nor --tuning-db"), "{said}");
     let db = f.path("bad");
-    std::fs::write(&db, "{\"modelsmith tuning database\":1}\nnonsense\n").expect("written");
+    std::fs::write(&db, "{\"modelsmith tuning database\":2}\nnonsense\n").expect("written");
     for more in [&["--tuning-db", &db][..], &["--tuning-db", &db, "--tune", "1"]] {
         let (code, said) = build(more);
         assert!(code == 3 && said.contains("bad, byte offset 33: line 2: a measurement is wanted"), "{said}");

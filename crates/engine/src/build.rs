@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::session::{Session, SessionOptions, allowed_isa};
 use crate::tuning::{Database, Tuned};
 use crate::weights::Blob;
+use modelsmith_backend_cpu::is_fast;
 use modelsmith_ir::{Model, ValueId};
 use modelsmith_kop::Isa;
 use modelsmith_ops::run::{Opts, Runner, Running};
@@ -31,6 +32,8 @@ pub struct BuildOptions {
     pub sizes: BTreeMap<String, i64>,
     /// Notes to keep with the engine, by key.
     pub notes: Vec<(String, String)>,
+    /// Also kernels that are less precise than f32: sums of two bf16 parts in the place of three.
+    pub f32_fast: bool,
     /// Measured times, which decide where they are of a problem of the model.
     pub tuning: Option<Arc<Database>>,
 }
@@ -66,6 +69,8 @@ pub struct BuildReport {
     pub reorders: usize,
     /// Bytes of weights as the engine keeps them.
     pub weight_bytes: u64,
+    /// Where kernels less precise than f32 are used, or why none is; `None` where they were not allowed.
+    pub f32_fast: Option<String>,
 }
 
 /// One step of a plan.
@@ -101,23 +106,47 @@ pub fn build(model: &Model, options: &BuildOptions) -> Result<Built> {
     let mut blobs = Blobs::default();
     let mut plans = Vec::new();
     for level in levels(isa, options.all_levels) {
-        plans.push(lower(&model, &Tuned::new(level, threads, options.tuning.as_deref()), &lower_options, &mut blobs)?);
+        let backend = Tuned::new(level, threads, options.f32_fast, options.tuning.as_deref());
+        plans.push(lower(&model, &backend, &lower_options, &mut blobs)?);
     }
     let fallbacks = plans[0].fallbacks();
     if options.no_fallback && !fallbacks.is_empty() {
         return Err(modelsmith_plan::Error::Unsupported(fallbacks).into());
     }
+    let fast = options.f32_fast.then(|| (F32_FAST.to_owned(), fast_steps(&plans)));
     let info = Info {
         model: model.graph().name.clone(),
         builder: env!("CARGO_PKG_VERSION").into(),
         machine: modelsmith_kernels::detect().to_string(),
-        notes: options.notes.clone(),
+        notes: options.notes.iter().cloned().chain(fast).collect(),
     };
     let tensors = blobs.tensors.into_iter().map(Blob::Heap).collect();
     let shared = Shared { plans, blobs: tensors, origins: blobs.origins, info };
     let engine = Engine { shared: Arc::new(shared) };
     let report = engine.report(0);
     Ok(Built { engine, report })
+}
+
+/// Name of the note about kernels that are less precise than f32, where they were allowed.
+pub(crate) const F32_FAST: &str = "f32-fast";
+
+/// Where plans use kernels less precise than f32, or why none does.
+fn fast_steps(plans: &[Plan]) -> String {
+    let count = |p: &Plan| {
+        let steps = p.blocks.iter().flat_map(|b| &b.steps).filter(|s| matches!(s.op, StepOp::Native(_)));
+        let fast = steps.clone().filter(|s| s.kernels.iter().any(|k| is_fast(k))).count();
+        (fast > 0)
+            .then(|| format!("two bf16 parts in {fast} of {} native steps of the {} plan", steps.count(), p.level))
+    };
+    let used = plans.iter().filter_map(count).collect::<Vec<_>>();
+    match plans.iter().any(|p| p.level == "amx") {
+        _ if !used.is_empty() => used.join(", "),
+        true => "without effect: no product or convolution is large enough for tiles".into(),
+        false => {
+            let refused = modelsmith_kernels::host::amx_refusal().map(|why| format!(" ({why})")).unwrap_or_default();
+            format!("without effect: only amx has such kernels, and there is no amx plan{refused}")
+        }
+    }
 }
 
 /// The machine's set, and below it one set for each level.
@@ -137,7 +166,12 @@ fn levels(isa: Isa, all: bool) -> Vec<Isa> {
 impl Engine {
     /// What was decided for the plan of the given place among [`Engine::levels`]; empty where there is none.
     pub fn report(&self, plan: usize) -> BuildReport {
-        self.shared.plans.get(plan).map(|p| report(p, self.weight_bytes())).unwrap_or_default()
+        self.shared.plans.get(plan).map(|p| report(p, self)).unwrap_or_default()
+    }
+
+    /// Where kernels less precise than f32 are used, or why none is; `None` where they were not allowed.
+    pub fn f32_fast(&self) -> Option<&str> {
+        self.info().notes.iter().find(|(k, _)| k == F32_FAST).map(|(_, v)| v.as_str())
     }
 
     /// What was decided for the plan that a session with this cap on the instruction set would run.
@@ -149,7 +183,7 @@ impl Engine {
     }
 }
 
-fn report(plan: &Plan, weight_bytes: u64) -> BuildReport {
+fn report(plan: &Plan, engine: &Engine) -> BuildReport {
     let step = |s: &modelsmith_plan::Step| {
         let (kernel, reference) = match &s.op {
             StepOp::Native(_) => {
@@ -167,7 +201,8 @@ fn report(plan: &Plan, weight_bytes: u64) -> BuildReport {
         steps: plan.main().steps.iter().map(step).collect(),
         fallbacks: plan.fallbacks(),
         reorders: plan.reorders(),
-        weight_bytes,
+        weight_bytes: engine.weight_bytes(),
+        f32_fast: engine.f32_fast().map(str::to_owned),
     }
 }
 

@@ -28,5 +28,5 @@ pub use layout::Layout;
 pub use movement::{CoordMode, CopyProblem, GatherProblem, NearestMode, ResizeMode, ResizeProblem};
 pub use norm::{NormKind, NormProblem, SoftmaxProblem};
 pub use op::KOp;
-pub use recurrent::LstmProblem;
+pub use recurrent::{GruProblem, LstmProblem};
 pub use reduce::{ReduceOp, ReduceProblem};

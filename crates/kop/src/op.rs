@@ -6,7 +6,7 @@ use crate::eltwise::EltwiseProblem;
 use crate::gemm::GemmProblem;
 use crate::movement::{CopyProblem, GatherProblem, ResizeProblem};
 use crate::norm::{NormProblem, SoftmaxProblem};
-use crate::recurrent::LstmProblem;
+use crate::recurrent::{GruProblem, LstmProblem};
 use crate::reduce::ReduceProblem;
 
 /// An operation with at least a portable kernel.
@@ -34,6 +34,8 @@ pub enum KOp {
     Resize(ResizeProblem),
     /// One direction of an LSTM.
     Lstm(LstmProblem),
+    /// One direction of a GRU.
+    Gru(GruProblem),
     /// Attention.
     Attention(AttentionProblem),
 }
@@ -53,6 +55,7 @@ impl KOp {
             KOp::Gather(_) => "gather",
             KOp::Resize(_) => "resize",
             KOp::Lstm(_) => "lstm",
+            KOp::Gru(_) => "gru",
             KOp::Attention(_) => "attention",
         }
     }

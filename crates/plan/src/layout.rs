@@ -118,7 +118,12 @@ impl Assign<'_> {
                 // Without the spatial axes nothing is left to order; without the channels neither.
                 Plain
             }
-            Recipe::Gemm(_) | Recipe::Norm(_) | Recipe::Gather { .. } | Recipe::Lstm { .. } | Recipe::Attention(_) => {
+            Recipe::Gemm(_)
+            | Recipe::Norm(_)
+            | Recipe::Gather { .. }
+            | Recipe::Lstm { .. }
+            | Recipe::Gru { .. }
+            | Recipe::Attention(_) => {
                 for g in &mut given {
                     *g = self.wanted(*g, Plain);
                 }

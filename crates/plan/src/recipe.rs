@@ -57,6 +57,19 @@ pub enum Recipe {
         /// Hidden units.
         hidden: usize,
     },
+    /// One direction of a GRU. Inputs: gates `[seq, batch, 3 * hidden]`, the packed recurrent weights of z, r and h, the first
+    /// state `[batch, hidden]`, the candidate's recurrent bias and the lengths of sequences where there are such. Outputs:
+    /// Y `[seq, batch, hidden]`, the last state.
+    Gru {
+        /// Run from the last time step to the first.
+        reverse: bool,
+        /// Hidden units.
+        hidden: usize,
+        /// The reset gate applies after the candidate's product; its bias is an input.
+        linear_before_reset: bool,
+        /// Sequences have lengths of their own.
+        lengths: bool,
+    },
     /// Attention. Inputs: Q, K, V, the mask if any. Output: the result.
     Attention(Attention),
 }

@@ -30,6 +30,8 @@ pub enum KernelCall {
     Resize(&'static KernelDef<kop::ResizeProblem>, kop::ResizeProblem),
     /// LSTM.
     Lstm(&'static KernelDef<kop::LstmProblem>, kop::LstmProblem),
+    /// GRU.
+    Gru(&'static KernelDef<kop::GruProblem>, kop::GruProblem),
     /// Attention.
     Attention(&'static KernelDef<kop::AttentionProblem>, kop::AttentionProblem),
 }
@@ -45,32 +47,40 @@ impl std::fmt::Display for Refused {
     }
 }
 
-/// Runs `$body` with the kernel list of the operation's family, its problem and the constructor of its call.
+/// Runs `$body` with the kernel list of the operation's family, its list of kernels less precise than f32, the problem and
+/// the constructor of its call.
 macro_rules! by_family {
-    ($op:expr, $list:ident, $problem:ident, $make:ident => $body:expr) => {
+    ($op:expr, $list:ident, $fast:ident, $problem:ident, $make:ident => $body:expr) => {
         match $op {
-            KOp::Gemm($problem) => by_family!(@ k::gemm::KERNELS, $list, Gemm, $make, $body),
-            KOp::Conv($problem) => by_family!(@ k::conv::KERNELS, $list, Conv, $make, $body),
-            KOp::Pool($problem) => by_family!(@ k::pooling::KERNELS, $list, Pool, $make, $body),
-            KOp::Eltwise($problem) => by_family!(@ k::eltwise::KERNELS, $list, Eltwise, $make, $body),
-            KOp::Reduce($problem) => by_family!(@ k::reduce::KERNELS, $list, Reduce, $make, $body),
-            KOp::Softmax($problem) => by_family!(@ k::softmax::KERNELS, $list, Softmax, $make, $body),
-            KOp::Norm($problem) => by_family!(@ k::norm::KERNELS, $list, Norm, $make, $body),
-            KOp::Copy($problem) => by_family!(@ k::movement::COPY, $list, Copy, $make, $body),
-            KOp::Gather($problem) => by_family!(@ k::movement::GATHER, $list, Gather, $make, $body),
-            KOp::Resize($problem) => by_family!(@ k::movement::RESIZE, $list, Resize, $make, $body),
-            KOp::Lstm($problem) => by_family!(@ k::recurrent::KERNELS, $list, Lstm, $make, $body),
-            KOp::Attention($problem) => by_family!(@ k::attn::KERNELS, $list, Attention, $make, $body),
+            KOp::Gemm($problem) => by_family!(@ k::gemm::KERNELS, k::gemm::FAST, $list, $fast, Gemm, $make, $body),
+            KOp::Conv($problem) => by_family!(@ k::conv::KERNELS, k::conv::FAST, $list, $fast, Conv, $make, $body),
+            KOp::Pool($problem) => by_family!(@ k::pooling::KERNELS, &[], $list, $fast, Pool, $make, $body),
+            KOp::Eltwise($problem) => by_family!(@ k::eltwise::KERNELS, &[], $list, $fast, Eltwise, $make, $body),
+            KOp::Reduce($problem) => by_family!(@ k::reduce::KERNELS, &[], $list, $fast, Reduce, $make, $body),
+            KOp::Softmax($problem) => by_family!(@ k::softmax::KERNELS, &[], $list, $fast, Softmax, $make, $body),
+            KOp::Norm($problem) => by_family!(@ k::norm::KERNELS, &[], $list, $fast, Norm, $make, $body),
+            KOp::Copy($problem) => by_family!(@ k::movement::COPY, &[], $list, $fast, Copy, $make, $body),
+            KOp::Gather($problem) => by_family!(@ k::movement::GATHER, &[], $list, $fast, Gather, $make, $body),
+            KOp::Resize($problem) => by_family!(@ k::movement::RESIZE, &[], $list, $fast, Resize, $make, $body),
+            KOp::Lstm($problem) => by_family!(@ k::recurrent::KERNELS, &[], $list, $fast, Lstm, $make, $body),
+            KOp::Gru($problem) => by_family!(@ k::recurrent::GRU, &[], $list, $fast, Gru, $make, $body),
+            KOp::Attention($problem) => by_family!(@ k::attn::KERNELS, &[], $list, $fast, Attention, $make, $body),
         }
     };
-    (@ $found:expr, $list:ident, $variant:ident, $make:ident, $body:expr) => {{
+    (@ $found:expr, $less:expr, $list:ident, $fast:ident, $variant:ident, $make:ident, $body:expr) => {{
         let $list = $found;
+        let $fast = $crate::call::family(&$list[0], $less);
         #[allow(unused_variables)]
         let $make = KernelCall::$variant;
         $body
     }};
 }
 pub(crate) use by_family;
+
+/// `list` as a list of the family of a kernel.
+pub(crate) fn family<P>(_: &KernelDef<P>, list: &'static [KernelDef<P>]) -> &'static [KernelDef<P>] {
+    list
+}
 
 /// Runs `$body` with the kernel and the problem of a call.
 macro_rules! of_call {
@@ -87,24 +97,26 @@ macro_rules! of_call {
             KernelCall::Gather($kernel, $problem) => $body,
             KernelCall::Resize($kernel, $problem) => $body,
             KernelCall::Lstm($kernel, $problem) => $body,
+            KernelCall::Gru($kernel, $problem) => $body,
             KernelCall::Attention($kernel, $problem) => $body,
         }
     };
 }
 
 /// The kernel called `prefer` where `isa` allows it and it takes the problem; else the first of the family that does.
-/// `packed` is the format of the constant weight among the operands: a kernel that wants another does not serve.
+/// `packed` is the format of the constant weight among the operands: a kernel that wants another does not serve. Only by
+/// name is a kernel had that is less precise than f32.
 ///
 /// # Errors
 /// Every kernel's reason.
 pub fn prepare(op: KOp, prefer: &str, isa: Isa, packed: Option<&str>) -> Result<KernelCall, Refused> {
-    by_family!(op, list, problem, make => {
+    by_family!(op, list, fast, problem, make => {
         let why = |d: &KernelDef<_>| refusal(d, &problem, isa).or_else(|| match (d.pack_format(&problem), packed) {
             (Some(f), found) if Some(f.name()) != found => Some(format!("takes weights as {}", f.name())),
             _ => None,
         });
         let fits = |d: &&KernelDef<_>| why(d).is_none();
-        let named = list.iter().find(|d| d.name == prefer).filter(fits);
+        let named = list.iter().chain(fast).find(|d| d.name == prefer).filter(fits);
         match named.or_else(|| list.iter().find(fits)) {
             Some(def) => Ok(make(def, problem)),
             None => Err(Refused(list.iter().filter_map(|d| Some((d.name, why(d)?))).collect())),
@@ -120,13 +132,20 @@ pub(crate) fn refusal<P>(def: &KernelDef<P>, problem: &P, isa: Isa) -> Option<St
     }
 }
 
+/// True for a kernel less precise than f32.
+pub fn is_fast(name: &str) -> bool {
+    k::gemm::FAST.iter().any(|d| d.name == name) || k::conv::FAST.iter().any(|d| d.name == name)
+}
+
 /// True when some family has a kernel of this name.
 pub fn is_kernel(name: &str) -> bool {
     fn has<P>(list: &[KernelDef<P>], name: &str) -> bool {
         list.iter().any(|d| d.name == name)
     }
     has(k::gemm::KERNELS, name)
+        || has(k::gemm::FAST, name)
         || has(k::conv::KERNELS, name)
+        || has(k::conv::FAST, name)
         || has(k::pooling::KERNELS, name)
         || has(k::eltwise::KERNELS, name)
         || has(k::reduce::KERNELS, name)
@@ -136,6 +155,7 @@ pub fn is_kernel(name: &str) -> bool {
         || has(k::movement::GATHER, name)
         || has(k::movement::RESIZE, name)
         || has(k::recurrent::KERNELS, name)
+        || has(k::recurrent::GRU, name)
         || has(k::attn::KERNELS, name)
 }
 
@@ -197,6 +217,7 @@ impl KernelCall {
             KernelCall::Gemm(_, p) => p.flops(),
             KernelCall::Conv(_, p) => p.flops(),
             KernelCall::Lstm(_, p) => 8.0 * (p.seq * p.batch * p.hidden) as f64 * p.hidden as f64,
+            KernelCall::Gru(_, p) => 6.0 * (p.seq * p.batch * p.hidden) as f64 * p.hidden as f64,
             KernelCall::Attention(_, p) => p.flops(),
             KernelCall::Eltwise(_, p) => p.len() as f64 * p.code.len().saturating_sub(p.inputs.len() + 1) as f64,
             KernelCall::Reduce(_, p) => p.outer as f64 * p.reduced as f64 * p.inner as f64,

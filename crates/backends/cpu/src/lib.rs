@@ -5,6 +5,6 @@ mod call;
 mod offer;
 mod tune;
 
-pub use call::{KernelCall, Refused, is_kernel, prepare};
+pub use call::{KernelCall, Refused, is_fast, is_kernel, prepare};
 pub use offer::{Cpu, packed_bytes};
 pub use tune::{Timing, measure, tunable};

@@ -6,17 +6,21 @@ use modelsmith_kernels::{Facts, PackFormat, WeightShape};
 use modelsmith_kop::{Isa, KOp};
 use modelsmith_plan::{Backend, Candidate, Refusal, WeightDims};
 
+/// Why a kernel is passed by that could be had.
+const LESS_PRECISE: &str = "less precise than f32, which --f32-fast allows";
+
 /// The kernels of one instruction set level.
 pub struct Cpu {
     level: &'static str,
     isa: Isa,
     facts: Facts,
+    fast: bool,
 }
 
 impl Cpu {
-    /// Kernels for `isa`, chosen for `threads`.
-    pub fn new(isa: Isa, threads: usize) -> Cpu {
-        Cpu { level: isa.level_name(), isa, facts: Facts::guess(isa, threads) }
+    /// Kernels for `isa`, chosen for `threads`; where `fast`, also those less precise than f32.
+    pub fn new(isa: Isa, threads: usize, fast: bool) -> Cpu {
+        Cpu { level: isa.level_name(), isa, facts: Facts::guess(isa, threads), fast }
     }
 }
 
@@ -26,16 +30,21 @@ impl Backend for Cpu {
     }
 
     fn candidates(&self, op: &KOp) -> Vec<Result<Candidate, Refusal>> {
-        let mut out = by_family!(op, list, problem, make => list.iter().map(|d| match refusal(d, problem, self.isa) {
-            Some(reason) => Err(Refusal { kernel: d.name, reason }),
-            None => Ok(Candidate {
-                kernel: d.name,
-                pack_format: d.pack_format(problem).map(PackFormat::name),
-                workspace: d.workspace(problem, self.facts.threads),
-                cost: d.cost(problem, &self.facts),
-                measured: false,
-            }),
-        }).collect::<Vec<_>>());
+        let mut out = by_family!(op, list, fast, problem, make => {
+            let offered = fast.iter().map(|d| (d, !self.fast)).chain(list.iter().map(|d| (d, false)));
+            let offer = |(d, barred): (&k::KernelDef<_>, bool)| match refusal(d, problem, self.isa) {
+                Some(reason) => Err(Refusal { kernel: d.name, reason }),
+                None if barred => Err(Refusal { kernel: d.name, reason: LESS_PRECISE.into() }),
+                None => Ok(Candidate {
+                    kernel: d.name,
+                    pack_format: d.pack_format(problem).map(PackFormat::name),
+                    workspace: d.workspace(problem, self.facts.threads),
+                    cost: d.cost(problem, &self.facts),
+                    measured: false,
+                }),
+            };
+            offered.map(offer).collect::<Vec<_>>()
+        });
         // Best first: lists are ordered by preference, which decides between equal estimates.
         out.sort_by(|a, b| match (a, b) {
             (Ok(a), Ok(b)) => a.cost.total_cmp(&b.cost),
@@ -75,11 +84,11 @@ pub fn packed_bytes(format: &str, weight: WeightDims) -> Option<usize> {
 
 /// The format in which the kernel called `kernel` takes the constant weight of `op`, where it takes one.
 pub(crate) fn pack_format_of(op: &KOp, kernel: &str) -> Option<PackFormat> {
-    by_family!(op, list, problem, make => list.iter().find(|d| d.name == kernel)?.pack_format(problem))
+    by_family!(op, list, fast, problem, make => list.iter().chain(fast).find(|d| d.name == kernel)?.pack_format(problem))
 }
 
 /// Kernels that take `op` on `isa`.
 #[cfg(test)]
 pub(crate) fn accepting(op: &KOp, isa: Isa) -> Vec<&'static str> {
-    Cpu::new(isa, 1).candidates(op).into_iter().flatten().map(|c| c.kernel).collect()
+    Cpu::new(isa, 1, true).candidates(op).into_iter().flatten().map(|c| c.kernel).collect()
 }

@@ -37,6 +37,7 @@ pub fn run(cx: &Context, a: &Build) -> Result<u8> {
     let request = BuildRequest {
         threads: cx.threads,
         strict: a.strict,
+        f32_fast: a.f32_fast,
         isa: cx.isa.clone(),
         no_clobber: a.no_clobber,
         sizes: options::sizes(&a.inputs.sizes)?,
@@ -100,6 +101,9 @@ fn show(cx: &Context, a: &Build, b: &BuiltEngine) {
         b.levels.join(", "),
         b.build_s
     ));
+    if let Some(f) = &b.f32_fast {
+        s.say(&format!("f32-fast: {f}"));
+    }
     if let Some(t) = &b.tuning {
         let left = t.problems - t.known - t.measured;
         s.say(&format!(

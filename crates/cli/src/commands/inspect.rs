@@ -62,12 +62,14 @@ fn show(cx: &Context, a: &Inspect, e: &Entry) {
         s.say(&format!("verified    {n} payloads are sound"));
     }
     if let Some(engine) = &i.engine {
-        s.say(&fields(&[
+        let mut rows = vec![
             ("format", format!("{}, built by {}", i.format, engine.builder)),
             ("built on", engine.machine.clone()),
             ("plans", engine.levels.join(", ")),
             ("size", format!("{}, {} of them weights", bytes(i.file_bytes), bytes(engine.weight_bytes))),
-        ]));
+        ];
+        rows.extend(engine.f32_fast.iter().map(|f| ("f32-fast", f.clone())));
+        s.say(&fields(&rows));
         s.say(&ports(i));
         return;
     }

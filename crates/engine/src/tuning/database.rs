@@ -1,10 +1,10 @@
 //! Measured times of kernels, kept as lines of JSON.
 //!
 //! ```text
-//! {"modelsmith tuning database":1}
-//! {"problem":"..","isa":"..","threads":2,"processor":"..","kernels":{"f32_gemm_8x48__avx512":[MIN,MEDIAN],..}}
+//! {"modelsmith tuning database":2}
+//! {"problem":"..","isa":"..","threads":2,"processor":"..","program":"0.1.0","kernels":{"f32_gemm_8x48__avx512":[MIN,MEDIAN],..}}
 //! ```
-//! Times are nanoseconds. Lines are sorted, so that equal contents are equal files. A line that is taken out is measured
+//! Times are nanoseconds. What another version of the program measured stays in the file and is not used. Lines are sorted, so that equal contents are equal files. A line that is taken out is measured
 //! again.
 
 use crate::error::{Error, Result};
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 const HEAD: &str = "modelsmith tuning database";
-const SCHEMA: u64 = 1;
+const SCHEMA: u64 = 2;
 
 /// What a measurement is of: the problem in its canonical text, and the circumstances.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +28,8 @@ pub struct Measured {
     pub threads: usize,
     /// The processor.
     pub processor: String,
+    /// Version of the program whose kernels were measured.
+    pub program: String,
 }
 
 /// Measured times by problem.
@@ -85,6 +87,7 @@ impl Database {
                 "isa": key.isa,
                 "threads": key.threads,
                 "processor": key.processor,
+                "program": key.program,
                 "kernels": kernels.collect::<serde_json::Map<_, _>>(),
             });
             out.push_str(&format!("{line}\n"));
@@ -137,6 +140,7 @@ fn record(v: &Value) -> Option<(Measured, BTreeMap<String, Timing>)> {
         isa: text("isa")?,
         threads: usize::try_from(v["threads"].as_u64()?).ok()?,
         processor: text("processor")?,
+        program: text("program")?,
     };
     let timing = |t: &Value| {
         let (min, median) = (t.get(0)?.as_u64()?, t.get(1)?.as_u64()?);
@@ -152,7 +156,8 @@ mod tests {
     use super::*;
 
     fn sample(problem: &str, min: u64) -> (Measured, BTreeMap<String, Timing>) {
-        let key = Measured { problem: problem.into(), isa: "avx2".into(), threads: 2, processor: "p".into() };
+        let (isa, processor, program) = ("avx2".into(), "p".into(), "1.0".into());
+        let key = Measured { problem: problem.into(), isa, threads: 2, processor, program };
         (key, BTreeMap::from([("k".to_owned(), Timing { min, median: min + 1 })]))
     }
 
@@ -163,7 +168,7 @@ mod tests {
             db.add(k, v);
         }
         let text = db.text();
-        assert!(text.starts_with("{\"modelsmith tuning database\":1}\n{\"problem\":\"a\""), "{text}");
+        assert!(text.starts_with("{\"modelsmith tuning database\":2}\n{\"problem\":\"a\""), "{text}");
         assert_eq!(Database::parse(&text, "f").unwrap(), db);
         assert_eq!(Database::parse(&text, "f").unwrap().text(), text);
     }
@@ -178,11 +183,27 @@ mod tests {
         );
         let head = Database::default().text();
         let wanted = "a measurement is wanted; delete the line to measure it anew";
-        for bad in
-            ["{}", "[1]", "{\"problem\":\"x\",\"isa\":\"\",\"threads\":1,\"processor\":\"\",\"kernels\":{\"k\":[5,4]}}"]
-        {
+        let whole = |kernels: &str, program: &str| {
+            format!(
+                "{{\"problem\":\"x\",\"isa\":\"\",\"threads\":1,\"processor\":\"\"{program},\"kernels\":{kernels}}}"
+            )
+        };
+        let (good, version) = ("{\"k\":[4,5]}", ",\"program\":\"1\"");
+        assert!(Database::parse(&format!("{head}{}\n", whole(good, version)), "f").is_ok());
+        for bad in ["{}", "[1]", &whole("{\"k\":[5,4]}", version), &whole(good, "")] {
             assert_eq!(e(&format!("{head}{bad}\n")), format!("f: at byte offset {}: line 2: {wanted}", head.len()));
         }
+    }
+
+    #[test]
+    fn another_version_of_the_program_measured_something_else() {
+        let (key, kernels) = sample("a", 7);
+        let other = Measured { program: "2.0".into(), ..key.clone() };
+        let mut db = Database::default();
+        db.add(key.clone(), kernels);
+        assert!(db.get(&other).is_none() && db.get(&key).is_some());
+        db.add(other, sample("a", 9).1);
+        assert_eq!(Database::parse(&db.text(), "f").unwrap().len(), 2);
     }
 
     #[test]

@@ -52,10 +52,11 @@ pub(crate) struct Tuned<'a> {
 }
 
 impl<'a> Tuned<'a> {
-    pub fn new(isa: Isa, threads: usize, database: Option<&'a Database>) -> Tuned<'a> {
+    pub fn new(isa: Isa, threads: usize, fast: bool, database: Option<&'a Database>) -> Tuned<'a> {
         let processor = if database.is_some() { processor() } else { String::new() };
-        let circumstances = Measured { problem: String::new(), isa: isa.to_string(), threads, processor };
-        Tuned { cpu: Cpu::new(isa, threads), database, circumstances, asked: Mutex::default() }
+        let program = env!("CARGO_PKG_VERSION").to_owned();
+        let circumstances = Measured { problem: String::new(), isa: isa.to_string(), threads, processor, program };
+        Tuned { cpu: Cpu::new(isa, threads, fast), database, circumstances, asked: Mutex::default() }
     }
 
     fn key(&self, op: &KOp) -> Measured {
@@ -174,7 +175,7 @@ struct Todo {
 fn problems(model: &Model, options: &BuildOptions, isa: Isa, threads: usize, database: &Database) -> Result<Todo> {
     let prepared = prepare(model, &[])?;
     let lower = LowerOptions { sizes: options.sizes.clone(), ..LowerOptions::default() };
-    let backend = Tuned::new(isa, threads, Some(database));
+    let backend = Tuned::new(isa, threads, options.f32_fast, Some(database));
     survey(&prepared.model, &backend, &lower)?;
     let mut todo = Todo { total: 0, known: 0, list: vec![] };
     for (op, count) in std::mem::take(&mut *backend.asked.lock().unwrap_or_else(|e| e.into_inner())) {
@@ -186,7 +187,7 @@ fn problems(model: &Model, options: &BuildOptions, isa: Isa, threads: usize, dat
         }
         todo.total += 1;
         let key = backend.key(&op);
-        if database.get(&key).is_some() {
+        if database.get(&key).is_some_and(|times| near.iter().all(|k| times.contains_key(*k))) {
             todo.known += 1;
             continue;
         }

@@ -39,6 +39,12 @@ pub fn change(r: &mut Recipe, s: &mut Samples) {
                 }
             });
         }
+        Recipe::Gru { reverse, hidden, linear_before_reset, lengths } => match s.below(4) {
+            0 => *reverse ^= true,
+            1 => *linear_before_reset ^= true,
+            2 => *lengths ^= true,
+            _ => size(hidden, s),
+        },
         Recipe::Lstm { reverse, hidden } => {
             *reverse ^= true;
             size(hidden, s);

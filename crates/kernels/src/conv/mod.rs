@@ -37,8 +37,8 @@ pub static KERNELS: &[KernelDef<ConvProblem>] = &[
     KernelDef {
         isa: amx::ISA,
         accepts: accepts_amx,
-        cost: cost_amx,
-        ..pixels_def::<Avx512, Amx32x32>("f32_conv_pixels_32x32__amx_bf16x3")
+        cost: cost_amx::<3>,
+        ..pixels_def::<Avx512, Amx32x32<3>>("f32_conv_pixels_32x32__amx_bf16x3")
     },
     #[cfg(target_arch = "x86_64")]
     rows_def::<Avx512, Tiles14x32>("f32_conv_rows_14x32__avx512"),
@@ -55,6 +55,17 @@ pub static KERNELS: &[KernelDef<ConvProblem>] = &[
     depthwise_def::<Portable>("f32_conv_depthwise__portable"),
     rows_def::<Portable, Tiles4x16>("f32_conv_rows_4x16__portable"),
     pixels_def::<Portable, Tiles4x16>("f32_conv_pixels_4x16__portable"),
+];
+
+/// Kernels less precise than f32, as [`crate::gemm::FAST`].
+pub static FAST: &[KernelDef<ConvProblem>] = &[
+    #[cfg(target_arch = "x86_64")]
+    KernelDef {
+        isa: amx::ISA,
+        accepts: accepts_amx,
+        cost: cost_amx::<2>,
+        ..pixels_def::<Avx512, Amx32x32<2>>("f32_conv_pixels_32x32__amx_bf16x2")
+    },
 ];
 
 const fn pixels_def<S: Simd, T: Tiles>(name: &'static str) -> KernelDef<ConvProblem> {
@@ -225,12 +236,12 @@ fn cost_pixels<T: Tiles>(p: &ConvProblem, facts: &Facts) -> f64 {
 }
 
 #[cfg(target_arch = "x86_64")]
-fn cost_amx(p: &ConvProblem, facts: &Facts) -> f64 {
+fn cost_amx<const PARTS: usize>(p: &ConvProblem, facts: &Facts) -> f64 {
     let size = pixels::product_size(p);
     // Segments that are no whole steps are gathered piece by piece before they are split.
     let taps = p.kernel[0] * p.kernel[1];
     let pieces = taps > 1 && !(p.c / p.groups.max(1)).is_multiple_of(amx::STEP);
-    let work = amx::work(size, facts.threads, if pieces { 3.0 } else { 1.0 });
+    let work = amx::work::<PARTS>(size, facts.threads, if pieces { 3.0 } else { 1.0 });
     amx::nanoseconds(bytes(p), p.groups as f64 * work, facts)
 }
 

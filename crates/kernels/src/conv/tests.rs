@@ -101,7 +101,7 @@ fn check(p: &ConvProblem, extra: &[Vec<f32>]) {
     let mut want = vec![3.25; e.y];
     reference(p, &x, &w, extra, &mut want);
     let mut ran = 0;
-    for kernel in KERNELS.iter().filter(|k| crate::detect().contains(k.isa) && k.accepts(p).is_ok()) {
+    for kernel in FAST.iter().chain(KERNELS).filter(|k| crate::detect().contains(k.isa) && k.accepts(p).is_ok()) {
         let format = kernel.pack_format(p).unwrap();
         let mut packed = vec![0.0; format.packed_len(&shape).unwrap()];
         format.pack(&shape, &w, &mut packed).unwrap();
@@ -113,7 +113,10 @@ fn check(p: &ConvProblem, extra: &[Vec<f32>]) {
             inputs.extend(extra.iter().map(|x| Src::new(x)));
             let args = Args { inputs: &inputs, outputs: &mut [Dst::new(&mut y)], workspace: &mut ws };
             kernel.run(p, args, &pool).unwrap();
-            close(&y, &want, p.c / p.groups * p.kernel[0] * p.kernel[1], &(kernel.name, threads, p));
+            let terms = p.c / p.groups * p.kernel[0] * p.kernel[1];
+            // Two parts lose 2^-15 of the sum of magnitudes at most, and as random values do a part of that.
+            let terms = if FAST.iter().any(|f| f.name == kernel.name) { 64 * terms } else { terms };
+            close(&y, &want, terms, &(kernel.name, threads, p));
             ran += 1;
         }
     }

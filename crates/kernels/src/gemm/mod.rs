@@ -36,8 +36,8 @@ pub static KERNELS: &[KernelDef<GemmProblem>] = &[
     KernelDef {
         isa: amx::ISA,
         accepts: amx::accepts,
-        cost: amx::cost,
-        ..def::<Avx512, Amx32x32>("f32_gemm_32x32__amx_bf16x3")
+        cost: amx::cost::<3>,
+        ..def::<Avx512, Amx32x32<3>>("f32_gemm_32x32__amx_bf16x3")
     },
     #[cfg(target_arch = "x86_64")]
     def::<Avx512, Tiles14x32>("f32_gemm_14x32__avx512"),
@@ -48,6 +48,18 @@ pub static KERNELS: &[KernelDef<GemmProblem>] = &[
     #[cfg(target_arch = "x86_64")]
     def::<Avx2, Tiles6x16>("f32_gemm_6x16__avx2"),
     def::<Portable, Tiles4x16>("f32_gemm_4x16__portable"),
+];
+
+/// Kernels less precise than f32, for who asks for them: a result lies at most 2^-15 of the sum of the magnitudes of its
+/// products, and the rounding of f32, from the exact one.
+pub static FAST: &[KernelDef<GemmProblem>] = &[
+    #[cfg(target_arch = "x86_64")]
+    KernelDef {
+        isa: amx::ISA,
+        accepts: amx::accepts,
+        cost: amx::cost::<2>,
+        ..def::<Avx512, Amx32x32<2>>("f32_gemm_32x32__amx_bf16x2")
+    },
 ];
 
 const fn def<S: Simd, T: Tiles>(name: &'static str) -> KernelDef<GemmProblem> {

@@ -1,9 +1,14 @@
+//! Recurrent layers. GRU stands in its own module.
+//!
 //! LSTM, one direction. Inputs: the input part of the gates `[seq, batch, 4 * hidden]` with both biases added, the
 //! recurrent weights as the packed matrix of `[hidden, 4 * hidden]` (gates i, o, f, c), the first hidden state
 //! `[batch, hidden]`, the first cell state `[batch, hidden]`. Outputs: all hidden states (`y_step_stride` between steps), the
 //! last hidden state, the last cell state. No buffer may share memory with another.
 
 mod fused;
+mod gru;
+
+pub use gru::GRU;
 
 use crate::def::{Args, Facts, KernelDef, KernelError, Reject, no_workspace};
 use crate::gemm::drive::{MatrixRows, Product, table_bytes, whole};

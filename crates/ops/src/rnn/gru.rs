@@ -168,5 +168,18 @@ fn samples(s: &mut Samples) {
     for linear in [0, 1] {
         let case = s.case().input(x.clone()).input(w.clone()).input(r.clone()).input(b.clone());
         case.attr("linear_before_reset", linear).outputs(2).add();
+        for (direction, d) in [("forward", 1), ("reverse", 1), ("bidirectional", 2)] {
+            for lengths in [None, Some(Tensor::vector(&[4i32, 0, 3]))] {
+                let (x, h0) = (s.any(F32, &[4, 3, 5]), s.any(F32, &[d, 3, 18]));
+                let (w, r, b) = (s.any(F32, &[d, 54, 5]), s.any(F32, &[d, 54, 18]), s.any(F32, &[d, 108]));
+                let case = s.case().input(x).input(w).input(r).input(b);
+                let case = match lengths {
+                    Some(n) => case.input(n),
+                    None => case.absent(),
+                };
+                let case = case.input(h0).attr("direction", direction).attr("linear_before_reset", linear);
+                case.outputs(2).add();
+            }
+        }
     }
 }

@@ -34,6 +34,7 @@ code_enum!(Recipe {
     9: Resize { scale, mode, coord },
     10: Lstm { reverse, hidden },
     11: Attention(a),
+    12: Gru { reverse, hidden, linear_before_reset, lengths },
 });
 code_struct!(Attention { scale, causal, blind_zero, q, k, v, y });
 code_struct!(Heads { dims, axes });

@@ -1,8 +1,8 @@
-//! Matrix products and recurrent layers.
+//! Matrix products.
 
 use super::{Call, Cx, Made, Operand, product};
 use crate::recipe::{Gemm, Post};
-use modelsmith_kop::{BatchDim, Epilogue, EpilogueStep, GemmB, GemmProblem, KOp, LstmProblem};
+use modelsmith_kop::{BatchDim, Epilogue, EpilogueStep, GemmB, GemmProblem, KOp};
 use modelsmith_tensor::DType;
 
 /// An operand seen through a permutation of its axes: sizes and strides.
@@ -144,15 +144,4 @@ pub(super) fn post(
             })
         })
         .collect()
-}
-
-pub(super) fn lstm(cx: &Cx, reverse: bool, hidden: usize) -> Made<Vec<Call>> {
-    let gates = cx.input(0)?;
-    gates.want(DType::F32, "gates")?;
-    let [seq, batch, width] = gates.shape[..] else { return Err("gates are not of rank 3".into()) };
-    if hidden.checked_mul(4) != Some(width) {
-        return Err("gates do not fit the hidden size".into());
-    }
-    let y_step_stride = product(&[batch, hidden])?;
-    cx.one(KOp::Lstm(LstmProblem { seq, batch, hidden, reverse, y_step_stride }))
 }

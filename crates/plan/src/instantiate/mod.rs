@@ -8,6 +8,7 @@ mod contract;
 mod image;
 mod moves;
 mod pointwise;
+mod recurrent;
 
 use crate::recipe::Recipe;
 use modelsmith_kop::{GatherProblem, KOp, Layout};
@@ -70,7 +71,10 @@ pub fn instantiate(
         Recipe::Move(m) => moves::copies(&cx, m),
         Recipe::Gather { axis } => gather(&cx, *axis),
         Recipe::Attention(a) => attention::attention(&cx, a),
-        Recipe::Lstm { reverse, hidden } => contract::lstm(&cx, *reverse, *hidden),
+        Recipe::Lstm { reverse, hidden } => recurrent::lstm(&cx, *reverse, *hidden),
+        Recipe::Gru { reverse, hidden, linear_before_reset, lengths } => {
+            recurrent::gru(&cx, (*reverse, *linear_before_reset, *lengths), *hidden)
+        }
     }
 }
 

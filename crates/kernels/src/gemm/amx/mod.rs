@@ -1,9 +1,13 @@
-//! f32 products on the tile registers of AMX: each value is the sum of three bf16 parts, and the six products of parts
-//! that matter are summed in f32.
+//! f32 products on the tile registers of AMX: each value is the sum of bf16 parts, and the products of parts that matter
+//! are summed in f32.
 //!
 //! With a = a1 + a2 + a3 and b likewise, the product is a1·b3 + a1·b2 + a2·b2 + a2·b1 + a3·b1 + a1·b1 but for 2^-24 of
 //! it. 32 values of the inner dimension are summed between two roundings to f32, so that the error is below that of
 //! a chain of fused multiply-adds.
+//!
+//! With two parts, for who asked for it, the product is a1·b2 + a2·b1 + a1·b1. A value is its two parts but for 2^-17 of
+//! it, and a2·b2 is at most 2^-16 of the product: a result is at most 2^-15 of the sum of the products' magnitudes from
+//! the exact one, and the rounding of f32.
 //!
 //! Operands are split where they are used, into scratch memory of the size of the second-level cache: either a block of rows
 //! stays there while column tiles are split one after the other, or, where B is small, all of B stays while row tiles pass.
@@ -28,12 +32,10 @@ pub(crate) use offer::{ISA, nanoseconds, takes, work};
 pub(super) use offer::{accepts, cost};
 use split::Seen;
 pub(crate) use unit::STEP;
-use unit::{Configured, Feed, RESULT, STEP_BYTES, Unit};
+use unit::{Configured, Feed, PART_BYTES, RESULT, Unit};
 
 /// Rows and columns of a tile.
 pub(super) const TILE: usize = 32;
-/// Bytes of a step of a tile: two operand tiles.
-const PAIR_BYTES: usize = 2 * STEP_BYTES;
 /// Bytes of split values that stay in the second-level cache.
 const RESIDENT: usize = 1 << 20;
 /// Most row tiles in a block.
@@ -47,19 +49,19 @@ const SUM_STEPS: usize = 8;
 /// Most bytes of results between two blocks of the inner dimension.
 const BETWEEN: usize = 4 << 20;
 
-/// Tiles of 32 × 32 on AMX.
-pub(crate) struct Amx32x32;
+/// Tiles of 32 × 32 on AMX, of values as sums of `PARTS` parts: three, or two.
+pub(crate) struct Amx32x32<const PARTS: usize>;
 
-impl Tiles for Amx32x32 {
+impl<const PARTS: usize> Tiles for Amx32x32<PARTS> {
     const SET: &'static TileSet = &avx512::UP_TO_32;
     const SHARE: f64 = 0.9;
 
     fn scratch(size: [usize; 3], segs: usize) -> usize {
-        Blocks::new(size).places(segs).total
+        Blocks::new(size, PARTS).places(segs).total
     }
 
     fn grid([m, n, k]: [usize; 3], threads: usize) -> (usize, usize) {
-        let blocks = Blocks::new([m, n, k]);
+        let blocks = Blocks::new([m, n, k], PARTS);
         if threads <= 1 || m.saturating_mul(n).saturating_mul(k) < 256 * 1024 {
             return (1, 1);
         }
@@ -74,12 +76,12 @@ impl Tiles for Amx32x32 {
     }
 
     fn record_bytes(values: usize) -> Option<usize> {
-        values.is_multiple_of(STEP).then_some(values / STEP * split::RECORD_STEP + split::RECORD_FLAGS)
+        values.is_multiple_of(STEP).then_some(values / STEP * PARTS * split::LINE + split::RECORD_FLAGS)
     }
 
     unsafe fn record(from: *const f32, values: usize, to: *mut u8) {
         // SAFETY: passed on.
-        unsafe { split::record(from, values, to) }
+        unsafe { split::record::<PARTS>(from, values, to) }
     }
 
     unsafe fn part<S: Simd, R: Rows>(
@@ -89,7 +91,7 @@ impl Tiles for Amx32x32 {
         scratch: *mut u8,
     ) {
         let (segs, seg_len) = product.rows.segments();
-        let blocks = Blocks::new([product.m, product.n, segs * seg_len]);
+        let blocks = Blocks::new([product.m, product.n, segs * seg_len], PARTS);
         let rows = cut(blocks.row_tiles, parts.0, part.0);
         let cols = cut(blocks.col_tiles, parts.1, part.1);
         if rows.is_empty() || cols.is_empty() || blocks.steps == 0 {
@@ -98,7 +100,7 @@ impl Tiles for Amx32x32 {
         // SAFETY: by the contract of `Tiles::part`; the scratch was sized by the same blocks.
         unsafe {
             let _tiles = Configured::new();
-            let work = Work { product, places: blocks.places(segs), blocks, scratch };
+            let work = Work::<_, PARTS> { product, places: blocks.places(segs), blocks, scratch };
             work.part::<S>(rows, cols);
         }
     }
@@ -114,6 +116,8 @@ struct Blocks {
     keeps_b: bool,
     /// Row tiles, column tiles and steps in a block.
     block: [usize; 3],
+    /// Bytes of a step of a tile: two operand tiles.
+    pair_bytes: usize,
 }
 
 /// Where things lie in a worker's scratch: byte offsets.
@@ -131,21 +135,22 @@ struct Places {
 }
 
 impl Blocks {
-    fn new([m, n, k]: [usize; 3]) -> Blocks {
+    fn new([m, n, k]: [usize; 3], parts: usize) -> Blocks {
+        let pair_bytes = 2 * parts * PART_BYTES;
         let (row_tiles, col_tiles) = (m.div_ceil(TILE), n.div_ceil(TILE));
         let steps = k.div_ceil(STEP);
-        let b_bytes = col_tiles.saturating_mul(steps).saturating_mul(PAIR_BYTES);
+        let b_bytes = col_tiles.saturating_mul(steps).saturating_mul(pair_bytes);
         let keeps_b = b_bytes <= RESIDENT && row_tiles > col_tiles;
         let block = if keeps_b {
             [1, col_tiles, steps]
         } else {
             let rows = even(row_tiles, BLOCK_ROWS).max(1);
-            let most = (RESIDENT / PAIR_BYTES / rows).clamp(SUM_STEPS, BLOCK_STEPS);
+            let most = (RESIDENT / pair_bytes / rows).clamp(SUM_STEPS, BLOCK_STEPS);
             let steps_block = steps.min(most - most % SUM_STEPS);
             let between = if steps_block < steps { BETWEEN / (4 * RESULT) / rows } else { usize::MAX };
             [rows, col_tiles.min(between).max(1), steps_block]
         };
-        Blocks { row_tiles, col_tiles, steps, keeps_b, block }
+        Blocks { row_tiles, col_tiles, steps, keeps_b, block, pair_bytes }
     }
 
     fn places(&self, segs: usize) -> Places {
@@ -153,8 +158,8 @@ impl Blocks {
         let (kept_rows, kept_cols) = if self.keeps_b { (1, cols) } else { (rows, 2) };
         let results = if steps < self.steps { rows * cols } else { 1 };
         let a = 0;
-        let b = a + kept_rows * steps * PAIR_BYTES;
-        let c = b + kept_cols * steps * PAIR_BYTES;
+        let b = a + kept_rows * steps * self.pair_bytes;
+        let c = b + kept_cols * steps * self.pair_bytes;
         let part = c + results * RESULT * 4;
         let flags = part + RESULT * 4;
         let table = flags + (rows + cols).next_multiple_of(64);
@@ -168,7 +173,7 @@ fn even(count: usize, most: usize) -> usize {
 }
 
 /// One part of a product under way.
-struct Work<'a, R> {
+struct Work<'a, R, const PARTS: usize> {
     product: &'a Product<'a, R>,
     blocks: Blocks,
     places: Places,
@@ -184,7 +189,10 @@ struct Block {
     last: bool,
 }
 
-impl<R: Rows> Work<'_, R> {
+impl<R: Rows, const PARTS: usize> Work<'_, R, PARTS> {
+    /// Bytes of a step of one operand tile.
+    const STEP_BYTES: usize = PARTS * PART_BYTES;
+
     /// # Safety
     /// As for [`Tiles::part`]; the thread holds a [`Configured`].
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
@@ -196,7 +204,7 @@ impl<R: Rows> Work<'_, R> {
             if self.blocks.keeps_b {
                 for (at, j) in cols.clone().enumerate() {
                     // SAFETY: as for this function; B is all of one block.
-                    unsafe { note(self.flags(1 + at), self.next(j, &(0..self.blocks.steps)).finish(), true) };
+                    unsafe { note(self.flags(1 + at), self.next(j, &(0..self.blocks.steps)).finish::<PARTS>(), true) };
                 }
             }
             for row in rows.clone().step_by(block_rows) {
@@ -227,7 +235,7 @@ impl<R: Rows> Work<'_, R> {
             let mut next = self.next(block.cols.start, &block.steps);
             for (at, j) in block.cols.clone().enumerate() {
                 if !self.blocks.keeps_b {
-                    note(self.flags(self.blocks.block[0] + at), next.finish(), block.first);
+                    note(self.flags(self.blocks.block[0] + at), next.finish::<PARTS>(), block.first);
                     next = self.next(j + 1, &block.steps);
                 }
                 if self.blocks.keeps_b || j + 1 == block.cols.end {
@@ -251,8 +259,8 @@ impl<R: Rows> Work<'_, R> {
 
     /// Pointers to the two halves of split tile `at` of `steps` steps.
     fn halves(&self, place: usize, at: usize, steps: usize) -> [*mut u8; 2] {
-        let first = self.at(place + at * steps * PAIR_BYTES);
-        [first, first.wrapping_add(steps * STEP_BYTES)]
+        let first = self.at(place + at * steps * self.blocks.pair_bytes);
+        [first, first.wrapping_add(steps * Self::STEP_BYTES)]
     }
 
     /// Splits row tile `i` to place `at`.
@@ -268,7 +276,7 @@ impl<R: Rows> Work<'_, R> {
             let count = self.product.m.saturating_sub(row).min(16);
             if count > 0 {
                 // SAFETY: the rows exist and the scratch has room for the steps and the table.
-                flags |= unsafe { split::rows(self.product.rows, (row, count), steps.clone(), table, to) };
+                flags |= unsafe { split::rows::<R, PARTS>(self.product.rows, (row, count), steps.clone(), table, to) };
             }
         }
         // SAFETY: the scratch has a byte for each row tile of a block.
@@ -295,22 +303,17 @@ impl<R: Rows> Work<'_, R> {
         for piece in 0..pieces {
             let span = piece * SUM_STEPS..((piece + 1) * SUM_STEPS).min(steps);
             let first = block.first && piece == 0;
-            let from = |p: *mut u8| p.wrapping_add(span.start * STEP_BYTES).cast_const();
+            let from = |p: *mut u8| p.wrapping_add(span.start * Self::STEP_BYTES).cast_const();
             let unit = Unit { a: a.map(from), b: b.map(from), c: if first { c } else { part }, steps: span.len() };
             let feeds = unit.feeds(fast).min(next.whole - next.done);
             let feed = Feed {
                 from: next.from.map(|p| p.wrapping_add(next.done * STEP * PANEL)),
-                to: next.to.map(|p| p.wrapping_add(next.done * STEP_BYTES)),
+                to: next.to.map(|p| p.wrapping_add(next.done * Self::STEP_BYTES)),
             };
             next.done += feeds;
             // SAFETY: operands are split, the scratch holds both results, and `next` has room for what it has left.
             unsafe {
-                match (half, fast) {
-                    (false, false) => unit.run(feed, feeds, &mut next.seen),
-                    (false, true) => unit.run_fast(feed, feeds, &mut next.seen),
-                    (true, false) => unit.run_half(feed, feeds, &mut next.seen),
-                    (true, true) => unit.run_half_fast(feed, feeds, &mut next.seen),
-                }
+                unit.run::<PARTS>((half, fast), feed, feeds, &mut next.seen);
                 if !first {
                     finish::add(c, part);
                 }
@@ -328,7 +331,7 @@ impl<R: Rows> Work<'_, R> {
     /// Where column tile `j` lies split: all have a place where B is kept, else every other shares one.
     fn b_place(&self, j: usize) -> usize {
         let at = if self.blocks.keeps_b { j % self.blocks.block[1] } else { j % 2 };
-        self.places.b + at * self.blocks.block[2] * PAIR_BYTES
+        self.places.b + at * self.blocks.block[2] * self.blocks.pair_bytes
     }
 
     /// The work of splitting column tile `j`; none of it is done yet.
@@ -372,11 +375,11 @@ impl Next {
     /// # Safety
     /// The panels and their places are good for the steps.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    unsafe fn finish(&mut self) -> u8 {
+    unsafe fn finish<const PARTS: usize>(&mut self) -> u8 {
         for half in 0..2 {
-            let to = self.to[half].wrapping_add(self.done * STEP_BYTES);
+            let to = self.to[half].wrapping_add(self.done * PARTS * PART_BYTES);
             // SAFETY: by the contract above.
-            unsafe { split::panel(self.from[half], self.rows, self.done..self.steps, to, &mut self.seen) };
+            unsafe { split::panel::<PARTS>(self.from[half], self.rows, self.done..self.steps, to, &mut self.seen) };
         }
         self.done = self.steps;
         self.seen.flags()

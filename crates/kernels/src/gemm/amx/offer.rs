@@ -15,10 +15,14 @@ const LONGEST: usize = 1 << 16;
 /// Costs in multiplications and additions of the fused multiply-add kernel in the same time, measured: one result tile
 /// (from registers to C, and what starting and ending a sum takes), one step of its products, one value split alone and
 /// one split between products.
-const TILE_COST: f64 = 50e3;
-const STEP_COST: f64 = 25e3;
-const SPLIT_COST: f64 = 34.0;
-const FEED_COST: f64 = 20.0;
+struct Costs {
+    tile: f64,
+    step: f64,
+    split: f64,
+    feed: f64,
+}
+const THREE: Costs = Costs { tile: 50e3, step: 25e3, split: 34.0, feed: 20.0 };
+const TWO: Costs = Costs { tile: 50e3, step: 12.5e3, split: 24.0, feed: 14.0 };
 /// Tile products lose more than vectors where the core is shared with other programs: less than this is no gain.
 const MARGIN: f64 = 1.1;
 
@@ -35,12 +39,12 @@ pub(crate) fn takes(k: usize) -> Result<(), Reject> {
     Ok(())
 }
 
-pub(in crate::gemm) fn cost(p: &GemmProblem, facts: &Facts) -> f64 {
+pub(in crate::gemm) fn cost<const PARTS: usize>(p: &GemmProblem, facts: &Facts) -> f64 {
     let batch = p.batch_count() as f64;
     let packed = if p.b == GemmB::Packed { 0.0 } else { 2.0 * batch * (p.k * p.n) as f64 };
     let b = if p.b == GemmB::Packed { (p.k * p.n) as f64 } else { batch * (p.k * p.n) as f64 };
     let bytes = 4.0 * (batch * (p.m * p.k + p.m * p.n) as f64 + b);
-    nanoseconds(bytes, packed + batch * work([p.m, p.n, p.k], facts.threads, 1.0), facts)
+    nanoseconds(bytes, packed + batch * work::<PARTS>([p.m, p.n, p.k], facts.threads, 1.0), facts)
 }
 
 /// Nanoseconds of [`work`] that moves `bytes`. Where memory decides, other kernels need as long with less to do.
@@ -50,19 +54,20 @@ pub(crate) fn nanoseconds(bytes: f64, work: f64, facts: &Facts) -> f64 {
 
 /// The work of one product, as multiplications and additions of the fused multiply-add unit; splitting A takes `gather` times
 /// as long as where its rows lie whole.
-pub(crate) fn work([m, n, k]: [usize; 3], threads: usize, gather: f64) -> f64 {
-    let blocks = Blocks::new([m, n, k]);
+pub(crate) fn work<const PARTS: usize>([m, n, k]: [usize; 3], threads: usize, gather: f64) -> f64 {
+    let blocks = Blocks::new([m, n, k], PARTS);
+    let costs = if PARTS == 2 { &TWO } else { &THREE };
     // A half tile takes three quarters of the time of a whole one.
     let halves = m.div_ceil(TILE / 2);
     let tiles = ((halves / 2) as f64 + 0.75 * (halves % 2) as f64) * blocks.col_tiles as f64;
     let (cols, inner) = ((blocks.col_tiles * TILE) as f64, (blocks.steps * STEP) as f64);
     let threads = threads.max(1) as f64;
     let (a_times, b_times, b_cost) = match blocks.keeps_b {
-        true => (1.0, threads, SPLIT_COST),
-        false => (threads, blocks.row_tiles.div_ceil(blocks.block[0]) as f64, FEED_COST),
+        true => (1.0, threads, costs.split),
+        false => (threads, blocks.row_tiles.div_ceil(blocks.block[0]) as f64, costs.feed),
     };
-    let split = inner * (b_cost * b_times * cols + SPLIT_COST * gather * a_times * m as f64);
-    MARGIN * (tiles * (TILE_COST + blocks.steps as f64 * STEP_COST) + split)
+    let split = inner * (b_cost * b_times * cols + costs.split * gather * a_times * m as f64);
+    MARGIN * (tiles * (costs.tile + blocks.steps as f64 * costs.step) + split)
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
-//! f32 as sums of three bf16 parts.
+//! f32 as sums of three bf16 parts, or of two.
 //!
 //! Each part is the nearest bf16 (ties to even) to what the parts before it leave. A value has 24 bits and a part 8, so
-//! the three parts of a normal value that is not very small are the value itself, bit by bit.
+//! the three parts of a normal value that is not very small are the value itself, bit by bit; two are it but for 2^-17.
 //!
 //! Tile products read every subnormal as zero and write none. What that spoils is found here: [`Range::HUGE`] are values
 //! of at least 2^40, among them Inf and NaN, which the first part cannot hold; [`Range::TINY`] are values below 2^-50
 //! other than zero, whose parts, or the products of whose parts, may be subnormal.
 
-use super::unit::{STEP, STEP_BYTES};
+use super::unit::{PART_BYTES, STEP};
 use crate::gemm::drive::Rows;
 use crate::pack::PANEL;
 use core::arch::x86_64::*;
@@ -69,35 +69,38 @@ pub(super) fn pairs() -> __m512i {
     )
 }
 
-/// Splits 32 values into three lines of pairs: lane `i` of a line holds the parts of `low[i]` and `high[i]`.
+/// Splits 32 values into lines of pairs, one for each part: lane `i` of a line holds the parts of `low[i]` and `high[i]`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn split(low: __m512, high: __m512, seen: &mut Seen) -> [__m512i; 3] {
+fn split<const PARTS: usize>(low: __m512, high: __m512, seen: &mut Seen) -> [__m512i; PARTS] {
     seen.add(low);
     seen.add(high);
     let (pairs, upper) = (pairs(), _mm512_set1_epi32(UPPER));
     let (mut low, mut high) = (low, high);
-    let mut lines = [_mm512_setzero_si512(); 3];
-    for line in &mut lines[..2] {
+    let mut lines = [_mm512_setzero_si512(); PARTS];
+    for (part, line) in lines.iter_mut().enumerate() {
+        if part == 2 {
+            // What is left has 8 bits at most.
+            let (low, high) = (_mm512_castps_si512(low), _mm512_castps_si512(high));
+            *line = _mm512_mask_blend_epi16(0xaaaa_aaaa, _mm512_srli_epi32::<16>(low), high);
+            break;
+        }
         // SAFETY: both are 512 bits of plain data.
         let parts: __m512i = unsafe { std::mem::transmute(_mm512_cvtne2ps_pbh(high, low)) };
         *line = _mm512_permutexvar_epi16(pairs, parts);
         low = _mm512_sub_ps(low, _mm512_castsi512_ps(_mm512_slli_epi32::<16>(*line)));
         high = _mm512_sub_ps(high, _mm512_castsi512_ps(_mm512_and_si512(*line, upper)));
     }
-    // What is left has 8 bits at most.
-    let (low, high) = (_mm512_castps_si512(low), _mm512_castps_si512(high));
-    lines[2] = _mm512_mask_blend_epi16(0xaaaa_aaaa, _mm512_srli_epi32::<16>(low), high);
     lines
 }
 
-/// Writes the three parts of row `row` of a step.
+/// Writes the parts of row `row` of a step.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn store(lines: [__m512i; 3], step: *mut u8, row: usize) {
+unsafe fn store<const PARTS: usize>(lines: [__m512i; PARTS], step: *mut u8, row: usize) {
     for (part, line) in lines.into_iter().enumerate() {
-        // SAFETY: a step holds three parts of 16 rows of 64 bytes.
-        unsafe { _mm512_store_si512(step.add(part * 1024 + row * 64).cast(), line) };
+        // SAFETY: a step holds each part as 16 rows of 64 bytes.
+        unsafe { _mm512_store_si512(step.add(part * PART_BYTES + row * 64).cast(), line) };
     }
 }
 
@@ -106,16 +109,22 @@ unsafe fn store(lines: [__m512i; 3], step: *mut u8, row: usize) {
 /// # Safety
 /// `panel` holds `k` rows, `to` has room for the steps and is aligned to 64 bytes, and the machine has the features.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(super) unsafe fn panel(panel: *const f32, k: usize, steps: Span<usize>, to: *mut u8, seen: &mut Seen) {
+pub(super) unsafe fn panel<const PARTS: usize>(
+    panel: *const f32,
+    k: usize,
+    steps: Span<usize>,
+    to: *mut u8,
+    seen: &mut Seen,
+) {
     for (i, step) in steps.enumerate() {
-        let to = to.wrapping_add(i * STEP_BYTES);
+        let to = to.wrapping_add(i * PARTS * PART_BYTES);
         let first = step * STEP;
         for row in 0..STEP / 2 {
             let read = |at: usize| {
                 // SAFETY: row `at` of the panel exists.
                 if at < k { unsafe { _mm512_loadu_ps(panel.add(at * PANEL)) } } else { _mm512_setzero_ps() }
             };
-            let lines = split(read(first + row), read(first + row + STEP / 2), seen);
+            let lines = split::<PARTS>(read(first + row), read(first + row + STEP / 2), seen);
             // SAFETY: by this function's contract.
             unsafe { store(lines, to, row) };
         }
@@ -129,7 +138,7 @@ pub(super) unsafe fn panel(panel: *const f32, k: usize, steps: Span<usize>, to: 
 /// The rows exist, `table` has room for their pointers, `to` for the steps, aligned to 64 bytes, and the machine has the
 /// features.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(super) unsafe fn rows<R: Rows>(
+pub(super) unsafe fn rows<R: Rows, const PARTS: usize>(
     source: &R,
     (first, count): (usize, usize),
     steps: Span<usize>,
@@ -138,14 +147,14 @@ pub(super) unsafe fn rows<R: Rows>(
 ) -> u8 {
     if let Some(bytes) = source.record_bytes() {
         // SAFETY: passed on.
-        return unsafe { records(source, bytes, (first, count), steps, table.cast(), to) };
+        return unsafe { records::<R, PARTS>(source, bytes, (first, count), steps, table.cast(), to) };
     }
     let (segs, seg_len) = source.segments();
     // SAFETY: by this function's contract.
     unsafe { source.fill(first, count, table) };
     let mut seen = Seen::nothing();
     for (i, step) in steps.enumerate() {
-        let to = to.wrapping_add(i * STEP_BYTES);
+        let to = to.wrapping_add(i * PARTS * PART_BYTES);
         let (seg, offset) = (step * STEP / seg_len, step * STEP % seg_len);
         let whole = offset + STEP <= seg_len;
         for row in 0..count {
@@ -157,7 +166,7 @@ pub(super) unsafe fn rows<R: Rows>(
                 } else {
                     gather(table.add(row), (seg, offset), (segs, seg_len), count)
                 };
-                store(split(low, high, &mut seen), to, row);
+                store(split::<PARTS>(low, high, &mut seen), to, row);
             }
         }
     }
@@ -185,8 +194,8 @@ pub(super) unsafe fn row_flags<R: Rows>(source: &R, row: usize, table: *mut *con
     seen.flags()
 }
 
-/// Bytes of a step in a record: one line of each part.
-pub(super) const RECORD_STEP: usize = 3 * 64;
+/// Bytes of a line of a record; a step takes one for each part.
+pub(super) const LINE: usize = 64;
 /// Bytes at the end of a record, of which the first is what lay outside of the range.
 pub(super) const RECORD_FLAGS: usize = 64;
 
@@ -195,18 +204,18 @@ pub(super) const RECORD_FLAGS: usize = 64;
 /// # Safety
 /// `from` holds the values, `to` has room for the record and is aligned to 64 bytes, and the machine has the features.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(super) unsafe fn record(from: *const f32, values: usize, to: *mut u8) {
+pub(super) unsafe fn record<const PARTS: usize>(from: *const f32, values: usize, to: *mut u8) {
     let mut seen = Seen::nothing();
     // SAFETY: by the contract above.
     unsafe {
         for step in 0..values / STEP {
             let at = from.add(step * STEP);
-            let lines = split(_mm512_loadu_ps(at), _mm512_loadu_ps(at.add(STEP / 2)), &mut seen);
+            let lines = split::<PARTS>(_mm512_loadu_ps(at), _mm512_loadu_ps(at.add(STEP / 2)), &mut seen);
             for (part, line) in lines.into_iter().enumerate() {
-                _mm512_store_si512(to.add(step * RECORD_STEP + part * 64).cast(), line);
+                _mm512_store_si512(to.add((step * PARTS + part) * LINE).cast(), line);
             }
         }
-        *to.add(values / STEP * RECORD_STEP) = seen.flags();
+        *to.add(values / STEP * PARTS * LINE) = seen.flags();
     }
 }
 
@@ -215,7 +224,7 @@ pub(super) unsafe fn record(from: *const f32, values: usize, to: *mut u8) {
 /// # Safety
 /// As for [`rows`].
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-unsafe fn records<R: Rows>(
+unsafe fn records<R: Rows, const PARTS: usize>(
     source: &R,
     bytes: usize,
     (first, count): (usize, usize),
@@ -223,7 +232,7 @@ unsafe fn records<R: Rows>(
     table: *mut *const u8,
     to: *mut u8,
 ) -> u8 {
-    let in_record = (bytes - RECORD_FLAGS) / RECORD_STEP;
+    let in_record = (bytes - RECORD_FLAGS) / (PARTS * LINE);
     let mut flags = 0;
     // SAFETY: the table holds a pointer for each segment and row, each to a record; the rest as for `rows`.
     unsafe {
@@ -235,9 +244,9 @@ unsafe fn records<R: Rows>(
                 if at == 0 || i == 0 {
                     flags |= *from.add(bytes - RECORD_FLAGS);
                 }
-                for part in 0..3 {
-                    let line = _mm512_load_si512(from.add(at * RECORD_STEP + part * 64).cast());
-                    _mm512_store_si512(to.add(i * STEP_BYTES + part * 1024 + row * 64).cast(), line);
+                for part in 0..PARTS {
+                    let line = _mm512_load_si512(from.add((at * PARTS + part) * LINE).cast());
+                    _mm512_store_si512(to.add((i * PARTS + part) * PART_BYTES + row * 64).cast(), line);
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Tile products beside a sum in f64 and beside the fused multiply-add kernel.
 
 use super::super::tests::noise;
-use super::super::{GemmProblem, KERNELS};
+use super::super::{FAST, GemmProblem, KERNELS};
 use crate::pack::{PackFormat, WeightShape};
 use crate::{Args, Dst, KernelDef, Src, by_name, detect};
 use modelsmith_kop::GemmB;
@@ -16,6 +16,12 @@ fn kernels() -> Option<(&'static Kernel, &'static Kernel)> {
         eprintln!("no tiles here: {:?}", crate::host::amx_refusal());
     }
     amx.zip(by_name(KERNELS, "f32_gemm_14x32__avx512"))
+}
+
+/// The tile kernels of three parts and of two, each beside the fused multiply-add kernel.
+fn both() -> Vec<(&'static Kernel, &'static Kernel)> {
+    let Some((amx, fma)) = kernels() else { return vec![] };
+    vec![(amx, fma), (&FAST[0], fma)]
 }
 
 fn run(kernel: &Kernel, p: &GemmProblem, a: &[f32], b: &[f32], threads: usize) -> Vec<f32> {
@@ -94,6 +100,38 @@ fn error_is_that_of_f32() {
     }
 }
 
+/// Largest error of two parts relative to the sum of the magnitudes of a result's products. The rounding of f32 is that of
+/// sums of 256 values and of what remains of the inner dimension.
+fn relative_error(fast: &Kernel, p: &GemmProblem, a: &[f32], b: &[f32]) -> f64 {
+    let magnitudes = |v: &[f32]| v.iter().map(|x| x.abs()).collect::<Vec<_>>();
+    let (want, scale) = (exact(p, a, b), exact(p, &magnitudes(a), &magnitudes(b)));
+    let got = run(fast, p, a, b, 1);
+    let errors = got.iter().zip(&want).zip(&scale).map(|((c, e), s)| (f64::from(*c) - e).abs() / s.max(1e-300));
+    errors.fold(0.0, f64::max)
+}
+
+#[test]
+fn two_parts_lose_what_is_stated() {
+    let Some((fast, _)) = both().pop().filter(|k| k.0.name.ends_with("bf16x2")) else { return };
+    let mut worst = [0f64; 3];
+    for (m, n, k) in [(128, 96, 768), (70, 80, 3072), (300, 48, 100), (64, 64, 32)] {
+        let p = GemmProblem::dense(m, n, k, GemmB::Packed);
+        for (kind, worst) in worst.iter_mut().enumerate() {
+            let (a, b) = data(kind, &p);
+            *worst = worst.max(relative_error(fast, &p, &a, &b));
+        }
+    }
+    // Values whose parts round as badly as they can, all the same way: 1 + 2^-8 lies between two bf16, and what lies just
+    // beside the middle between two second parts is 2^-17 off.
+    let p = GemmProblem::dense(32, 32, 256, GemmB::Packed);
+    let bad = 1.0 + 2f32.powi(-8) - 2f32.powi(-17) - 2f32.powi(-23);
+    let hardest = relative_error(fast, &p, &vec![bad; 32 * 256], &vec![bad; 256 * 32]);
+    eprintln!("two parts: {worst:?}, hardest {hardest:e}");
+    // With magnitudes from 1e-12 to 1e12 a result is often one product, and the errors of many do not average.
+    assert!(worst[0].max(worst[1]) <= 2f64.powi(-17) && worst[2] <= 2f64.powi(-15), "{worst:?}");
+    assert!(hardest <= 2f64.powi(-15) && hardest >= 2f64.powi(-17), "{hardest:e}");
+}
+
 /// Data of which a value does not split and another makes small results.
 fn unsplit(p: &GemmProblem) -> (Vec<f32>, Vec<f32>) {
     let (mut a, b) = data(2, p);
@@ -107,7 +145,10 @@ fn unsplit(p: &GemmProblem) -> (Vec<f32>, Vec<f32>) {
 /// A row comes out the same whatever rows are computed with it.
 #[test]
 fn rows_do_not_depend_on_each_other() {
-    let Some((amx, _)) = kernels() else { return };
+    both().into_iter().for_each(|(amx, _)| rows_alone(amx));
+}
+
+fn rows_alone(amx: &Kernel) {
     for (m, n, k) in [(128, 200, 300), (500, 64, 70), (70, 330, 2000), (300, 40, 1600)] {
         let p = GemmProblem::dense(m, n, k, GemmB::Packed);
         let (a, b) = unsplit(&p);
@@ -123,7 +164,10 @@ fn rows_do_not_depend_on_each_other() {
 
 #[test]
 fn threads_change_no_bit() {
-    let Some((amx, _)) = kernels() else { return };
+    both().into_iter().for_each(|(amx, _)| on_threads(amx));
+}
+
+fn on_threads(amx: &Kernel) {
     for (m, n, k) in [(128, 200, 300), (500, 64, 70), (33, 330, 2000)] {
         let p = GemmProblem::dense(m, n, k, GemmB::Packed);
         let (a, b) = unsplit(&p);
@@ -139,7 +183,10 @@ fn threads_change_no_bit() {
 /// What does not split is found, and its tile computed otherwise: as the fused multiply-add kernel does, bit by bit.
 #[test]
 fn values_that_do_not_split() {
-    let Some((amx, fma)) = kernels() else { return };
+    both().into_iter().for_each(|(amx, fma)| unsplit_in(amx, fma));
+}
+
+fn unsplit_in(amx: &Kernel, fma: &Kernel) {
     let p = GemmProblem::dense(80, 70, 1700, GemmB::Packed);
     let (a, b) = data(0, &p);
     let plain = run(amx, &p, &a, &b, 1);

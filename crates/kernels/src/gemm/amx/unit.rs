@@ -1,7 +1,8 @@
-//! The micro-kernel on tile registers: 32 × 32 results in four tiles, six products per pair of operand tiles.
+//! The micro-kernel on tile registers: 32 × 32 results in four tiles, six products per pair of operand tiles, or three where
+//! values have two parts.
 //!
-//! Operands lie in *steps* of 32 values of the inner dimension; a step of a tile is its three parts after one another,
-//! 1 KiB each. The compiler knows no tile registers and so leaves them alone: their configuration, loaded once by
+//! Operands lie in *steps* of 32 values of the inner dimension; a step of a tile is its parts after one another, 1 KiB
+//! each. The compiler knows no tile registers and so leaves them alone: their configuration, loaded once by
 //! [`Configured`], stays from one call to the next on the same thread.
 
 use super::split::{Seen, UPPER, pairs};
@@ -10,8 +11,8 @@ use core::arch::x86_64::_mm512_set1_epi32;
 
 /// Values of the inner dimension in a step.
 pub(crate) const STEP: usize = 32;
-/// Bytes of a step of one operand tile of 16 rows (or columns): three parts.
-pub(super) const STEP_BYTES: usize = 3 * 1024;
+/// Bytes of one part of a step of one operand tile of 16 rows (or columns).
+pub(super) const PART_BYTES: usize = 1024;
 /// Elements of the four result tiles: (row tile, column tile) after one another, each 16 × 16.
 pub(super) const RESULT: usize = 4 * 256;
 
@@ -74,10 +75,28 @@ pub(super) struct Unit {
     pub steps: usize,
 }
 
-/// The six products of one step, small ones first but for one: the order in which each next product shares a tile with
-/// the last, so that 14 loads serve 24 products. What stands between runs on vector ports meanwhile.
+/// The products of one step, small ones first but for one: the order in which each next product shares a tile with the
+/// last, so that 14 loads serve 24 products, or 8 serve 12. What stands between runs on vector ports meanwhile.
 macro_rules! step {
-    ($load_a:ident, $products:ident, $b1:expr, $b2:expr, $b3:expr, $b4:expr, $b5:expr, $b6:expr) => {
+    (parts2, $load_a:ident, $products:ident, $b1:expr, $b2:expr, $b3:expr, $b4:expr, $b5:expr, $b6:expr) => {
+        concat!(
+            $load_a!("0"),
+            load_b!("1024"),
+            $products!(),
+            $b1,
+            $b2,
+            load_b!("0"),
+            $products!(),
+            $b3,
+            $b4,
+            $load_a!("1024"),
+            $products!(),
+            $b5,
+            $b6,
+            "add {a0}, 2048\n add {a1}, 2048\n add {b0}, 2048\n add {b1}, 2048\n",
+        )
+    };
+    (parts3, $load_a:ident, $products:ident, $b1:expr, $b2:expr, $b3:expr, $b4:expr, $b5:expr, $b6:expr) => {
         concat!(
             $load_a!("0"),
             load_b!("2048"),
@@ -134,6 +153,24 @@ macro_rules! two_products {
 /// Splits a pair of rows as [`super::split`] does. zmm16 and 17 gather magnitudes, 18 is all ones, 19 the order of pairs,
 /// 20 the upper halves; k1 the odd words.
 macro_rules! pair {
+    (parts2, $from:literal, $to:literal, $at:literal) => {
+        first_parts!($from, $to, $at)
+    };
+    (parts3, $from:literal, $to:literal, $at:literal) => {
+        concat!(
+            first_parts!($from, $to, $at),
+            "vpslld zmm26, zmm25, 16\n vsubps zmm21, zmm21, zmm26\n",
+            "vpandd zmm25, zmm25, zmm20\n vsubps zmm22, zmm22, zmm25\n",
+            "vpsrld zmm21, zmm21, 16\n vmovdqu16 zmm21{{k1}}, zmm22\n",
+            "vmovdqa64 [",
+            $to,
+            "+",
+            $at,
+            "+2048], zmm21\n",
+        )
+    };
+}
+macro_rules! first_parts {
     ($from:literal, $to:literal, $at:literal) => {
         concat!(
             "vmovups zmm21, [",
@@ -172,31 +209,24 @@ macro_rules! pair {
             "+",
             $at,
             "+1024], zmm25\n",
-            "vpslld zmm26, zmm25, 16\n vsubps zmm21, zmm21, zmm26\n",
-            "vpandd zmm25, zmm25, zmm20\n vsubps zmm22, zmm22, zmm25\n",
-            "vpsrld zmm21, zmm21, 16\n vmovdqu16 zmm21{{k1}}, zmm22\n",
-            "vmovdqa64 [",
-            $to,
-            "+",
-            $at,
-            "+2048], zmm21\n",
         )
     };
 }
 
 /// A step of the unit with four pairs of each panel, a quarter of a step of the next column tile.
 macro_rules! quarter {
-    ($load_a:ident, $products:ident) => {
+    ($parts:ident, $load_a:ident, $products:ident) => {
         concat!(
             step!(
+                $parts,
                 $load_a,
                 $products,
-                both!("0"),
-                pair!("{f0}", "{t0}", "64"),
-                pair!("{f1}", "{t1}", "64"),
-                both!("128"),
-                pair!("{f0}", "{t0}", "192"),
-                pair!("{f1}", "{t1}", "192")
+                both!($parts, "0"),
+                pair!($parts, "{f0}", "{t0}", "64"),
+                pair!($parts, "{f1}", "{t1}", "64"),
+                both!($parts, "128"),
+                pair!($parts, "{f0}", "{t0}", "192"),
+                pair!($parts, "{f1}", "{t1}", "192")
             ),
             "add {f0}, 256\n add {f1}, 256\n add {t0}, 256\n add {t1}, 256\n",
         )
@@ -205,38 +235,47 @@ macro_rules! quarter {
 
 /// A step of the unit with half a step of the next column tile.
 macro_rules! half {
-    ($load_a:ident, $products:ident) => {
+    ($parts:ident, $load_a:ident, $products:ident) => {
         concat!(
             step!(
+                $parts,
                 $load_a,
                 $products,
-                concat!(both!("0"), pair!("{f0}", "{t0}", "64")),
-                concat!(pair!("{f1}", "{t1}", "64"), both!("128")),
-                concat!(both!("192"), pair!("{f0}", "{t0}", "256")),
-                concat!(pair!("{f1}", "{t1}", "256"), both!("320")),
-                both!("384"),
-                both!("448")
+                concat!(both!($parts, "0"), pair!($parts, "{f0}", "{t0}", "64")),
+                concat!(pair!($parts, "{f1}", "{t1}", "64"), both!($parts, "128")),
+                concat!(both!($parts, "192"), pair!($parts, "{f0}", "{t0}", "256")),
+                concat!(pair!($parts, "{f1}", "{t1}", "256"), both!($parts, "320")),
+                both!($parts, "384"),
+                both!($parts, "448")
             ),
             "add {f0}, 512\n add {f1}, 512\n add {t0}, 512\n add {t1}, 512\n",
         )
     };
 }
 macro_rules! both {
-    ($at:literal) => {
-        concat!(pair!("{f0}", "{t0}", $at), pair!("{f1}", "{t1}", $at))
+    ($parts:ident, $at:literal) => {
+        concat!(pair!($parts, "{f0}", "{t0}", $at), pair!($parts, "{f1}", "{t1}", $at))
+    };
+}
+
+/// From the end of one step's first part to the next step.
+macro_rules! others {
+    (parts2) => {
+        "add {t0}, 1024\n add {t1}, 1024"
+    };
+    (parts3) => {
+        "add {t0}, 2048\n add {t1}, 2048"
     };
 }
 
 macro_rules! unit {
-    ($name:ident, $doc:literal, $tiles:ident, $feeding:ident, $turn:literal) => {
+    ($name:ident, $doc:literal, $parts:ident, $tiles:ident, $feeding:ident, $turn:literal) => {
         #[doc = $doc]
         ///
         /// # Safety
-        /// The pointers are good as the fields say and aligned to 64 bytes; the thread holds a [`Configured`]; `feed` has
-        /// whole steps, as many as `feeds`, which is at most what the name of this function allows of [`Unit::feeds`]; the
-        /// machine has the features.
+        /// As for [`Unit::run`].
         #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-        pub unsafe fn $name(self, feed: Feed, feeds: usize, seen: &mut Seen) {
+        unsafe fn $name(self, feed: Feed, feeds: usize, seen: &mut Seen) {
             let Unit { a, b, c, steps } = self;
             // The top bits of `feeds` count the steps of the unit within one of the feed.
             // SAFETY: by the contract above.
@@ -246,14 +285,14 @@ macro_rules! unit {
                     "kmovd k1, {odd:e}",
                     "test {feeds}, {feeds}", "jz 5f",
                     "3:",
-                    $tiles!($feeding),
+                    $tiles!($feeding $parts),
                     "dec {n}",
                     $turn, "jnc 3b",
-                    "add {f0}, 1024", "add {f1}, 1024", "add {t0}, 2048", "add {t1}, 2048",
+                    "add {f0}, 1024", "add {f1}, 1024", others!($parts),
                     "dec {feeds:e}", "jnz 3b",
                     "test {n}, {n}", "jz 6f",
                     "5:",
-                    $tiles!(plain),
+                    $tiles!(plain $parts),
                     "dec {n}", "jnz 5b",
                     "6:",
                     $tiles!(keep),
@@ -283,11 +322,11 @@ macro_rules! two {
         "tilestored [{c}+{line}], tmm0\n tilestored [{c}+{line}+1024], tmm1
          tilestored [{c}+{line}+2048], tmm2\n tilestored [{c}+{line}+3072], tmm3"
     };
-    (plain) => {
-        step!(load_a_two, four_products, "", "", "", "", "", "")
+    (plain $parts:ident) => {
+        step!($parts, load_a_two, four_products, "", "", "", "", "", "")
     };
-    ($feeding:ident) => {
-        $feeding!(load_a_two, four_products)
+    ($feeding:ident $parts:ident) => {
+        $feeding!($parts, load_a_two, four_products)
     };
 }
 
@@ -299,11 +338,11 @@ macro_rules! one {
     (keep) => {
         "tilestored [{c}+{line}], tmm0\n tilestored [{c}+{line}+1024], tmm1"
     };
-    (plain) => {
-        step!(load_a_one, two_products, "", "", "", "", "", "")
+    (plain $parts:ident) => {
+        step!($parts, load_a_one, two_products, "", "", "", "", "", "")
     };
-    ($feeding:ident) => {
-        $feeding!(load_a_one, two_products)
+    ($feeding:ident $parts:ident) => {
+        $feeding!($parts, load_a_one, two_products)
     };
 }
 
@@ -313,14 +352,47 @@ impl Unit {
         self.steps / if fast { 2 } else { 4 }
     }
 
-    unit!(run, "Computes 32 rows.", two, quarter, "add {feeds:e}, 0x40000000");
-    unit!(run_fast, "Computes 32 rows, feeding fast.", two, half, "add {feeds:e}, 0x80000000");
+    /// Computes 32 rows of operands of `PARTS` parts, 2 or 3; the first 16, touching nothing of the others, where `half`.
+    ///
+    /// # Safety
+    /// The pointers are good as the fields say and aligned to 64 bytes; the thread holds a [`Configured`]; `feed` has
+    /// whole steps, as many as `feeds`, which is at most [`Unit::feeds`] of `fast`; the machine has the features.
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    pub unsafe fn run<const PARTS: usize>(
+        self,
+        (half, fast): (bool, bool),
+        feed: Feed,
+        feeds: usize,
+        seen: &mut Seen,
+    ) {
+        // SAFETY: passed on.
+        unsafe {
+            match (PARTS, half, fast) {
+                (2, false, false) => self.two_parts(feed, feeds, seen),
+                (2, false, true) => self.two_parts_fast(feed, feeds, seen),
+                (2, true, false) => self.two_parts_half(feed, feeds, seen),
+                (2, true, true) => self.two_parts_half_fast(feed, feeds, seen),
+                (_, false, false) => self.three_parts(feed, feeds, seen),
+                (_, false, true) => self.three_parts_fast(feed, feeds, seen),
+                (_, true, false) => self.three_parts_half(feed, feeds, seen),
+                (_, true, true) => self.three_parts_half_fast(feed, feeds, seen),
+            }
+        }
+    }
+
+    unit!(two_parts, "32 rows of two parts.", parts2, two, quarter, "add {feeds:e}, 0x40000000");
+    unit!(two_parts_fast, "32 rows of two parts, feeding fast.", parts2, two, half, "add {feeds:e}, 0x80000000");
+    unit!(two_parts_half, "16 rows of two parts.", parts2, one, quarter, "add {feeds:e}, 0x40000000");
+    unit!(two_parts_half_fast, "16 rows of two parts, feeding fast.", parts2, one, half, "add {feeds:e}, 0x80000000");
+    unit!(three_parts, "32 rows of three parts.", parts3, two, quarter, "add {feeds:e}, 0x40000000");
+    unit!(three_parts_fast, "32 rows of three parts, feeding fast.", parts3, two, half, "add {feeds:e}, 0x80000000");
+    unit!(three_parts_half, "16 rows of three parts.", parts3, one, quarter, "add {feeds:e}, 0x40000000");
     unit!(
-        run_half,
-        "Computes the first 16 rows, and touches nothing of the others.",
+        three_parts_half_fast,
+        "16 rows of three parts, feeding fast.",
+        parts3,
         one,
-        quarter,
-        "add {feeds:e}, 0x40000000"
+        half,
+        "add {feeds:e}, 0x80000000"
     );
-    unit!(run_half_fast, "Computes the first 16 rows, feeding fast.", one, half, "add {feeds:e}, 0x80000000");
 }

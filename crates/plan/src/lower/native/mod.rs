@@ -99,6 +99,7 @@ impl Lowering<'_> {
             "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Identity" | "Dropout" => self.view(&site)?,
             "Transpose" | "Concat" | "Split" | "Slice" | "Pad" | "Expand" | "Gather" => self.movement(&site)?,
             "LSTM" => self.lstm(&site)?,
+            "GRU" => self.gru(&site)?,
             "Attention" => self.attention(&site)?,
             _ => self.elementwise(&site)?,
         };
