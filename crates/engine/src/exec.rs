@@ -5,6 +5,7 @@ use crate::bind::{self, Binding, Ready, bytes_of, operand};
 use crate::chains::Chained;
 use crate::engine::Shared;
 use crate::error::{Error, Result};
+use crate::profile::{Clock, StepTime, work};
 use crate::weights::{Blob, HostWeights};
 use modelsmith_ir::{AttrView, Dim, EvalCx, OpError, OpResult, RunRegion, TensorType, Type};
 use modelsmith_kernels::{Args, Dst, KernelError, Src};
@@ -15,29 +16,11 @@ use modelsmith_pool::Pool;
 use modelsmith_tensor::{DType, Tensor, Value, index};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Bindings kept per block.
 const KEPT: usize = 16;
 /// Most operands of a kernel call.
 const MAX_OPERANDS: usize = 40;
-
-/// Time and work of one step in one run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StepTime {
-    /// The nodes that the step stands for.
-    pub label: String,
-    /// Kernels that ran, or the operator whose reference did.
-    pub kernel: String,
-    /// True where the reference ran.
-    pub reference: bool,
-    /// Wall time in nanoseconds.
-    pub ns: u64,
-    /// Multiplications and additions, each counted as one.
-    pub flops: f64,
-    /// Bytes of operands and results.
-    pub bytes: f64,
-}
 
 /// What a block keeps between runs.
 pub(crate) struct BlockState {
@@ -142,6 +125,7 @@ impl Machine<'_> {
 
     /// Runs block `index`.
     pub fn run(&self, index: usize, inputs: &[&Value]) -> Result<Vec<Value>> {
+        let mut clock = Clock::start(self.times);
         let binding = self.binding(index, inputs)?;
         let block = &self.plan.blocks[index];
         let cell = &self.states[index];
@@ -155,34 +139,31 @@ impl Machine<'_> {
         if self.watch.is_some() && index == 0 {
             block.inputs.iter().zip(inputs).for_each(|(&id, v)| run.tell(id, v));
         }
+        clock.stop(|ns| StepTime::around(format!("({}: sizes and memory)", block.name), ns));
         let mut i = 0;
         while i < block.steps.len() {
-            let start = self.times.map(|_| Instant::now());
             let chain = run.binding.chains.iter().find(|c| c.steps.start == i);
             let what = match chain {
                 Some(c) => run.chain(&mut state, c)?,
                 None => run.step(&mut state, i)?,
             };
             let done = chain.map_or(i..i + 1, |c| c.steps.clone());
-            if let (Some(times), Some(start)) = (self.times, start) {
-                let ns = start.elapsed().as_nanos() as u64;
-                // Steps with bodies list what ran inside them after themselves.
-                times.borrow_mut().push(match chain {
-                    Some(c) => run.chain_time(c, ns),
-                    None => run.time(&state, i, ns, what),
-                });
-            }
             run.report(&state, i)?;
-            i = done.end;
+            let at = std::mem::replace(&mut i, done.end);
             for ended in done {
                 for k in 0..state.ends[ended].len() {
                     let id = state.ends[ended][k];
                     state.slots[id] = None;
                 }
             }
+            clock.stop(|ns| match chain {
+                Some(c) => run.chain_time(c, ns),
+                None => run.time(&state, at, ns, what),
+            });
         }
         let out = block.outputs.iter().map(|&id| run.value(&state, id)).collect();
         state.slots.iter_mut().for_each(|s| *s = None);
+        clock.stop(|ns| StepTime::around(format!("({}: results)", block.name), ns));
         out
     }
 }
@@ -570,12 +551,15 @@ impl Run<'_, '_> {
         let calls = self.binding.steps[c.steps.clone()].iter().flatten().flatten();
         let label = steps.iter().map(|s| s.label.as_str()).collect::<Vec<_>>().join(" > ");
         let kernels = c.chain.kernels().join(" > ");
+        let [flops, tile_flops, tile_products] = work(calls.map(|r| &r.call));
         StepTime {
             label,
             kernel: format!("bands of {} rows: {kernels}", c.chain.band_rows()),
             reference: false,
             ns,
-            flops: calls.map(|r| r.call.flops()).sum(),
+            flops,
+            tile_flops,
+            tile_products,
             bytes: c.inputs.iter().chain([&c.output]).map(size).sum(),
         }
     }
@@ -597,12 +581,15 @@ impl Run<'_, '_> {
             let o = self.binding.operands[*id].as_ref().or(state.operands[*id].as_ref());
             o.and_then(bytes_of).unwrap_or(0) as f64
         };
+        let [flops, tile_flops, tile_products] = work(calls.into_iter().flatten().map(|r| &r.call));
         StepTime {
             label: step.label.clone(),
             kernel,
             reference,
             ns,
-            flops: calls.into_iter().flatten().map(|r| r.call.flops()).sum(),
+            flops,
+            tile_flops,
+            tile_products,
             bytes: step.inputs.iter().chain(&step.outputs).flatten().map(size).sum(),
         }
     }

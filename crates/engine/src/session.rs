@@ -1,6 +1,7 @@
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::exec::{BlockState, Machine, StepTime};
+use crate::exec::{BlockState, Machine};
+use crate::profile::StepTime;
 use crate::weights::HostWeights;
 use modelsmith_ir::Type;
 use modelsmith_kop::Isa;

@@ -122,6 +122,15 @@ impl<P> KernelDef<P> {
         (self.cost)(problem, facts)
     }
 
+    /// Products of bf16 parts that the kernel computes for each product on tile registers; 0 where it uses none.
+    pub fn tile_products(&self) -> usize {
+        match self.name.rsplit_once("amx_bf16x").map(|(_, parts)| parts) {
+            Some("3") => 6,
+            Some("2") => 3,
+            _ => 0,
+        }
+    }
+
     /// The format in which the kernel takes its constant weights, where the problem has any.
     pub fn pack_format(&self, problem: &P) -> Option<PackFormat> {
         (self.pack_format)(problem)

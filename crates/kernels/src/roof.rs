@@ -25,6 +25,26 @@ pub fn fma_gflops(isa: Isa, pool: &Pool, seconds: f64) -> f64 {
     peak::<Portable>(pool, seconds)
 }
 
+/// Highest rate of bf16 products on tile registers, in billions of operations per second, with all threads of the pool;
+/// `None` where `isa` or the machine has none. Takes about `seconds`.
+pub fn tile_gflops(isa: Isa, pool: &Pool, seconds: f64) -> Option<f64> {
+    #[cfg(target_arch = "x86_64")]
+    if host::detect().cap(isa).contains(crate::gemm::amx::ISA) {
+        let rounds = 2_000;
+        let flops = std::sync::atomic::AtomicUsize::new(0);
+        let took = best(seconds, || {
+            pool.run(pool.threads(), |_, _| {
+                // SAFETY: the machine has tiles.
+                let done = unsafe { crate::gemm::amx::products(rounds) };
+                flops.store(done, std::sync::atomic::Ordering::Relaxed);
+            });
+        })?;
+        return Some((flops.into_inner() * pool.threads()) as f64 / took / 1e9);
+    }
+    let _ = (isa, pool, seconds);
+    None
+}
+
 const CHAINS: usize = 12;
 const ROUNDS: usize = 20_000;
 
@@ -129,6 +149,7 @@ mod tests {
         let pool = Pool::new(2);
         for (_, isa) in Isa::LEVELS {
             assert!(fma_gflops(isa, &pool, 0.001) > 0.01);
+            assert!(tile_gflops(isa, &pool, 0.001).is_none_or(|g| g > 0.01));
         }
         assert!(read_gbytes(1 << 20, &pool, 0.001) > 0.01);
         assert!(copy_gbytes(1 << 20, &pool, 0.001) > 0.01);

@@ -52,6 +52,11 @@ impl Assign<'_> {
         self.block.buffers[id].layout
     }
 
+    /// Whether a reduction of a channels-last image leaves nothing to order: without the spatial axes, or the channels.
+    fn leaves_no_order(&self, id: BufferId, axes: &[usize]) -> bool {
+        axes.iter().copied().eq(2..self.rank(id)) || axes == [1]
+    }
+
     fn rank(&self, id: BufferId) -> usize {
         self.block.buffers[id].ty.rank().unwrap_or(0)
     }
@@ -109,13 +114,9 @@ impl Assign<'_> {
             Recipe::Softmax { .. } => first,
             Recipe::Norm(Norm { over: NormOver::Group(_), .. }) => first,
             Recipe::Reduce { axes, .. } => {
-                let rank = ids.first().map_or(0, |&b| self.rank(b));
-                let spatial = axes.iter().copied().eq(2..rank);
-                let channels = axes[..] == [1];
-                if first == ChannelsLast && !spatial && !channels {
+                if first == ChannelsLast && !self.leaves_no_order(ids[0], axes) {
                     given[0] = self.wanted(ids[0], Plain);
                 }
-                // Without the spatial axes nothing is left to order; without the channels neither.
                 Plain
             }
             Recipe::Gemm(_)

@@ -211,6 +211,11 @@ impl KernelCall {
         of_call!(self, kernel, problem => kernel.run(problem, args, pool))
     }
 
+    /// Products of bf16 parts that the kernel computes for each product on tile registers; 0 where it uses none.
+    pub fn tile_products(&self) -> usize {
+        of_call!(self, kernel, _p => kernel.tile_products())
+    }
+
     /// Multiplications and additions, where they are the work.
     pub fn flops(&self) -> f64 {
         match self {

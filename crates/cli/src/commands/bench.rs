@@ -116,9 +116,13 @@ fn show_profile(cx: &Context, p: &Profile) {
     };
     let rows = p.layers.iter().map(row).collect::<Vec<_>>();
     cx.screen.say(&table(&["step", "kernel", "time", "share", "GFLOP/s", "of roof"], &[2, 3, 4, 5], &rows));
+    let tiles = p.roof_tiles.map(|t| format!(", {t:.0} GFLOP/s of bf16 on tiles")).unwrap_or_default();
     cx.screen.say(&format!(
-        "{} in steps; roof {:.0} GFLOP/s and {:.1} GB/s; * marks steps that run the reference\n",
+        "{} in steps, {} of a run without a profile, which took {}; roof {:.0} GFLOP/s{tiles} and {:.1} GB/s; \
+         * marks steps that run the reference\n",
         ms(p.total_ms),
+        percent(p.covered),
+        ms(p.run_ms),
         p.roof_gflops,
         p.roof_gbs
     ));

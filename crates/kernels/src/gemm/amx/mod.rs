@@ -31,8 +31,8 @@ use std::ops::Range;
 pub(crate) use offer::{ISA, nanoseconds, takes, work};
 pub(super) use offer::{accepts, cost};
 use split::Seen;
-pub(crate) use unit::STEP;
 use unit::{Configured, Feed, PART_BYTES, RESULT, Unit};
+pub(crate) use unit::{STEP, products};
 
 /// Rows and columns of a tile.
 pub(super) const TILE: usize = 32;

@@ -150,6 +150,31 @@ macro_rules! two_products {
     };
 }
 
+/// Multiplications and additions of one product of tiles.
+const TILE_FLOPS: usize = 2 * 16 * 16 * 32;
+
+/// Runs `rounds` times 16 products of tiles that wait for nothing but each other's sums, four at a time; says how many
+/// multiplications and additions that was.
+///
+/// # Safety
+/// The machine has AMX and the process may use it.
+pub(crate) unsafe fn products(rounds: usize) -> usize {
+    // SAFETY: by the contract above; registers are zeroed before they are read.
+    unsafe {
+        let _tiles = Configured::new();
+        asm!(
+            "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
+            "tilezero tmm4", "tilezero tmm5", "tilezero tmm6", "tilezero tmm7",
+            "2:",
+            concat!(four_products!(), four_products!(), four_products!(), four_products!()),
+            "dec {n}", "jnz 2b",
+            n = inout(reg) rounds.max(1) => _,
+            options(nostack, nomem),
+        );
+    }
+    16 * TILE_FLOPS * rounds.max(1)
+}
+
 /// Splits a pair of rows as [`super::split`] does. zmm16 and 17 gather magnitudes, 18 is all ones, 19 the order of pairs,
 /// 20 the upper halves; k1 the odd words.
 macro_rules! pair {
@@ -358,13 +383,7 @@ impl Unit {
     /// The pointers are good as the fields say and aligned to 64 bytes; the thread holds a [`Configured`]; `feed` has
     /// whole steps, as many as `feeds`, which is at most [`Unit::feeds`] of `fast`; the machine has the features.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    pub unsafe fn run<const PARTS: usize>(
-        self,
-        (half, fast): (bool, bool),
-        feed: Feed,
-        feeds: usize,
-        seen: &mut Seen,
-    ) {
+    pub unsafe fn run<const PARTS: usize>(self, (half, fast): (bool, bool), feed: Feed, feeds: usize, seen: &mut Seen) {
         // SAFETY: passed on.
         unsafe {
             match (PARTS, half, fast) {
