@@ -191,6 +191,14 @@ impl<R: Rows> Product<'_, R> {
         }
     }
 
+    /// Values of the inner dimension between two roundings to C: a function of the whole product's width, so that no bit
+    /// depends on how its columns are cut for threads.
+    fn inner_block(&self) -> usize {
+        let panels = self.n.div_ceil(PANEL).max(1);
+        let widest = panels.div_ceil(panels.div_ceil(self.tiles.max_panels()));
+        (2 * INNER_BLOCK / widest).min(INNER_BLOCK)
+    }
+
     /// Computes a block of rows for some groups of panels, over the whole inner dimension.
     ///
     /// # Safety
@@ -207,7 +215,7 @@ impl<R: Rows> Product<'_, R> {
         let (segs, seg_len) = self.rows.segments();
         let k = segs * seg_len;
         // A group of panels stays in the first-level cache while row tiles pass.
-        let inner_block = (2 * INNER_BLOCK / panels.len().div_ceil(groups)).min(INNER_BLOCK);
+        let inner_block = self.inner_block();
         let whole = (inner_block / seg_len.max(1)).clamp(1, segs.max(1));
         let pieces = if seg_len > inner_block { seg_len.div_ceil(inner_block) } else { 1 };
         let steps = segs.div_ceil(whole).max(1);

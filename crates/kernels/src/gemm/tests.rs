@@ -179,3 +179,29 @@ fn bad_calls_are_refused() {
     p.c_row_stride = usize::MAX;
     assert!(kernel.accepts(&p).is_err());
 }
+
+/// Sums go through blocks of the inner dimension, whose length must not depend on the columns of a part.
+#[test]
+fn threads_change_no_bit_of_any_kernel() {
+    for (m, n, k) in [(40, 130, 1000), (9, 304, 700), (64, 96, 768), (5, 80, 2000), (128, 48, 3072)] {
+        let p = GemmProblem::dense(m, n, k, GemmB::Packed);
+        let shape = WeightShape::Matrix { k, n, transposed: false };
+        let mut packed = vec![0.0; PackFormat::F32Panel16.packed_len(&shape).unwrap()];
+        PackFormat::F32Panel16.pack(&shape, &noise(n * k, 2), &mut packed).unwrap();
+        let a = noise(m * k, 1);
+        for kernel in FAST.iter().chain(KERNELS).filter(|x| crate::detect().contains(x.isa)) {
+            let on = |threads: usize| {
+                let mut c = vec![0f32; m * n];
+                let mut workspace = vec![0xffu8; kernel.workspace(&p, threads)];
+                let inputs = [Src::new(&a), Src::new(&packed)];
+                let args = Args { inputs: &inputs, outputs: &mut [Dst::new(&mut c)], workspace: &mut workspace };
+                kernel.run(&p, args, &Pool::new(threads)).unwrap();
+                c.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+            };
+            let one = on(1);
+            for threads in [2, 3, 4, 5, 7] {
+                assert!(on(threads) == one, "{} on {threads} threads: {m} {n} {k}", kernel.name);
+            }
+        }
+    }
+}
