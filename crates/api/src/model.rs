@@ -1,5 +1,6 @@
 //! A model file: what it says, and the same at the hub.
 
+use crate::shapes::Sizes;
 use crate::{Error, Result};
 use modelsmith_base::{Diagnostic, Severity};
 use modelsmith_convert::{FormatDef, Input, Opened};
@@ -39,6 +40,14 @@ impl Model {
     /// # Errors
     /// When the file cannot be read, is damaged, or holds no model.
     pub fn open(path: impl AsRef<Path>) -> Result<Model> {
+        Model::open_sized(path, &Sizes::default())
+    }
+
+    /// As [`Model::open`]; the shapes of `sizes` say of how many dimensions inputs are where the file does not.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_sized(path: impl AsRef<Path>, sizes: &Sizes) -> Result<Model> {
         let path = path.as_ref();
         if !path.exists() {
             return Err(Error::damaged("there is no such file").in_file(path));
@@ -47,7 +56,7 @@ impl Model {
         if starts_as_engine(&input) {
             return Model::of_engine(modelsmith_engine::load(path)?, path, input.source().len());
         }
-        let mut model = Model::read(&input, path)?;
+        let mut model = Model::read(&input, path, sizes)?;
         if let Some(inner) = Arc::get_mut(&mut model.0) {
             inner.files = std::iter::once(path.to_owned()).chain(input.siblings_opened()).collect();
         }
@@ -81,11 +90,12 @@ impl Model {
     /// # Errors
     /// As [`Model::open`].
     pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Model> {
-        Model::read(&Input::from_bytes(name, bytes), Path::new(name))
+        Model::read(&Input::from_bytes(name, bytes), Path::new(name), &Sizes::default())
     }
 
-    fn read(input: &Input, path: &Path) -> Result<Model> {
-        let opened = modelsmith_convert::open_any(input, &ReadOptions::default())?;
+    fn read(input: &Input, path: &Path, sizes: &Sizes) -> Result<Model> {
+        let options = ReadOptions { ranks: sizes.ranks(), ..ReadOptions::default() };
+        let opened = modelsmith_convert::open_any(input, &options)?;
         Model::from_opened(opened, input.source().len(), path)
     }
 

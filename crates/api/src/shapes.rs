@@ -27,7 +27,8 @@ impl Fill {
     pub const ONE: Fill = Fill { inner: 1, outer: 1 };
 
     /// What is tried in turn when a model fails on dimensions of 1, as one with a window or a stride does.
-    pub const LARGER: [Fill; 5] = [
+    pub const LARGER: [Fill; 6] = [
+        Fill { inner: 224, outer: 1 },
         Fill { inner: 64, outer: 1 },
         Fill { inner: 256, outer: 1 },
         Fill { inner: 1024, outer: 1 },
@@ -74,6 +75,11 @@ impl Sizes {
         };
         self.shapes.push((name.to_owned(), sizes));
         Ok(())
+    }
+
+    /// How many dimensions the inputs have whose shape is given.
+    pub fn ranks(&self) -> Vec<(String, usize)> {
+        self.shapes.iter().map(|(name, shape)| (name.clone(), shape.len())).collect()
     }
 
     /// Adds `batch=8`.

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 /// Every format, in the order in which equal claims are settled.
 pub static FORMATS: LazyLock<Vec<&FormatDef>> = LazyLock::new(|| {
-    let families: [&[&FormatDef]; 3] =
-        [&[&modelsmith_format_onnx::ONNX], &[&modelsmith_format_torch::TORCH], modelsmith_format_weights::FORMATS];
+    let torch: &[&FormatDef] = &[&modelsmith_format_torch::SCRIPT, &modelsmith_format_torch::TORCH];
+    let families: [&[&FormatDef]; 3] = [&[&modelsmith_format_onnx::ONNX], torch, modelsmith_format_weights::FORMATS];
     families.concat()
 });
 

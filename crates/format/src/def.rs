@@ -54,11 +54,15 @@ pub enum Match {
 pub struct ReadOptions {
     /// Memory for what has to be decoded.
     pub budget: Budget,
+    /// True where the weights alone are wanted: a format that holds a program and a checkpoint reads the checkpoint.
+    pub weights: bool,
+    /// Numbers of dimensions of inputs, by name, for formats that do not say them.
+    pub ranks: Vec<(String, usize)>,
 }
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        ReadOptions { budget: Budget::unlimited() }
+        ReadOptions { budget: Budget::unlimited(), weights: false, ranks: Vec::new() }
     }
 }
 

@@ -15,6 +15,7 @@ pub use options::{Types, edit, size};
 pub use stats::{Stats, stats};
 
 use crate::inspect::{Finding, WeightInfo};
+use crate::shapes::Sizes;
 use crate::{Error, Model, Result};
 use modelsmith_base::Diagnostic;
 use modelsmith_convert::{FormatDef, Input, Opened};
@@ -61,14 +62,31 @@ fn in_folder(folder: &Path) -> Result<PathBuf> {
 /// # Errors
 /// When it cannot be read, or is damaged.
 pub fn open(path: impl AsRef<Path>) -> Result<File> {
-    let inside = path.as_ref().is_dir().then(|| in_folder(path.as_ref())).transpose()?;
-    let folder = if inside.is_some() { Folder::open(path.as_ref())?.map(Arc::new) } else { None };
-    let path = inside.as_deref().unwrap_or(path.as_ref());
+    open_as(path.as_ref(), ReadOptions::default())
+}
+
+/// As [`open`]; the shapes of `sizes` say of how many dimensions inputs are where the file does not.
+///
+/// # Errors
+/// As there.
+pub fn open_sized(path: impl AsRef<Path>, sizes: &Sizes) -> Result<File> {
+    open_as(path.as_ref(), ReadOptions { ranks: sizes.ranks(), ..ReadOptions::default() })
+}
+
+/// What reads a file that holds a program and a checkpoint as the checkpoint.
+fn weights() -> ReadOptions {
+    ReadOptions { weights: true, ..ReadOptions::default() }
+}
+
+fn open_as(path: &Path, options: ReadOptions) -> Result<File> {
+    let inside = path.is_dir().then(|| in_folder(path)).transpose()?;
+    let folder = if inside.is_some() { Folder::open(path)?.map(Arc::new) } else { None };
+    let path = inside.as_deref().unwrap_or(path);
     if !path.exists() || crate::model::is_engine(path)? {
         return Model::open(path).map(File::Model);
     }
     let input = Input::open(path)?;
-    let opened = modelsmith_convert::open_any(&input, &ReadOptions::default())?;
+    let opened = modelsmith_convert::open_any(&input, &options)?;
     let bytes = input.source().len();
     match opened.artifact {
         Artifact::Checkpoint(data) => {
@@ -85,7 +103,7 @@ impl Checkpoint {
     /// # Errors
     /// When the file cannot be read, is damaged, or holds no checkpoint.
     pub fn open(path: impl AsRef<Path>) -> Result<Checkpoint> {
-        match open(path.as_ref())? {
+        match open_as(path.as_ref(), weights())? {
             File::Checkpoint(c) => Ok(c),
             File::Model(_) => {
                 Err(Error::unsupported("this is a model with a graph, a checkpoint is wanted").in_file(path))
@@ -103,6 +121,12 @@ impl Checkpoint {
                 .in_file(model.path())
                 .help("convert the model instead")
         })?;
+        // A program with a checkpoint of its own: its tensors keep their order and their names.
+        if model.path().exists()
+            && let Ok(File::Checkpoint(c)) = open_as(model.path(), weights())
+        {
+            return Ok(c);
+        }
         let note = modelsmith_base::Severity::Note;
         let message = "the graph is left out: this format holds tensors alone";
         Ok(Checkpoint {

@@ -50,7 +50,7 @@ pub fn run(cx: &Context, a: &Build) -> Result<u8> {
         None => {
             cx.progress.step("reading");
             let tensors = TensorArgs { key: a.key.clone(), map: a.map.clone(), ..TensorArgs::default() };
-            let model = bound(cx, a.model.as_deref(), &a.graph, &tensors)?;
+            let model = bound(cx, a.model.as_deref(), &a.inputs.sizes, &a.graph, &tensors)?;
             options::show_findings(cx, &model);
             let built = build_and_tell(&model, &a.output, &request, verify, &|s| cx.progress.step(s))?;
             (model.path().to_owned(), built)

@@ -1,5 +1,5 @@
 use super::Context;
-use crate::args::{Convert, GraphArgs, Inspect, TensorArgs};
+use crate::args::{Convert, GraphArgs, Inspect, SizeArgs, TensorArgs};
 use crate::table::{bytes, count, fields, table};
 use modelsmith::checkpoint::{self, Budget, Checkpoint, Fate, Line, Readback, Stats, Target, Types};
 use modelsmith::inspect::{Finding, WeightInfo};
@@ -225,9 +225,9 @@ fn edit(t: &TensorArgs) -> Result<checkpoint::Edit> {
 
 /// The model to work on: the one named, or one whose graph and weights come from two files, either of which may be the
 /// one named.
-pub fn bound(cx: &Context, model: Option<&Path>, g: &GraphArgs, t: &TensorArgs) -> Result<Model> {
+pub fn bound(cx: &Context, model: Option<&Path>, sizes: &SizeArgs, g: &GraphArgs, t: &TensorArgs) -> Result<Model> {
     let (graph, weights) = match (model, &g.graph, &g.weights) {
-        (Some(model), None, None) => return Model::open(model),
+        (Some(model), None, None) => return Model::open_sized(model, &super::options::sizes(sizes)?),
         (None, Some(graph), Some(weights)) => (graph.as_path(), weights.as_path()),
         (Some(graph), None, Some(weights)) => (graph, weights.as_path()),
         (Some(weights), Some(graph), None) => (graph.as_path(), weights),

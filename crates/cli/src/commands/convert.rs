@@ -36,7 +36,7 @@ pub fn run(cx: &Context, a: &Convert) -> Result<u8> {
             true => true,
             false => write::format_for(output, a.to.as_deref())?.graphs,
         };
-        match checkpoint::open(input)? {
+        match checkpoint::open_sized(input, &options::sizes(&a.inputs.sizes)?)? {
             File::Checkpoint(c) => return super::checkpoint::convert(cx, a, &c, output),
             File::Model(m) if !graphs => {
                 return super::checkpoint::convert(cx, a, &Checkpoint::of_model(&m)?, output);
@@ -45,11 +45,13 @@ pub fn run(cx: &Context, a: &Convert) -> Result<u8> {
         }
     }
     let format = write::format_for(output, a.to.as_deref())?;
-    let model = super::checkpoint::bound(cx, input, &a.graph, &a.tensors)?;
+    let model = super::checkpoint::bound(cx, input, &a.inputs.sizes, &a.graph, &a.tensors)?;
     options::show_findings(cx, &model);
     let inputs = options::inputs(&a.inputs)?;
     let mut hub = model.hub().clone();
-    if a.fixed || !inputs.sizes.shapes.is_empty() || !inputs.sizes.dims.is_empty() {
+    // A shape of nothing but `?` says of how many dimensions an input is; it fixes none.
+    let sized = inputs.sizes.shapes.iter().any(|(_, s)| s.is_empty() || s.iter().any(Option::is_some));
+    if a.fixed || sized || !inputs.sizes.dims.is_empty() {
         write::specialise(&mut hub, &inputs.sizes.bind(model.hub())?);
     }
     let opsets = write::target_opsets(&model, a.opset);

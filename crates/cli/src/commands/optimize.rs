@@ -22,7 +22,7 @@ struct Report<'a> {
 pub fn run(cx: &Context, a: &Optimize) -> Result<u8> {
     let format = write::format_for(&a.output, None)?;
     cx.progress.step("reading");
-    let model = Model::open(&a.input)?;
+    let model = Model::open_sized(&a.input, &options::sizes(&a.inputs.sizes)?)?;
     options::show_findings(cx, &model);
     cx.progress.step("simplifying");
     let passes = Passes { only: a.passes.clone(), skip: a.skip.clone(), dump_after: a.dump_after.clone() };

@@ -30,7 +30,7 @@ pub fn agreement(a: &AgreementArgs) -> Result<Agreement> {
 
 /// The model or engine at `path`; with a cache, a model as the engine that is in it or comes into it now.
 pub fn model(cx: &Context, path: &Path, cache: Option<&Path>, backend: Backend, sizes: &SizeArgs) -> Result<Model> {
-    let Some(dir) = cache else { return Model::open(path) };
+    let Some(dir) = cache else { return Model::open_sized(path, &self::sizes(sizes)?) };
     if backend != Backend::Cpu {
         return Err(Error::usage("--cache holds engines, which run on the backend cpu"));
     }
@@ -52,12 +52,19 @@ pub fn show_inputs(cx: &Context, inputs: &[InputInfo], assumed: &[String]) {
     }
 }
 
+/// What a trace left out is said however little is wanted: the graph may be another than the user thinks.
+const ALWAYS: [&str; 3] = ["torch.frozen", "torch.state", "torch.training"];
+
 /// Prints the findings of a reader: all when verbose, else how many.
 pub fn show_findings(cx: &Context, model: &Model) {
     let found = model.findings();
     if cx.screen.verbose {
         found.iter().for_each(|d| cx.screen.note(&d.to_string()));
-    } else if !found.is_empty() {
-        cx.screen.note(&format!("{} findings; --verbose shows them", found.len()));
+        return;
+    }
+    let (said, other): (Vec<_>, Vec<_>) = found.iter().partition(|d| ALWAYS.contains(&d.code));
+    said.iter().for_each(|d| cx.screen.note(&d.to_string()));
+    if !other.is_empty() {
+        cx.screen.note(&format!("{} findings; --verbose shows them", other.len()));
     }
 }

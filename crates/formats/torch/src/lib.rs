@@ -1,4 +1,6 @@
-//! PyTorch checkpoints: zip archives, legacy streams and legacy tar archives, and bare pickles.
+//! PyTorch files. TorchScript archives are read as models: [`SCRIPT`].
+//!
+//! Checkpoints: zip archives, legacy streams and legacy tar archives, and bare pickles.
 //!
 //! The pickle inside is read by an inert machine ([`modelsmith_wire::pickle`]). Calls that the recipe table knows
 //! ([`modelsmith_format::recipes`]) become tensors; everything else stays data with its class name. Tensors are views
@@ -27,12 +29,14 @@
     )
 )]
 
-#[allow(dead_code, unused_imports)]
 mod aten;
 mod container;
 mod format;
 mod read;
+mod script;
 mod write;
 
+pub use aten::table::overloads;
 pub use format::TORCH;
 pub use read::{read, salvage};
+pub use script::SCRIPT;

@@ -6,7 +6,7 @@ use modelsmith_base::{DType, Diagnostic, Severity};
 use modelsmith_ir::{Attrs, Dim, Fact, Model, Node, Op, Origin, RegionId, Type, ValueId};
 use modelsmith_ops::infer::Facts;
 use modelsmith_tensor::{Tensor, WeightExpr};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Nodes that a program may unfold into: a bound on loops that are unrolled and methods that are inlined.
@@ -23,6 +23,8 @@ pub(crate) struct Context {
     pub place: String,
     /// Name of the module that runs, for names of nodes.
     pub module: String,
+    /// Names of the dimensions of inputs, which may have to be others than was assumed.
+    pub free: HashSet<Arc<str>>,
     constants: HashMap<(DType, Vec<usize>, Vec<u8>), ValueId>,
     weights: HashMap<*const WeightExpr, ValueId>,
     /// Sizes that were asked for, by value and axis, with the region they were made in.
@@ -41,6 +43,7 @@ impl Context {
             findings: Vec::new(),
             place: String::new(),
             module: String::new(),
+            free: HashSet::new(),
             constants: HashMap::new(),
             weights: HashMap::new(),
             sizes: HashMap::new(),
@@ -64,6 +67,7 @@ impl Context {
     ) -> Outcome<Vec<ValueId>> {
         let def = modelsmith_ops::all().get("", name);
         let Some(def) = def else { return unsupported(format!("the hub has no operator {name}")) };
+        self.alike(name, inputs, &attrs)?;
         let node = self.push(Op::Known(def), inputs, attrs, vec![], &vec![Some(""); outputs])?;
         if let Err(e) = self.facts.add_node(&mut self.model, node) {
             return unsupported(format!("{name}: {e}"));
@@ -90,9 +94,31 @@ impl Context {
         }
         let origin = Origin { doc: self.place.clone(), ..Origin::default() };
         let inputs = inputs.to_vec();
-        let node = Node { op, inputs, outputs: vec![], attrs, regions, name: String::new(), origin };
+        let name = match &op {
+            Op::Known(def) if !self.module.is_empty() => {
+                format!("{}/{}_{}", self.module, def.name, self.model.nodes.len())
+            }
+            _ => String::new(),
+        };
+        let node = Node { op, inputs, outputs: vec![], attrs, regions, name, origin };
         let at = self.model.regions.get(self.region).map_or(0, |r| r.body.len());
         Ok(self.model.add_node(self.region, at, node, names))
+    }
+
+    /// Values that the present region may give as its results: those that it makes itself, each once.
+    pub(crate) fn results_of_region(&mut self, values: Vec<ValueId>) -> Outcome<Vec<ValueId>> {
+        let body = self.model.regions.get(self.region).map(|r| r.body.iter().copied().collect::<HashSet<_>>());
+        let body = body.unwrap_or_default();
+        let mut seen = HashSet::new();
+        let mut out = Vec::new();
+        for v in values {
+            let own = match self.model.values.get(v).map(|v| &v.def) {
+                Some(modelsmith_ir::Def::Node(n, _)) => body.contains(n),
+                _ => false,
+            };
+            out.push(if own && seen.insert(v) { v } else { self.op("Identity", &[v])? });
+        }
+        Ok(out)
     }
 
     /// A node with one result.

@@ -1,7 +1,7 @@
 //! Why a step of a program cannot be said as a graph.
 
 use modelsmith_base::DType;
-use modelsmith_ir::{OpError, ValueId};
+use modelsmith_ir::{Dim, OpError, ValueId};
 
 /// What ends the walk through a program, or one operator of it.
 #[derive(Clone, Debug)]
@@ -12,6 +12,8 @@ pub(crate) enum Stop {
     Rank(ValueId, Option<usize>),
     /// An input has to be of another element type than was assumed.
     Element(ValueId, DType),
+    /// A free dimension of an input has to be this one.
+    Size(std::sync::Arc<str>, Dim),
     /// The program raises an exception here whatever its inputs.
     Raise(String),
     /// The archive is damaged.
@@ -46,6 +48,7 @@ impl std::fmt::Display for Stop {
         match self {
             Stop::Unsupported(why) | Stop::Damaged(why) => f.write_str(why),
             Stop::Rank(..) => f.write_str("the rank of an operand is not known"),
+            Stop::Size(name, dim) => write!(f, "the dimension {name} has to be {dim}"),
             Stop::Element(_, dtype) => write!(f, "an operand has to be of {dtype}"),
             Stop::Raise(what) => write!(f, "the program raises an exception here: {what}"),
         }

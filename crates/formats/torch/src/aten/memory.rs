@@ -89,8 +89,7 @@ impl Context {
             }
             Step::Slice(axis, start, end, step) => {
                 let axes = self.ints(&[i64::try_from(*axis).unwrap_or(0)]);
-                let steps = self.ints(&[*step]);
-                self.op("Slice", &[v, *start, *end, axes, steps])
+                self.op("Slice", &[v, *start, *end, axes, *step])
             }
         }
     }
@@ -130,8 +129,8 @@ impl Context {
                 let size = self.size(v, *axis)?;
                 let (zero, one) = (self.int(0), self.int(1));
                 let all = self.op("Range", &[zero, size, one])?;
-                let (axes, steps) = (self.ints(&[0]), self.ints(&[*step]));
-                let index = self.op("Slice", &[all, *start, *end, axes, steps])?;
+                let axes = self.ints(&[0]);
+                let index = self.op("Slice", &[all, *start, *end, axes, *step])?;
                 self.put_rows(v, *axis, index, new)
             }
         }

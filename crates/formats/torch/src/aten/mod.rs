@@ -6,9 +6,11 @@
 pub(crate) mod context;
 pub(crate) mod error;
 mod memory;
+pub(crate) mod mold;
 pub(crate) mod ops;
 pub(crate) mod promote;
 pub(crate) mod schema;
+mod sizes;
 pub(crate) mod table;
 #[cfg(test)]
 mod tests;

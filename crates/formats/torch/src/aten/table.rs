@@ -25,8 +25,8 @@ static TABLE: LazyLock<HashMap<&'static str, Vec<&'static Row>>> = LazyLock::new
     table
 });
 
-/// Every overload that the table has, in order: `aten::add.Tensor`, `aten::relu_`.
-pub(crate) fn overloads() -> Vec<String> {
+/// Every overload of an ATen operator that is said in operators of the hub, in order: `aten::add.Tensor`, `aten::relu_`.
+pub fn overloads() -> Vec<String> {
     let mut all = ops::FAMILIES.iter().copied().flatten().flat_map(|r| r.names()).map(qualified).collect::<Vec<_>>();
     all.sort();
     all.dedup();
@@ -66,6 +66,7 @@ pub(crate) fn call(cx: &mut Context, name: &str, given: &[Given]) -> Outcome<Val
 }
 
 /// True where the table has the operator, or the one of which it is the form that writes in place.
+#[cfg(test)]
 pub(crate) fn knows(name: &str) -> bool {
     let (plain, _) = split(name);
     rows(plain).is_some() || plain.strip_suffix('_').is_some_and(|b| rows(b).is_some())

@@ -20,6 +20,8 @@ pub(crate) enum Val {
     Tuple(Rc<Tuple>),
     Dict(DictRef),
     Object(ObjectRef),
+    /// A function or class of the archive, by its dotted name.
+    Code(Rc<str>),
     /// A value that may be absent: where the flag holds it is there.
     Maybe(ValueId, Rc<Val>),
     /// A variable that has no value on the way here, and what it would have been.
@@ -83,7 +85,7 @@ pub(crate) enum Step {
     /// One index of an axis, which goes away.
     Select(usize, ValueId),
     /// `start..end` by `step` along an axis: three vectors of one element.
-    Slice(usize, ValueId, ValueId, i64),
+    Slice(usize, ValueId, ValueId, ValueId),
     /// Repeated along axes of size 1: written to by nobody.
     Expand(ValueId),
     /// All of it.
@@ -133,6 +135,7 @@ impl Val {
             Val::Tuple(_) => "a tuple",
             Val::Dict(_) => "a dictionary",
             Val::Object(_) => "an object",
+            Val::Code(_) => "a function",
             Val::Maybe(..) => "an optional value",
             Val::Unset(_) => "a variable without a value",
         }

@@ -105,6 +105,26 @@ pub(crate) fn open<'a>(input: &Input, bytes: &'a [u8]) -> Result<Parts<'a>> {
     }
 }
 
+/// Takes the pickle `member` of a zip archive apart, with its storages: `data`, or `constants`.
+///
+/// # Errors
+/// When the container is damaged.
+pub(crate) fn open_member<'a>(input: &Input, bytes: &'a [u8], member: &str) -> Result<Parts<'a>> {
+    zip::open_member(input, bytes, member)
+}
+
+pub(crate) use zip::root as zip_root;
+
+/// True for a zip archive with code: a TorchScript program.
+pub(crate) fn is_script(bytes: &[u8]) -> bool {
+    zip::is_script(bytes)
+}
+
+/// True for a program in the layout before PyTorch 1.2.
+pub(crate) fn is_old_script(bytes: &[u8]) -> bool {
+    zip::is_old_script(bytes)
+}
+
 /// Where the pickle of a NumPy array of Python objects begins (numpy.lib.format: magic, version, length, header).
 fn objects(bytes: &[u8]) -> Option<usize> {
     let rest = bytes.strip_prefix(b"\x93NUMPY")?;

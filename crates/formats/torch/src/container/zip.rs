@@ -32,25 +32,53 @@ fn first_name(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(30..)?.get(..length)
 }
 
+/// The folder of the archive that holds everything, with its slash.
+pub(crate) fn root<'a>(archive: &'a Archive<'_>) -> &'a str {
+    let pickle = archive.entries().iter().filter(|e| is_pickle(e)).min_by_key(|e| e.name.len());
+    pickle.and_then(|p| p.name.strip_suffix("data.pkl")).unwrap_or_default()
+}
+
+/// True for an archive of the layout before PyTorch 1.2: a `model.json` and code, no `data.pkl`.
+pub(super) fn is_old_script(bytes: &[u8]) -> bool {
+    let Ok(archive) = Archive::open(bytes) else { return false };
+    let ends = |end: &str| archive.entries().iter().any(|e| e.name.ends_with(end));
+    ends("/model.json") && ends(".py") && !ends("data.pkl")
+}
+
+/// True for an archive with code beside its object. Of a file that is not mapped only the beginning is there.
+pub(super) fn is_script(bytes: &[u8]) -> bool {
+    if !is_checkpoint(bytes) {
+        return false;
+    }
+    let Ok(archive) = Archive::open(bytes) else { return false };
+    let code = format!("{}code/", root(&archive));
+    archive.entries().iter().any(|e| e.name.starts_with(&code) && e.name.ends_with(".py"))
+}
+
 pub(super) fn open<'a>(input: &Input, bytes: &'a [u8]) -> Result<Parts<'a>> {
+    open_member(input, bytes, "data")
+}
+
+pub(super) fn open_member<'a>(input: &Input, bytes: &'a [u8], member: &str) -> Result<Parts<'a>> {
     let fail = |e: ZipError| Error::damaged(e.kind().to_string()).in_file(input.name()).at_offset(e.offset());
     let archive = Archive::open(bytes).map_err(fail)?;
-    let missing = || Error::damaged("the archive holds no data.pkl").in_file(input.name());
-    let pickle = archive.entries().iter().filter(|e| is_pickle(e)).min_by_key(|e| e.name.len()).ok_or_else(missing)?;
-    let root = pickle.name.strip_suffix("data.pkl").unwrap_or_default();
+    let root = root(&archive).to_owned();
+    let name = format!("{root}{member}.pkl");
+    let missing = || Error::damaged(format!("the archive holds no {member}.pkl")).in_file(input.name());
+    let pickle = archive.find(&name).ok_or_else(missing)?;
     let content = archive.content(pickle, PICKLE).map_err(fail)?;
     let mut parts = Parts::new(content, 0, &pickle.name);
     if let Some(order) = archive.find(&format!("{root}byteorder")) {
         parts.big_endian = archive.content(order, 64).map_err(fail)?.starts_with(b"big");
     }
-    let folder = format!("{root}data/");
+    let folder = format!("{root}{member}/");
     for entry in archive.entries() {
         let Some(key) = entry.name.strip_prefix(&folder) else { continue };
         let stored = stored(input, &archive, entry).map_err(fail)?;
         parts.storages.insert(key.to_owned(), stored);
     }
     let code = format!("{root}code/");
-    if archive.entries().iter().any(|e| e.name.starts_with(&code)) {
+    if member == "data" && archive.entries().iter().any(|e| e.name.starts_with(&code)) {
         let message = "this is a TorchScript archive: its code is not read, only the tensors of data.pkl";
         parts.findings.push(Diagnostic::new(Severity::Warning, "torch.script", message));
     }

@@ -37,18 +37,9 @@ pub fn salvage(input: &Input, options: &ReadOptions) -> Result<Imported> {
 }
 
 fn opened(input: &Input, options: &ReadOptions, lenient: bool) -> Result<Imported> {
-    let source = input.source();
-    let (bytes, _held) = match source.as_slice() {
-        Some(bytes) => (Cow::Borrowed(bytes), None),
-        None => {
-            let held = options.budget.reserve(source.len());
-            let held = held.map_err(|e| Error::from(modelsmith_tensor::Error::from(e)).in_file(input.name()))?;
-            let mut bytes = vec![0; usize::try_from(source.len()).unwrap_or(0)];
-            source.read_at(0, &mut bytes).map_err(|e| Error::from(e).in_file(input.name()))?;
-            (Cow::Owned(bytes), Some(held))
-        }
-    };
-    let parts = container::open(input, &bytes)?;
+    let source = Source::of(input, options)?;
+    let bytes = source.bytes();
+    let parts = container::open(input, bytes)?;
     let place = match parts.member.as_str() {
         "" => input.name().to_owned(),
         member => format!("{}: {member}", input.name()),
@@ -72,6 +63,34 @@ fn opened(input: &Input, options: &ReadOptions, lenient: bool) -> Result<Importe
     Ok(reader.finish(tree))
 }
 
+/// The bytes of a file: mapped, or held within the budget.
+pub(crate) struct Source<'a> {
+    bytes: Cow<'a, [u8]>,
+    _held: Option<modelsmith_base::Reservation>,
+}
+
+impl<'a> Source<'a> {
+    /// The bytes of `input`.
+    ///
+    /// # Errors
+    /// When they do not fit into the budget, or cannot be read.
+    pub(crate) fn of(input: &'a Input, options: &ReadOptions) -> Result<Source<'a>> {
+        let source = input.source();
+        if let Some(bytes) = source.as_slice() {
+            return Ok(Source { bytes: Cow::Borrowed(bytes), _held: None });
+        }
+        let held = options.budget.reserve(source.len());
+        let held = held.map_err(|e| Error::from(modelsmith_tensor::Error::from(e)).in_file(input.name()))?;
+        let mut bytes = vec![0; usize::try_from(source.len()).unwrap_or(0)];
+        source.read_at(0, &mut bytes).map_err(|e| Error::from(e).in_file(input.name()))?;
+        Ok(Source { bytes: Cow::Owned(bytes), _held: Some(held) })
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// Reads one pickle.
 pub(crate) struct Reader<'p> {
     p: &'p Pickle<'p>,
@@ -90,7 +109,7 @@ pub(crate) struct Reader<'p> {
 }
 
 impl<'p> Reader<'p> {
-    fn new(p: &'p Pickle<'p>, parts: &'p Parts<'p>) -> Reader<'p> {
+    pub(crate) fn new(p: &'p Pickle<'p>, parts: &'p Parts<'p>) -> Reader<'p> {
         // Shared values are walked each time they are met; a pickle that only shares to grow is refused.
         let left = p.nodes.len().saturating_mul(8).saturating_add(100_000);
         Reader {
@@ -105,6 +124,22 @@ impl<'p> Reader<'p> {
             open: HashSet::new(),
             left,
         }
+    }
+
+    /// The value that the pickle gives; `place` names it in errors.
+    pub(crate) fn root(&mut self, place: &str) -> Result<Tree> {
+        if let Some(e) = &self.p.error {
+            return Err(Error::damaged(e.kind().to_string()).in_file(place).at_offset(e.offset()));
+        }
+        match self.p.root {
+            Some(root) => self.value(root, "", 0).map_err(|e| e.in_file(place)),
+            None => Err(Error::damaged("the pickle gives no value").in_file(place)),
+        }
+    }
+
+    /// The tensors by name, and what was found.
+    pub(crate) fn into_parts(self) -> (Vec<(String, Arc<WeightExpr>)>, Vec<Diagnostic>) {
+        (self.tensors, self.findings)
     }
 
     /// The checkpoint, with what was found.

@@ -336,7 +336,7 @@ fn select_scatter(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
 fn slice_scatter(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
     let (v, src) = (a.tensor(cx, 0)?, a.tensor(cx, 1)?);
     let axis = axis_at(a.int(cx, 2)?, cx.rank(v)?)?;
-    let step = a.int(cx, 5)?;
+    let step = cx.vector(&[a.get(5).clone()])?;
     let or = |v: &Val, end: i64| if matches!(v, Val::None) { Val::Int(end) } else { v.clone() };
     let (start, end) = (or(a.get(3), 0), or(a.get(4), i64::MAX));
     let (start, end) = (cx.vector(&[start])?, cx.vector(&[end])?);

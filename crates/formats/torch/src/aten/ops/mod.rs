@@ -15,8 +15,10 @@ mod rnn;
 mod shape;
 mod unary;
 mod view;
+mod vision;
 
 use super::schema::Row;
+pub(crate) use shape::scalar;
 
 /// Every family.
 pub(crate) const FAMILIES: &[&[Row]] = &[
@@ -35,4 +37,5 @@ pub(crate) const FAMILIES: &[&[Row]] = &[
     shape::ROWS,
     unary::ROWS,
     view::ROWS,
+    vision::ROWS,
 ];

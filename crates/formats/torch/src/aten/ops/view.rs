@@ -53,7 +53,10 @@ fn long(n: usize) -> i64 {
 fn contiguous(cx: &Context, t: TensorRef) -> bool {
     match cx.heap.tensors.get(t.0) {
         Some(Cell::View { of, step: Step::Reshape(_) | Step::Same, .. }) => contiguous(cx, *of),
-        Some(Cell::View { of, step: Step::Select(0, _) | Step::Slice(0, _, _, 1), .. }) => contiguous(cx, *of),
+        Some(Cell::View { of, step: Step::Select(0, _), .. }) => contiguous(cx, *of),
+        Some(Cell::View { of, step: Step::Slice(0, _, _, by), .. }) => {
+            cx.known_ints(*by).as_deref() == Some(&[1]) && contiguous(cx, *of)
+        }
         Some(Cell::View { .. }) => false,
         _ => true,
     }
@@ -278,13 +281,13 @@ fn slice(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
         0.. => usize::try_from(axis).unwrap_or(0),
         _ => axis_at(axis, cx.rank(v)?)?,
     };
-    let step = a.int(cx, 4)?;
+    let step = a.get(4).clone();
     let or = |v: &Val, end: i64| if matches!(v, Val::None) { Val::Int(end) } else { v.clone() };
     let (start, end) = (or(a.get(2), 0), or(a.get(3), i64::MAX));
-    if matches!((&start, &end, step), (Val::Int(0), Val::Int(i64::MAX), 1)) {
+    if matches!((&start, &end, &step), (Val::Int(0), Val::Int(i64::MAX), Val::Int(1))) {
         return view(cx, a, Step::Same);
     }
-    let (start, end) = (cx.vector(&[start])?, cx.vector(&[end])?);
+    let (start, end, step) = (cx.vector(&[start])?, cx.vector(&[end])?, cx.vector(&[step])?);
     view(cx, a, Step::Slice(axis, start, end, step))
 }
 
@@ -297,16 +300,18 @@ fn narrow(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
         (Some(&[s]), Some(&[n])) if s >= 0 => cx.ints(&[s.saturating_add(n)]),
         _ => cx.op("Add", &[start, length])?,
     };
-    view(cx, a, Step::Slice(axis, start, end, 1))
+    let one = cx.ints(&[1]);
+    view(cx, a, Step::Slice(axis, start, end, one))
 }
 
 /// Pieces `bounds[i] .. bounds[i + 1]` along an axis.
 fn pieces(cx: &mut Context, a: &Args<'_>, axis: usize, bounds: &[i64]) -> Outcome<Val> {
     let mut out = Vec::new();
+    let one = cx.ints(&[1]);
     for ends in bounds.windows(2) {
         if let &[start, end] = ends {
             let (start, end) = (cx.ints(&[start]), cx.ints(&[end]));
-            out.push(view(cx, a, Step::Slice(axis, start, end, 1))?);
+            out.push(view(cx, a, Step::Slice(axis, start, end, one))?);
         }
     }
     Ok(cx.list(out))
@@ -330,7 +335,7 @@ fn split(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
     if a.get(1).number().is_some() {
         return unsupported("a split of an axis whose size is known by running only");
     }
-    let mut at = cx.ints(&[0]);
+    let (mut at, one) = (cx.ints(&[0]), cx.ints(&[1]));
     let mut out = Vec::new();
     for item in a.vals(cx, 1)? {
         let size = cx.vector(&[item])?;
@@ -338,7 +343,7 @@ fn split(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
             (Some(&[s]), Some(&[n])) => cx.ints(&[s.saturating_add(n)]),
             _ => cx.op("Add", &[at, size])?,
         };
-        out.push(view(cx, a, Step::Slice(axis, at, end, 1))?);
+        out.push(view(cx, a, Step::Slice(axis, at, end, one))?);
         at = end;
     }
     Ok(cx.list(out))
@@ -367,7 +372,7 @@ fn chunk(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
         let (low, high) = (cx.int(i), cx.int(i.saturating_add(1)));
         let (start, end) = (cx.op("Mul", &[each, low])?, cx.op("Mul", &[each, high])?);
         let (start, end) = (cx.op("Reshape", &[start, one])?, cx.op("Reshape", &[end, one])?);
-        out.push(view(cx, a, Step::Slice(axis, start, end, 1))?);
+        out.push(view(cx, a, Step::Slice(axis, start, end, one))?);
     }
     Ok(cx.list(out))
 }

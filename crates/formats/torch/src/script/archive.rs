@@ -1,0 +1,182 @@
+//! An archive taken apart: its code, its object and its constants.
+
+use super::ast::{Class, File, Function};
+use super::parse::parse;
+use crate::container;
+use crate::read::storage::{Pid, pid};
+use crate::read::{Reader, Source};
+use modelsmith_base::{DType, Diagnostic};
+use modelsmith_format::{Error, Input, MetaValue, ReadOptions, Result, Tree};
+use modelsmith_tensor::WeightExpr;
+use modelsmith_wire::pickle::{self, Node, NodeId};
+use modelsmith_wire::zip::Archive as Zip;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Bytes of one file of code, and of all of them, that are read.
+const CODE: u64 = 64 << 20;
+
+/// What an archive holds.
+pub(crate) struct Archive {
+    name: String,
+    /// Text of each file by its path below `code`, without ending: `__torch__/torch/nn/modules/conv`.
+    code: HashMap<String, String>,
+    parsed: RefCell<HashMap<String, Rc<File>>>,
+    /// The object, its tensors by name.
+    pub object: Tree,
+    pub tensors: Vec<(String, Arc<WeightExpr>)>,
+    /// The constants that code names by number.
+    pub constants: Tree,
+    pub constant_tensors: Vec<(String, Arc<WeightExpr>)>,
+    pub findings: Vec<Diagnostic>,
+    /// Version of the operators, as the archive numbers it.
+    pub version: u32,
+    /// Element type and shape of the tensors that the module was traced with; `None` for one that was not traced.
+    pub examples: Option<Vec<Example>>,
+}
+
+/// Element type and shape of an argument; `None` where it is no tensor.
+pub(crate) type Example = Option<(DType, Vec<i64>)>;
+
+impl Archive {
+    /// Reads the archive in `input`.
+    ///
+    /// # Errors
+    /// When the container or a pickle in it is damaged.
+    pub(crate) fn open(input: &Input, options: &ReadOptions) -> Result<Archive> {
+        let source = Source::of(input, options)?;
+        let bytes = source.bytes();
+        let fail = |e: modelsmith_wire::zip::Error| {
+            Error::damaged(e.kind().to_string()).in_file(input.name()).at_offset(e.offset())
+        };
+        let zip = Zip::open(bytes).map_err(fail)?;
+        let root = container::zip_root(&zip);
+        let (mut code, mut left) = (HashMap::new(), CODE);
+        for entry in zip.entries() {
+            let Some(path) = entry.name.strip_prefix(&format!("{root}code/")) else { continue };
+            let Some(path) = path.strip_suffix(".py") else { continue };
+            let text = zip.content(entry, left).map_err(fail)?;
+            left = left.saturating_sub(modelsmith_base::wide(text.len()));
+            code.insert(path.to_owned(), String::from_utf8_lossy(&text).into_owned());
+        }
+        let version = match zip.find(&format!("{root}version")) {
+            Some(entry) => {
+                let text = zip.content(entry, 64).map_err(fail)?;
+                String::from_utf8_lossy(&text).trim().parse().unwrap_or(0)
+            }
+            None => 0,
+        };
+        let (object, tensors, findings) = tree(input, bytes, "data")?;
+        let (constants, constant_tensors) = match zip.find(&format!("{root}constants.pkl")) {
+            Some(_) => {
+                let (tree, tensors, _) = tree(input, bytes, "constants")?;
+                (tree, tensors)
+            }
+            None => (Tree::Tuple(Vec::new()), Vec::new()),
+        };
+        let examples = match zip.find(&format!("{root}traced_inputs.pkl")) {
+            Some(entry) => Some(examples(&zip.content(entry, CODE).map_err(fail)?)),
+            None => None,
+        };
+        let (name, parsed) = (input.name().to_owned(), RefCell::default());
+        Ok(Archive { name, code, parsed, object, tensors, constants, constant_tensors, findings, version, examples })
+    }
+
+    /// The file with the code of `path`, parsed; `None` when the archive has none.
+    pub(crate) fn file(&self, path: &str) -> Result<Option<Rc<File>>> {
+        if let Some(file) = self.parsed.borrow().get(path) {
+            return Ok(Some(file.clone()));
+        }
+        let Some(text) = self.code.get(path) else { return Ok(None) };
+        let name = format!("code/{path}.py");
+        let file = parse(&name, text).map_err(|fault| {
+            let what = format!("{name}, line {}: {}", fault.line, fault.what);
+            Error::damaged(what).in_file(&self.name)
+        })?;
+        let file = Rc::new(file);
+        self.parsed.borrow_mut().insert(path.to_owned(), file.clone());
+        Ok(Some(file))
+    }
+
+    /// True where the object is of a class with a method `forward`.
+    ///
+    /// # Errors
+    /// When the code of the class is damaged.
+    pub(crate) fn runs(&self) -> Result<bool> {
+        match &self.object {
+            Tree::Object { class, .. } => Ok(self.method(class, "forward")?.is_some()),
+            _ => Ok(false),
+        }
+    }
+
+    /// Number of methods of the class of the submodule `path`; `None` where there is no such module.
+    pub(crate) fn code_of(&self, path: &str) -> Option<usize> {
+        let mut at = &self.object;
+        for name in path.split('.') {
+            let Tree::Object { state: Some(state), .. } = at else { return None };
+            let Tree::Dict(pairs) = state.as_ref() else { return None };
+            let named = |k: &Tree| matches!(k, Tree::Value(MetaValue::Text(n)) if n == name);
+            at = &pairs.iter().find(|(k, _)| named(k))?.1;
+        }
+        let Tree::Object { class, .. } = at else { return None };
+        Some(self.class(class).ok()??.methods.len())
+    }
+
+    /// The class with the dotted name `name`.
+    pub(crate) fn class(&self, name: &str) -> Result<Option<Class>> {
+        let Some((module, class)) = name.rsplit_once('.') else { return Ok(None) };
+        let file = self.file(&module.replace('.', "/"))?;
+        Ok(file.and_then(|f| f.classes.iter().find(|c| c.name == class).cloned()))
+    }
+
+    /// The method `method` of a class, or `None`.
+    pub(crate) fn method(&self, class: &str, method: &str) -> Result<Option<Rc<Function>>> {
+        let Some((module, name)) = class.rsplit_once('.') else { return Ok(None) };
+        let file = self.file(&module.replace('.', "/"))?;
+        let class = file.as_ref().and_then(|f| f.classes.iter().find(|c| c.name == name));
+        Ok(class.and_then(|c| c.methods.iter().find(|m| m.name == method).cloned()))
+    }
+
+    /// The function with the dotted name `name`.
+    pub(crate) fn function(&self, name: &str) -> Result<Option<Rc<Function>>> {
+        let Some((module, function)) = name.rsplit_once('.') else { return Ok(None) };
+        let file = self.file(&module.replace('.', "/"))?;
+        Ok(file.and_then(|f| f.functions.iter().find(|f| f.name == function).cloned()))
+    }
+}
+
+/// What the module was traced with: `{"forward": [tensor, ...]}`. Their storages are empty, their shapes are there.
+fn examples(bytes: &[u8]) -> Vec<Example> {
+    let p = pickle::read(bytes, 0, &pickle::Limits::default());
+    let bare = |id: NodeId| match p.call(id) {
+        // The type that the serializer notes around lists and dictionaries.
+        Some(call) => p.items(call.args).and_then(|a| a.first().copied()).unwrap_or(id),
+        None => id,
+    };
+    let Some(Node::Dict(pairs)) = p.root.map(|root| p.node(bare(root))) else { return Vec::new() };
+    let forward = pairs.iter().find(|(k, _)| p.text(*k).as_deref() == Some("forward"));
+    let items = forward.and_then(|(_, v)| p.items(bare(*v))).unwrap_or_default();
+    let example = |id: &NodeId| {
+        let args = p.items(p.call(*id)?.args)?;
+        let Node::Persistent(storage) = p.node(*args.first()?) else { return None };
+        let Some(Pid::Storage(storage)) = pid(&p, *storage) else { return None };
+        let sizes = p.items(*args.get(2)?)?.iter().map(|&n| p.int(n)).collect::<Option<Vec<_>>>()?;
+        Some((storage.element?.0, sizes))
+    };
+    items.iter().map(example).collect()
+}
+
+type Read = (Tree, Vec<(String, Arc<WeightExpr>)>, Vec<Diagnostic>);
+
+/// The pickle `member` of the archive with its storages.
+fn tree(input: &Input, bytes: &[u8], member: &str) -> Result<Read> {
+    let parts = container::open_member(input, bytes, member)?;
+    let read = pickle::read(&parts.pickle, parts.at, &pickle::Limits::default());
+    let place = format!("{}: {}", input.name(), parts.member);
+    let mut reader = Reader::new(&read, &parts);
+    let tree = reader.root(&place)?;
+    let (tensors, findings) = reader.into_parts();
+    Ok((tree, tensors, findings))
+}

@@ -1,0 +1,99 @@
+//! TorchScript archives: the program inside is read and turned into a graph; nothing is run.
+
+mod archive;
+mod ast;
+mod error;
+mod eval;
+mod lex;
+mod lower;
+mod objects;
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use crate::aten::Stop;
+use crate::container;
+use archive::Archive;
+use modelsmith_base::{Diagnostic, Severity};
+use modelsmith_format::{Artifact, Error, FormatDef, Imported, Input, Match, Probe, ReadOptions, Result};
+use modelsmith_ir::{Model, OpSetImport, Stage};
+
+/// TorchScript archives.
+pub static SCRIPT: FormatDef = FormatDef {
+    name: "torchscript",
+    title: "TorchScript archive",
+    extensions: &["pt", "ptl", "jit", "pth"],
+    probe,
+    read,
+    write: None,
+    graphs: true,
+    shards: false,
+    blocks: false,
+};
+
+fn probe(probe: &Probe<'_>) -> Match {
+    let ours = container::is_script(probe.bytes) || container::is_old_script(probe.bytes);
+    if ours { Match::Certain } else { Match::No }
+}
+
+/// Reads the program of an archive as a model of the hub; where its weights alone are wanted, or it holds no method
+/// `forward`, the checkpoint inside.
+///
+/// # Errors
+/// When the container, a pickle or the code is damaged; when the program cannot be a graph.
+fn read(input: &Input, options: &ReadOptions) -> Result<Imported> {
+    let source = crate::read::Source::of(input, options)?;
+    if container::is_old_script(source.bytes()) {
+        let what = "the archive has the layout of before PyTorch 1.2 (model.json), which is not read";
+        let help = "load it with PyTorch 1.x and save it again with torch.jit.save";
+        return Err(Error::unsupported(what).in_file(input.name()).help(help));
+    }
+    if options.weights {
+        return crate::read(input, options);
+    }
+    let archive = Archive::open(input, options)?;
+    if !archive.runs()? {
+        let mut found = crate::read(input, options)?;
+        let what = "the object of this archive has no method `forward`: its tensors are read, no graph";
+        found.findings.push(Diagnostic::new(Severity::Warning, "torch.forward", what));
+        return Ok(found);
+    }
+    let ranks = options.ranks.iter().cloned().collect();
+    let hints = lower::Hints { ranks, ..lower::Hints::default() };
+    let lowered = lower::lower(&archive, hints).map_err(|stop| failure(&stop, input))?;
+    let mut findings = archive.findings.clone();
+    findings.retain(|f| f.code != "torch.script" && f.code != "torch.class");
+    findings.extend(lowered.findings);
+    let mut model = lowered.model;
+    finish(&mut model, input.name());
+    Ok(Imported { artifact: Artifact::Model(Box::new(model)), findings })
+}
+
+fn failure(stop: &Stop, input: &Input) -> Error {
+    match stop {
+        Stop::Damaged(what) => Error::damaged(what.clone()).in_file(input.name()),
+        other => Error::unsupported(format!("the program cannot be a graph: {other}"))
+            .in_file(input.name())
+            .help("convert to .safetensors takes its weights"),
+    }
+}
+
+/// What is left of the walk goes; the file says what it is.
+fn finish(model: &mut Model, name: &str) {
+    modelsmith_rewrite::sweep::sweep(model);
+    model.stage = Stage::Hub;
+    model.meta.format = "torchscript".into();
+    model.meta.ir_version = 8;
+    model.meta.producer = "PyTorch".into();
+    let main = model.main;
+    if let Some(region) = model.regions.get_mut(main) {
+        let stem = name.rsplit('/').next().unwrap_or(name);
+        region.name = stem.split('.').next().unwrap_or(stem).to_owned();
+    }
+    // The lowest set from 17 on that can say it.
+    let opset = (17..=26).find(|&version| {
+        let mut copy = model.clone();
+        modelsmith_ops::opset::downgrade(&mut copy, &[OpSetImport { domain: String::new(), version }]).is_ok()
+    });
+    model.meta.opsets = vec![OpSetImport { domain: String::new(), version: opset.unwrap_or(modelsmith_ir::HUB_OPSET) }];
+}
