@@ -148,10 +148,10 @@ mod tests {
     fn figures_are_positive() {
         let pool = Pool::new(2);
         for (_, isa) in Isa::LEVELS {
-            assert!(fma_gflops(isa, &pool, 0.001) > 0.01);
-            assert!(tile_gflops(isa, &pool, 0.001).is_none_or(|g| g > 0.01));
+            assert!(fma_gflops(isa, &pool, 0.001) > 0.0);
+            assert!(tile_gflops(isa, &pool, 0.001).is_none_or(|g| g > 0.0));
         }
-        assert!(read_gbytes(1 << 20, &pool, 0.001) > 0.01);
-        assert!(copy_gbytes(1 << 20, &pool, 0.001) > 0.01);
+        assert!(read_gbytes(1 << 20, &pool, 0.001) > 0.0);
+        assert!(copy_gbytes(1 << 20, &pool, 0.001) > 0.0);
     }
 }
