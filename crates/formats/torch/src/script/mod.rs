@@ -22,7 +22,8 @@ use modelsmith_ir::{Model, OpSetImport, Stage};
 pub static SCRIPT: FormatDef = FormatDef {
     name: "torchscript",
     title: "TorchScript archive",
-    extensions: &["pt", "ptl", "jit", "pth"],
+    // `pt` and `pth` name checkpoints where a file is written; one that is read is known by its content.
+    extensions: &["jit", "ptl"],
     probe,
     read,
     write: None,

@@ -40,6 +40,8 @@ pub(crate) const ROWS: &[Row] = &[
         instance_norm,
     ),
     row("rms_norm(T input, I[] normalized_shape, T? weight=None, F? eps=None)", rms_norm),
+    row("_weight_norm(T v, T g, I dim=0)", weight_norm),
+    row("_weight_norm_interface(T v, T g, I dim=0)", weight_norm_pair),
     row("local_response_norm(T input, I size, F alpha=0.0001, F beta=0.75, F k=1)", lrn),
 ];
 
@@ -213,6 +215,28 @@ fn rms_norm(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
         made = cx.op("Mul", &[made, w])?;
     }
     Ok(cx.tensor(made))
+}
+
+/// `v` with the norm `g` over all axes but one.
+fn weight_normed(cx: &mut Context, a: &Args<'_>) -> Outcome<(ValueId, ValueId)> {
+    let (v, g, dim) = (a.tensor(cx, 0)?, a.tensor(cx, 1)?, a.int(cx, 2)?);
+    let rank = cx.rank(v)?;
+    let keep = if dim == -1 { None } else { Some(crate::aten::context::axis_at(dim, rank)?) };
+    let axes = (0..rank).filter(|&i| Some(i) != keep).map(|i| i64::try_from(i).unwrap_or(0)).collect::<Vec<_>>();
+    let norm = super::reduce::reduced(cx, "ReduceL2", v, &axes, true)?;
+    let ratio = cx.op("Div", &[g, norm])?;
+    Ok((cx.op("Mul", &[v, ratio])?, norm))
+}
+
+fn weight_norm(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
+    let (made, _) = weight_normed(cx, a)?;
+    Ok(cx.tensor(made))
+}
+
+fn weight_norm_pair(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
+    let (made, norm) = weight_normed(cx, a)?;
+    let out = vec![cx.tensor(made), cx.tensor(norm)];
+    Ok(Val::tuple(out))
 }
 
 fn lrn(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {

@@ -382,7 +382,16 @@ impl Walk<'_> {
             })
             .collect::<Vec<_>>();
         let given = self.upgraded(name, given)?;
-        match call(&mut self.cx, name, &given) {
+        let lost = |cx: &crate::aten::Context| {
+            // No input is without a rank: the value comes from an operator that stayed as it is.
+            let unranked = |&p: &modelsmith_ir::ValueId| cx.ty(p).as_tensor().is_some() && cx.ty(p).rank().is_none();
+            !cx.model.graph().params.iter().any(unranked)
+        };
+        let made = match call(&mut self.cx, name, &given) {
+            Err(stop @ Stop::Rank(..)) if lost(&self.cx) => Err(Stop::Unsupported(stop.to_string())),
+            other => other,
+        };
+        match made {
             Err(stop @ Stop::Unsupported(_)) => {
                 let made = table::foreign(&mut self.cx, name, &given, count, &stop)?;
                 Ok(match (made.first(), made.len()) {
