@@ -18,6 +18,10 @@ pub static TORCH: FormatDef = FormatDef {
 };
 
 fn probe(probe: &Probe<'_>) -> Match {
+    // A program is the more of the two, whatever the file is called; its reader gives the checkpoint too.
+    if container::is_script(probe.bytes) {
+        return Match::Likely;
+    }
     match container::kind(probe.bytes) {
         Some(Kind::Zip | Kind::Legacy | Kind::Tar | Kind::Objects) => Match::Certain,
         // Two bytes that say `pickle`, or any first instruction: the extension decides.

@@ -114,6 +114,15 @@ fn damaged_code_is_refused_with_file_and_line() {
 }
 
 #[test]
+fn a_program_is_told_from_a_checkpoint_by_its_content() {
+    let formats = [&SCRIPT, &TORCH];
+    for name in ["m.pt", "m.pth", "m.bin", "m"] {
+        let input = Input::from_bytes(name, archive(&method("return x")));
+        assert_eq!(modelsmith_format::detect(&formats, &input).map(|f| f.name), Some("torchscript"), "{name}");
+    }
+}
+
+#[test]
 fn an_archive_without_a_method_forward_is_a_checkpoint() {
     let found = read("class M(Module):\n  training : bool\n", &[]).unwrap();
     assert_eq!(found.artifact.kind(), "checkpoint");
