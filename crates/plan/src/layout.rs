@@ -5,7 +5,7 @@ use crate::plan::{Block, Buffer, BufferId, Home, Step, StepOp};
 use crate::recipe::{Move, Norm, NormOver, Post, Recipe};
 use modelsmith_ir::Dim;
 use modelsmith_kop::Layout;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use Layout::{ChannelsLast, Plain};
 
@@ -18,7 +18,8 @@ pub(crate) fn assign(block: &mut Block) {
         }
     }
     let steps = std::mem::take(&mut block.steps);
-    let mut a = Assign { block, views, copies: HashMap::new(), steps: Vec::with_capacity(steps.len()) };
+    let read = steps.iter().flat_map(|s| s.inputs.iter().copied().flatten()).collect();
+    let mut a = Assign { block, views, read, copies: HashMap::new(), steps: Vec::with_capacity(steps.len()) };
     for step in steps {
         a.step(step);
     }
@@ -32,6 +33,8 @@ pub(crate) fn assign(block: &mut Block) {
 struct Assign<'a> {
     block: &'a mut Block,
     views: HashMap<BufferId, Vec<BufferId>>,
+    /// What steps read.
+    read: HashSet<BufferId>,
     /// Copies in another layout made so far.
     copies: HashMap<(BufferId, Layout), BufferId>,
     steps: Vec<Step>,
@@ -103,7 +106,15 @@ impl Assign<'_> {
                 }
                 ChannelsLast
             }
-            Recipe::Pool(_) | Recipe::Resize { .. } => first,
+            Recipe::Pool(_) => first,
+            // Of what leaves the block in the plain order the smaller image is brought into it.
+            Recipe::Resize { .. } => match out.is_some_and(|o| self.leaves(o) && self.grows(ids[0], o)) {
+                true => {
+                    given[0] = self.wanted(ids[0], Plain);
+                    Plain
+                }
+                false => first,
+            },
             Recipe::Eltwise(_) => {
                 let last = |&b: &BufferId| {
                     self.layout(b) == ChannelsLast && self.rank(b) == out_rank && !flat(&self.block.buffers[b])
@@ -139,6 +150,21 @@ impl Assign<'_> {
         for id in outputs.into_iter().flatten() {
             self.settle(id, layout);
         }
+    }
+
+    /// True where a value is a result of the block and no step reads it.
+    fn leaves(&self, id: BufferId) -> bool {
+        self.block.outputs.contains(&id) && !self.read.contains(&id)
+    }
+
+    /// True where `to` is known to have more elements than `from`.
+    fn grows(&self, from: BufferId, to: BufferId) -> bool {
+        let of = |id: BufferId| {
+            let known = |d: &Dim| if let Dim::Known(n) = d { Some(*n) } else { None };
+            // A batch that is not known is the same on both sides.
+            self.block.buffers[id].ty.shape()?.get(1..)?.iter().map(known).collect::<Option<Vec<_>>>()
+        };
+        of(from).zip(of(to)).is_some_and(|(a, b)| a.iter().zip(&b).all(|(a, b)| a <= b) && a != b)
     }
 
     /// The layout of what a copy makes.

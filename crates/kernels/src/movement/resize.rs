@@ -1,21 +1,42 @@
 //! Resizing of images, nearest and linear. Input: x. Output: y; they may not share memory.
+//!
+//! An output row is first a row of the input, or a mixture of two; its pixels are then mixtures of that row's.
 
-use crate::def::{Args, Facts, KernelDef, KernelError, Reject, no_pack, no_workspace};
-use crate::mem::{self, Shared};
+use crate::def::{Args, Facts, KernelDef, KernelError, Reject, no_pack};
+use crate::gemm::epilogue::{load, store};
+use crate::mem::{self, Scratch, Shared};
+#[cfg(target_arch = "x86_64")]
+use crate::simd::{Avx2, Avx512};
+use crate::simd::{Body, Portable, Simd};
 use crate::span::product;
-use modelsmith_kop::{CoordMode, Isa, Layout, NearestMode, ResizeMode, ResizeProblem};
+use modelsmith_kop::{CoordMode, Layout, NearestMode, ResizeMode, ResizeProblem};
 use modelsmith_pool::Pool;
 
-/// Kernels for resizing. The compiler vectorises the loops over channels.
-pub static KERNELS: &[KernelDef<ResizeProblem>] = &[KernelDef {
-    name: "f32_resize_2d__portable",
-    isa: Isa::PORTABLE,
-    accepts,
-    cost: |p, facts: &Facts| 1000.0 + 8.0 * (p.n * p.c * p.oh * p.ow) as f64 / facts.gbytes,
-    pack_format: no_pack,
-    workspace: no_workspace,
-    run,
-}];
+/// Kernels for resizing, best first.
+pub static KERNELS: &[KernelDef<ResizeProblem>] = &[
+    #[cfg(target_arch = "x86_64")]
+    def::<Avx512>("f32_resize_2d__avx512"),
+    #[cfg(target_arch = "x86_64")]
+    def::<Avx2>("f32_resize_2d__avx2"),
+    def::<Portable>("f32_resize_2d__portable"),
+];
+
+const fn def<S: Simd>(name: &'static str) -> KernelDef<ResizeProblem> {
+    KernelDef { name, isa: S::ISA, accepts, cost, pack_format: no_pack, workspace, run: run::<S> }
+}
+
+fn cost(p: &ResizeProblem, facts: &Facts) -> f64 {
+    1000.0 + 4.0 * (p.n * p.c * p.oh * p.ow) as f64 / facts.gbytes
+}
+
+fn workspace(p: &ResizeProblem, threads: usize) -> usize {
+    Scratch::bytes(0, row_bytes(p), threads)
+}
+
+/// Bytes of a row of the input between the two steps.
+fn row_bytes(p: &ResizeProblem) -> usize {
+    4 * p.w * if p.layout == Layout::Plain { 1 } else { p.c }
+}
 
 fn accepts(p: &ResizeProblem) -> Result<(), Reject> {
     if product(&[p.n, p.c, p.h, p.w]).is_none() || product(&[p.n, p.c, p.oh, p.ow]).is_none() {
@@ -23,6 +44,9 @@ fn accepts(p: &ResizeProblem) -> Result<(), Reject> {
     }
     if (p.h == 0 || p.w == 0) && p.oh > 0 && p.ow > 0 {
         return Reject::because("nothing to resize");
+    }
+    if p.w > i32::MAX as usize {
+        return Reject::because("more columns than 32 bits count");
     }
     if !p.scale.iter().all(|s| *s > 0.0 && s.is_finite()) {
         return Reject::because("a scale is not positive and finite");
@@ -69,44 +93,136 @@ fn tap(p: &ResizeProblem, axis: usize, i: usize) -> Tap {
     }
 }
 
-fn run(p: &ResizeProblem, args: Args<'_>, pool: &Pool) -> Result<(), KernelError> {
+fn run<S: Simd>(p: &ResizeProblem, args: Args<'_>, pool: &Pool) -> Result<(), KernelError> {
     let (x_len, y_len) = (p.n * p.c * p.h * p.w, p.n * p.c * p.oh * p.ow);
     let y = mem::output(args.outputs, "y")?.elements::<f32>(y_len, "y")?;
     let x = mem::input(args.inputs, 0, "x")?.elements::<f32>(x_len, "x")?;
     mem::apart((x, x_len), (y, y_len), "x")?;
+    let scratch = Scratch::new(args.workspace, 0, row_bytes(p), pool.threads())?;
     if y_len == 0 {
         return Ok(());
     }
     // A plain image is n * c images of one channel.
     let (images, c) = if p.layout == Layout::Plain { (p.n * p.c, 1) } else { (p.n, p.c) };
-    let cols: Vec<Tap> = (0..p.ow).map(|i| tap(p, 1, i)).collect();
+    let cols = Columns::new(p);
     let (from, to) = (Shared(x.cast_mut()), Shared(y));
-    pool.for_ranges(images * p.oh, (8192 / (p.ow * c).max(1)).max(1), |rows, _| {
+    pool.for_ranges(images * p.oh, (8192 / (p.ow * c).max(1)).max(1), |rows, worker| {
         for row in rows {
             let (image, oy) = (row / p.oh, row % p.oh);
             let v = tap(p, 0, oy);
-            // SAFETY: taps are clamped to the image; each output row is written by one task.
+            // SAFETY: taps are clamped to the image; each output row is written by one task, and each worker has
+            // scratch for a row.
             unsafe {
                 let line = |iy: usize| from.get().cast_const().add((image * p.h + iy) * p.w * c);
-                let (top, bottom) = (line(v.a), line(v.b));
-                let out = to.get().add(row * p.ow * c);
-                for (ox, h) in cols.iter().enumerate() {
-                    let out = std::slice::from_raw_parts_mut(out.add(ox * c), c);
-                    let pixel = |line: *const f32, ix: usize| std::slice::from_raw_parts(line.add(ix * c), c);
-                    let (tl, tr, bl, br) = (pixel(top, h.a), pixel(top, h.b), pixel(bottom, h.a), pixel(bottom, h.b));
-                    if v.t == 0.0 && h.t == 0.0 {
-                        out.copy_from_slice(tl);
-                        continue;
-                    }
-                    let weights = [(1.0 - v.t) * (1.0 - h.t), (1.0 - v.t) * h.t, v.t * (1.0 - h.t), v.t * h.t];
-                    for i in 0..c {
-                        out[i] = tl[i] * weights[0] + tr[i] * weights[1] + bl[i] * weights[2] + br[i] * weights[3];
-                    }
+                let (top, mixed) = (line(v.a), scratch.worker::<f32>(worker));
+                let mut across = Across { cols: &cols, row: top, c, to: to.get().add(row * p.ow * c) };
+                if v.t != 0.0 {
+                    S::enter(Mix { a: top, b: line(v.b), t: v.t, n: p.w * c, to: mixed });
+                    across.row = mixed;
                 }
+                S::enter(across);
             }
         }
     });
     Ok(())
+}
+
+/// `n` values between those of `a` and `b`.
+struct Mix {
+    a: *const f32,
+    b: *const f32,
+    t: f32,
+    n: usize,
+    to: *mut f32,
+}
+
+impl Body for Mix {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let mut i = 0;
+        while i < self.n {
+            let n = (self.n - i).min(S::LANES);
+            // SAFETY: all three are good for `n` values.
+            unsafe {
+                let (a, b) = (load::<S>(self.a.add(i), n), load::<S>(self.b.add(i), n));
+                let (a, b) = (S::mul(a, S::splat(1.0 - self.t)), S::mul(b, S::splat(self.t)));
+                store::<S>(self.to.add(i), n, S::add(a, b));
+            }
+            i += n;
+        }
+    }
+}
+
+/// The taps of the pixels of an output row.
+struct Columns {
+    a: Vec<u32>,
+    b: Vec<u32>,
+    t: Vec<f32>,
+}
+
+impl Columns {
+    fn new(p: &ResizeProblem) -> Columns {
+        let mut cols = Columns { a: Vec::new(), b: Vec::new(), t: Vec::new() };
+        for tap in (0..p.ow).map(|i| tap(p, 1, i)) {
+            cols.a.push(tap.a as u32);
+            cols.b.push(tap.b as u32);
+            cols.t.push(tap.t);
+        }
+        cols
+    }
+}
+
+/// The pixels of an output row, from a row of pixels of `c` channels.
+struct Across<'a> {
+    cols: &'a Columns,
+    row: *const f32,
+    c: usize,
+    to: *mut f32,
+}
+
+impl Across<'_> {
+    /// Pixels of one channel.
+    #[inline(always)]
+    unsafe fn single<S: Simd>(&self) {
+        let Columns { a, b, t } = self.cols;
+        let mut i = 0;
+        while i < t.len() {
+            let n = (t.len() - i).min(S::LANES);
+            // SAFETY: `i + n` columns exist and lie in the row.
+            unsafe {
+                let at = |v: &Vec<u32>| S::gather(self.row, S::bits(load::<S>(v.as_ptr().add(i).cast(), n)));
+                let (first, second, t) = (at(a), at(b), load::<S>(t.as_ptr().add(i), n));
+                let mixed = S::add(S::mul(first, S::sub(S::splat(1.0), t)), S::mul(second, t));
+                store::<S>(self.to.add(i), n, S::select(S::eq(t, S::splat(0.0)), first, mixed));
+            }
+            i += n;
+        }
+    }
+}
+
+impl Body for Across<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: taps lie in the row, and there is room for all pixels.
+        unsafe {
+            if self.c == 1 {
+                return self.single::<S>();
+            }
+            for (i, &t) in self.cols.t.iter().enumerate() {
+                let pixel = |at: u32| self.row.add(at as usize * self.c);
+                let (a, b, to) = (pixel(self.cols.a[i]), pixel(self.cols.b[i]), self.to.add(i * self.c));
+                if t == 0.0 {
+                    std::ptr::copy_nonoverlapping(a, to, self.c);
+                } else {
+                    Mix { a, b, t, n: self.c, to }.run::<S>();
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -116,8 +232,15 @@ mod tests {
 
     fn resize(p: &ResizeProblem, x: &[f32]) -> Vec<f32> {
         let mut y = vec![0.0; p.n * p.c * p.oh * p.ow];
-        let args = Args { inputs: &[Src::new(x)], outputs: &mut [Dst::new(&mut y)], workspace: &mut [] };
-        KERNELS[0].run(p, args, &Pool::new(2)).unwrap();
+        let isa = crate::detect();
+        for kernel in KERNELS.iter().filter(|k| isa.contains(k.isa)) {
+            let mut again = vec![0.0; y.len()];
+            let mut work = vec![0; kernel.workspace(p, 2)];
+            let args = Args { inputs: &[Src::new(x)], outputs: &mut [Dst::new(&mut again)], workspace: &mut work };
+            kernel.run(p, args, &Pool::new(2)).unwrap();
+            assert!(kernel.name == KERNELS[0].name || again == y, "{}", kernel.name);
+            y = again;
+        }
         y
     }
 

@@ -64,6 +64,13 @@ unsafe impl Simd for Avx2 {
 
     #[inline]
     #[target_feature(enable = "avx2,fma")]
+    unsafe fn gather(p: *const f32, at: Self::I) -> Self::F {
+        // SAFETY: as the trait demands.
+        unsafe { _mm256_i32gather_ps::<4>(p, at) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
     unsafe fn add(a: Self::F, b: Self::F) -> Self::F {
         _mm256_add_ps(a, b)
     }

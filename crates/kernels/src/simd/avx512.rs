@@ -63,6 +63,13 @@ unsafe impl Simd for Avx512 {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+    unsafe fn gather(p: *const f32, at: Self::I) -> Self::F {
+        // SAFETY: as the trait demands.
+        unsafe { _mm512_i32gather_ps::<4>(at, p) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
     unsafe fn add(a: Self::F, b: Self::F) -> Self::F {
         _mm512_add_ps(a, b)
     }

@@ -77,6 +77,11 @@ pub unsafe trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// See the trait.
     unsafe fn load_n(p: *const f32, n: usize) -> Self::F;
+    /// The values at `p` plus each lane of `at`, which is not negative.
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn gather(p: *const f32, at: Self::I) -> Self::F;
     /// Sum.
     ///
     /// # Safety

@@ -65,6 +65,12 @@ unsafe impl Simd for Portable {
     }
 
     #[inline(always)]
+    unsafe fn gather(p: *const f32, at: Self::I) -> Self::F {
+        // SAFETY: as the trait demands.
+        at.map(|i| unsafe { *p.add(i as usize) })
+    }
+
+    #[inline(always)]
     unsafe fn add(a: Self::F, b: Self::F) -> Self::F {
         map2(a, b, |a, b| a + b)
     }

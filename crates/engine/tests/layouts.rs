@@ -1,0 +1,43 @@
+//! Where an image is brought into the plain order.
+
+use modelsmith_ir::{Attrs, Model, OpResult, Samples, Type};
+use modelsmith_ops::interp::Reference;
+use modelsmith_ops::run::{Opts, Runner};
+use modelsmith_tensor::{DType, Tensor, Value, WeightExpr};
+use std::sync::Arc;
+
+/// A convolution and a `Resize` whose result leaves the model.
+fn model(scale: f64) -> OpResult<Model> {
+    let (mut m, mut s) = (Model::new(), Samples::new(5));
+    let x = m.add_param(m.main, "x", Type::tensor(DType::F32, &[2, 3, 9, 11].map(|n: i64| n.into())));
+    let w = s.floats(DType::F32, &[21, 3, 3, 3], -0.3, 0.3);
+    let w = m.add_weight(m.main, "", Arc::new(WeightExpr::Literal(w)));
+    let scales = Tensor::from_f64s(DType::F32, &[4], &[1.0, 1.0, scale, scale])?;
+    let scales = m.add_weight(m.main, "", Arc::new(WeightExpr::Literal(scales)));
+    let mut b = m.build(modelsmith_ops::all());
+    let image = b.op_with("Conv", &[x, w], Attrs::new().with("pads", [1, 1, 1, 1]))?;
+    let inputs = [Some(image), None, Some(scales)];
+    let y = b.node("", "Resize", &inputs, Attrs::new().with("mode", "linear"), 1)?;
+    m.regions[m.main].results = y;
+    Ok(m)
+}
+
+#[test]
+fn the_smaller_image_is_copied() {
+    for (scale, copied_first) in [(4.0, true), (0.5, false)] {
+        let m = model(scale).unwrap();
+        let x = [Value::Tensor(Samples::new(9).floats(DType::F32, &[2, 3, 9, 11], -1.0, 1.0))];
+        let want = Reference.load(&m, &Opts::default()).unwrap().run(&x, &mut |_, _| {}).unwrap();
+        for isa in ["portable", "avx2", "avx512", "amx"] {
+            let opts = Opts { threads: 2, isa: isa.into(), ..Opts::default() };
+            let mut session = modelsmith_engine::open(&m, &opts).unwrap();
+            let (got, times) = session.run_profiled(&x).unwrap();
+            let (got, want) = (got[0].tensor().unwrap(), want[0].tensor().unwrap());
+            for (a, b) in got.to_f64s().unwrap().iter().zip(want.to_f64s().unwrap()) {
+                assert!((a - b).abs() < 1e-5, "{isa}: {a} instead of {b}");
+            }
+            let at = |kernel: &str| times.iter().position(|t| t.kernel.starts_with(kernel)).unwrap();
+            assert_eq!(at("copy") < at("f32_resize_2d"), copied_first, "{isa}, scale {scale}");
+        }
+    }
+}
