@@ -7,6 +7,7 @@ use modelsmith_kop::{Isa, KOp};
 use modelsmith_pool::Pool;
 
 /// A kernel with a problem that it accepts.
+#[derive(Clone)]
 pub enum KernelCall {
     /// Matrix product.
     Gemm(&'static KernelDef<kop::GemmProblem>, kop::GemmProblem),
@@ -185,6 +186,29 @@ impl KernelCall {
         let KernelCall::Conv(kernel, p) = self else { return false };
         let wider = kop::ConvProblem { y_stride: stride, ..p.clone() };
         let takes = p.y_layout == kop::Layout::ChannelsLast && p.y_stride == p.oc && kernel.accepts(&wider).is_ok();
+        if takes {
+            *p = wider;
+        }
+        takes
+    }
+
+    /// Makes an element-wise program that reads a dense channels-last image of `from` channels as input `input` read it
+    /// where there are `to` elements from a pixel to the next. False, with nothing changed, where the call does something
+    /// else.
+    pub fn read_every(&mut self, input: usize, (from, to): (usize, usize)) -> bool {
+        let KernelCall::Eltwise(kernel, p) = self else { return false };
+        let mut wider = p.clone();
+        let Some(operand) = wider.inputs.get_mut(input) else { return false };
+        for (stride, &len) in operand.strides.iter_mut().zip(&p.dims) {
+            let within = *stride == 1 && len == from;
+            let between = from > 1 && stride.is_multiple_of(from);
+            match stride.checked_div(from).and_then(|pixels| pixels.checked_mul(to)) {
+                _ if within || len == 1 => {}
+                Some(spread) if between => *stride = spread,
+                _ => return false,
+            }
+        }
+        let takes = kernel.accepts(&wider).is_ok();
         if takes {
             *p = wider;
         }
