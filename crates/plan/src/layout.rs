@@ -90,31 +90,25 @@ impl Assign<'_> {
             return;
         };
         let recipe = recipe.clone();
-        let ids = step.inputs.iter().map(|b| b.unwrap_or(0)).collect::<Vec<_>>();
+        let ids: Vec<_> = step.inputs.iter().map(|b| b.unwrap_or(0)).collect();
         let first = ids.first().map_or(Plain, |&b| self.layout(b));
         let out = step.outputs.first().copied().flatten();
         let out_rank = out.map_or(0, |o| self.rank(o));
         let mut given = ids.clone();
         let layout = match &recipe {
             Recipe::Conv(c) => {
-                let skip = 2 + usize::from(c.bias);
-                for (k, post) in c.post.iter().filter(|p| matches!(p, Post::Add | Post::Mul)).enumerate() {
-                    debug_assert!(matches!(post, Post::Add | Post::Mul));
-                    if let Some(g) = given.get_mut(skip + k) {
-                        *g = self.wanted(*g, ChannelsLast);
-                    }
+                let operands = c.post.iter().filter(|p| matches!(p, Post::Add | Post::Mul)).count();
+                for g in given.iter_mut().skip(2 + usize::from(c.bias)).take(operands) {
+                    *g = self.wanted(*g, ChannelsLast);
                 }
                 ChannelsLast
             }
-            Recipe::Pool(_) => first,
             // Of what leaves the block in the plain order the smaller image is brought into it.
-            Recipe::Resize { .. } => match out.is_some_and(|o| self.leaves(o) && self.grows(ids[0], o)) {
-                true => {
-                    given[0] = self.wanted(ids[0], Plain);
-                    Plain
-                }
-                false => first,
-            },
+            Recipe::Resize { .. } if out.is_some_and(|o| self.leaves(o) && self.grows(ids[0], o)) => {
+                given[0] = self.wanted(ids[0], Plain);
+                Plain
+            }
+            Recipe::Pool(_) | Recipe::Resize { .. } | Recipe::Softmax { .. } => first,
             Recipe::Eltwise(_) => {
                 let last = |&b: &BufferId| {
                     self.layout(b) == ChannelsLast && self.rank(b) == out_rank && !flat(&self.block.buffers[b])
@@ -122,7 +116,6 @@ impl Assign<'_> {
                 if ids.iter().any(last) { ChannelsLast } else { Plain }
             }
             Recipe::Move(m) => self.moved(m, &ids, out_rank),
-            Recipe::Softmax { .. } => first,
             Recipe::Norm(Norm { over: NormOver::Group(_), .. }) => first,
             Recipe::Reduce { axes, .. } => {
                 if first == ChannelsLast && !self.leaves_no_order(ids[0], axes) {
@@ -145,11 +138,9 @@ impl Assign<'_> {
         for (slot, id) in step.inputs.iter_mut().zip(given) {
             *slot = slot.map(|_| id);
         }
-        let outputs = step.outputs.clone();
+        let made = step.outputs.clone();
         self.steps.push(step);
-        for id in outputs.into_iter().flatten() {
-            self.settle(id, layout);
-        }
+        made.into_iter().flatten().for_each(|id| self.settle(id, layout));
     }
 
     /// True where a value is a result of the block and no step reads it.
