@@ -37,6 +37,15 @@ fn overloads_are_found_by_name_and_by_arguments() {
 }
 
 #[test]
+fn two_numbers_are_a_beginning_and_an_end() {
+    let mut cx = Context::new();
+    let made = call(&mut cx, "aten::arange", &[at(Val::Int(2)), at(Val::Int(5))]).unwrap();
+    assert_eq!(ty(&mut cx, &made), "i64[3]");
+    let made = call(&mut cx, "aten::arange", &[at(Val::Int(4)), ("dtype".to_string().into(), Val::Int(6))]).unwrap();
+    assert_eq!(ty(&mut cx, &made), "f32[4]");
+}
+
+#[test]
 fn sizes_stay_symbols() {
     let mut cx = Context::new();
     let x = input(&mut cx, "x", &[Dim::symbol("n"), Dim::Known(6)]);

@@ -15,9 +15,10 @@ pub(crate) const ROWS: &[Row] = &[
     row("full_like(T self, N fill_value, I? dtype=None, A layout=None)", full_like),
     row("fill.Scalar|fill.Tensor(T self, N value)", fill),
     row("zero(T self)", zero),
-    row("arange(N end, I? dtype=None, A layout=None, A device=None, A pin_memory=None)", arange_end),
-    row("arange.start(N start, N end, I? dtype=None, A layout=None, A device=None, A pin_memory=None)", arange_start),
+    // The longest first: any number would fit the type of the shorter ones.
     row("arange.start_step|range.step(N start, N end, N step, I? dtype=None, A layout=None)", arange),
+    row("arange.start(N start, N end, I? dtype=None, A layout=None, A device=None, A pin_memory=None)", arange_start),
+    row("arange(N end, I? dtype=None, A layout=None, A device=None, A pin_memory=None)", arange_end),
     row("linspace(N start, N end, I steps, I? dtype=None, A layout=None)", linspace),
     row("eye|eye.m(I n, I? m=None, I? dtype=None, A layout=None)", eye),
     row("tensor|as_tensor(A data, I? dtype=None, A device=None, B requires_grad=False)", tensor),

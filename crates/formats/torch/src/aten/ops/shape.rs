@@ -195,14 +195,18 @@ fn part(cx: &mut Context, v: ValueId, axis: i64, start: i64, end: i64) -> Outcom
 
 fn roll(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
     let whole = a.tensor(cx, 0)?;
-    let (shifts, mut axes) = (a.ints(cx, 1)?, a.ints(cx, 2)?);
+    let (shifts, mut axes) = (a.vals(cx, 1)?, a.ints(cx, 2)?);
     let mut v = whole;
     if axes.is_empty() {
         let all = cx.ints(&[-1]);
         v = cx.op("Reshape", &[v, all])?;
         axes = vec![0];
     }
-    for (&shift, &axis) in shifts.iter().zip(&axes) {
+    for (shift, &axis) in shifts.iter().zip(&axes) {
+        let &Val::Int(shift) = shift else {
+            v = rolled(cx, v, shift, axis)?;
+            continue;
+        };
         let at = axis_at(axis, cx.rank(v)?)?;
         let size = cx.shape(v)?.get(at).and_then(modelsmith_ir::Dim::known);
         let shift = match size {
@@ -220,6 +224,16 @@ fn roll(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
         v = cx.reshape_like(v, whole)?;
     }
     Ok(cx.tensor(v))
+}
+
+/// `v` moved along an axis by a number that only a run knows.
+fn rolled(cx: &mut Context, v: ValueId, shift: &Val, axis: i64) -> Outcome<ValueId> {
+    let shift = cx.vector(std::slice::from_ref(shift))?;
+    let cut = cx.op("Neg", &[shift])?;
+    let (zero, end, axes) = (cx.ints(&[0]), cx.ints(&[i64::MAX]), cx.ints(&[axis]));
+    let back = cx.op("Slice", &[v, cut, end, axes])?;
+    let front = cx.op("Slice", &[v, zero, cut, axes])?;
+    cx.op_with("Concat", &[back, front], Attrs::new().with("axis", axis))
 }
 
 fn rot90(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
