@@ -98,9 +98,9 @@ pub(crate) fn uses(block: &Block) -> Vec<usize> {
 pub(crate) fn lives_in(block: &Block, chains: &[Chained], parts: &[Part]) -> Vec<Option<(usize, usize)>> {
     let mut lives = lives(block);
     for p in parts {
-        let made = lives[p.buffer].take();
-        if let (Some((made, _)), Some((first, _))) = (made, &mut lives[p.whole]) {
-            *first = made.min(*first);
+        let own = lives[p.buffer].take();
+        if let (Some((made, read)), Some((first, last))) = (own, &mut lives[p.whole]) {
+            (*first, *last) = (made.min(*first), read.max(*last));
         }
     }
     for c in chains {
