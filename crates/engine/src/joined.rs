@@ -47,10 +47,9 @@ pub(crate) fn find(block: &Block, operands: &[Option<Operand>], steps: &mut [Opt
         let mut channel = 0;
         for &part in &join.parts {
             let Some(own) = operands[part].as_ref() else { break };
-            let holders = family.iter().filter(|j| j.parts.contains(&part)).count();
-            let first = family.iter().map(|j| j.step).zip(&family).find(|(_, j)| j.parts.contains(&part));
-            let first = first.map_or(join.step, |(step, _)| step);
-            let alone = uses[part] == holders && block.buffers[part].home == Home::Arena;
+            let holders: Vec<usize> = family.iter().filter(|j| j.parts.contains(&part)).map(|j| j.step).collect();
+            let first = holders.first().copied().unwrap_or(join.step);
+            let alone = uses[part] == holders.len() && block.buffers[part].home == Home::Arena;
             let maker = || (0..first).rev().find(|&m| block.steps[m].outputs.contains(&Some(part)));
             let copy = take_copy(steps, join.step, part);
             if let Some(m) = (alone && own.layout == join.image.layout).then(maker).flatten()

@@ -260,10 +260,7 @@ impl Context {
         match v {
             Val::Bool(b) => self.scalar(dtype, f64::from(u8::from(*b))),
             Val::Int(i) if dtype.is_int() => Ok(self.constant(Tensor::from_i64s(dtype, &[], &[*i])?)),
-            Val::Int(i) => {
-                let exact = Tensor::scalar(*i).to_f64s()?.first().copied().unwrap_or(0.0);
-                self.scalar(dtype, exact)
-            }
+            Val::Int(i) => self.scalar(dtype, super::value::float(*i)),
             Val::Float(x) => self.scalar(dtype, *x),
             other => {
                 let v = self.scalar_of(other)?;

@@ -14,7 +14,7 @@
 
 use super::context::Context;
 use super::error::{Outcome, unsupported};
-use super::value::{Kind, List, TensorRef, Val};
+use super::value::{Kind, List, TensorRef, Val, float};
 use modelsmith_base::DType;
 use modelsmith_ir::ValueId;
 
@@ -215,7 +215,7 @@ impl Args<'_> {
     pub(crate) fn float(&self, cx: &mut Context, i: usize) -> Outcome<f64> {
         match self.get(i) {
             Val::Float(x) => Ok(*x),
-            Val::Int(n) => Ok(modelsmith_tensor::Tensor::scalar(*n).to_f64s()?.first().copied().unwrap_or(0.0)),
+            Val::Int(n) => Ok(float(*n)),
             Val::Bool(b) => Ok(f64::from(u8::from(*b))),
             Val::Tensor(t) => {
                 let v = cx.read(*t)?;

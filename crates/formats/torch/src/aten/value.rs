@@ -1,6 +1,7 @@
 //! What an argument of an operator, a variable or an attribute may be while a program is turned into a graph.
 
 use modelsmith_ir::{Type, ValueId};
+use modelsmith_tensor::Tensor;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -151,4 +152,14 @@ impl Val {
             _ => None,
         }
     }
+}
+
+/// A count as PyTorch's integers hold it.
+pub(crate) fn long(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(0)
+}
+
+/// The nearest float of an integer.
+pub(crate) fn float(n: i64) -> f64 {
+    Tensor::scalar(n).to_f64s().ok().and_then(|v| v.first().copied()).unwrap_or(0.0)
 }

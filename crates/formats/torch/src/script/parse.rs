@@ -81,7 +81,7 @@ impl Parser<'_> {
         found
     }
 
-    fn expect(&mut self, sign: &str) -> Parsed<()> {
+    fn want(&mut self, sign: &str) -> Parsed<()> {
         if self.take(sign) {
             return Ok(());
         }
@@ -129,9 +129,9 @@ impl Parser<'_> {
             if !self.is(")") {
                 base = self.ty()?.name;
             }
-            self.expect(")")?;
+            self.want(")")?;
         }
-        self.expect(":")?;
+        self.want(":")?;
         let mut class = Class { name, base, attrs: Vec::new(), methods: Vec::new() };
         self.end_of_line()?;
         if *self.peek() != Tok::Indent {
@@ -167,13 +167,13 @@ impl Parser<'_> {
         }
         if name == "__annotations__" && self.take("[") {
             let Tok::Text(key) = self.next() else { return self.fault("a string is wanted") };
-            self.expect("]")?;
-            self.expect("=")?;
+            self.want("]")?;
+            self.want("=")?;
             let ty = self.ty()?;
             class.attrs.push((key, ty, None));
             return self.end_of_line();
         }
-        self.expect("=")?;
+        self.want("=")?;
         self.expr()?;
         self.end_of_line()
     }
@@ -181,7 +181,7 @@ impl Parser<'_> {
     fn function(&mut self) -> Parsed<Function> {
         self.name()?;
         let name = self.name()?;
-        self.expect("(")?;
+        self.want("(")?;
         let mut params = Vec::new();
         while !self.is(")") {
             self.take("*");
@@ -196,11 +196,11 @@ impl Parser<'_> {
                 break;
             }
         }
-        self.expect(")")?;
+        self.want(")")?;
         if self.take("->") {
             self.ty()?;
         }
-        self.expect(":")?;
+        self.want(":")?;
         let body = self.block()?;
         Ok(Function { name, params, body, file: self.file.clone() })
     }
@@ -240,7 +240,7 @@ impl Parser<'_> {
             "while" => {
                 self.next();
                 let cond = self.expr()?;
-                self.expect(":")?;
+                self.want(":")?;
                 let body = self.block()?;
                 return Ok(Stmt { what: Do::While { cond, body }, line });
             }
@@ -251,7 +251,7 @@ impl Parser<'_> {
                     return self.fault("`in` is wanted");
                 }
                 let count = self.expr()?;
-                self.expect(":")?;
+                self.want(":")?;
                 let body = self.block()?;
                 return Ok(Stmt { what: Do::For { target, count, body }, line });
             }
@@ -261,7 +261,7 @@ impl Parser<'_> {
                 if self.take_word("as") {
                     self.name()?;
                 }
-                self.expect(":")?;
+                self.want(":")?;
                 let body = self.block()?;
                 return Ok(Stmt { what: Do::With(body), line });
             }
@@ -298,13 +298,13 @@ impl Parser<'_> {
 
     fn branches(&mut self, line: u32) -> Parsed<Stmt> {
         let cond = self.expr()?;
-        self.expect(":")?;
+        self.want(":")?;
         let then = self.block()?;
         let inner = self.line();
         let other = if self.take_word("elif") {
             vec![self.deeper(|p| p.branches(inner))?]
         } else if self.take_word("else") {
-            self.expect(":")?;
+            self.want(":")?;
             self.block()?
         } else {
             Vec::new()
@@ -450,7 +450,7 @@ impl Parser<'_> {
             } else if self.take("[") {
                 let index = self.deeper(Self::exprs)?;
                 self.take(",");
-                self.expect("]")?;
+                self.want("]")?;
                 value = Expr::Item(Box::new(value), Box::new(index));
             } else {
                 return Ok(value);
@@ -475,7 +475,7 @@ impl Parser<'_> {
                 break;
             }
         }
-        self.expect(")")?;
+        self.want(")")?;
         Ok(args)
     }
 
@@ -518,7 +518,7 @@ impl Parser<'_> {
                 break;
             }
         }
-        self.expect(close)?;
+        self.want(close)?;
         Ok(items)
     }
 
@@ -530,7 +530,7 @@ impl Parser<'_> {
         if self.take(")") {
             return Ok(first);
         }
-        self.expect(",")?;
+        self.want(",")?;
         let mut items = vec![first];
         items.extend(self.items(")")?);
         Ok(Expr::Tuple(items))
@@ -540,13 +540,13 @@ impl Parser<'_> {
         let mut pairs = Vec::new();
         while !self.is("}") {
             let key = self.expr()?;
-            self.expect(":")?;
+            self.want(":")?;
             pairs.push((key, self.expr()?));
             if !self.take(",") {
                 break;
             }
         }
-        self.expect("}")?;
+        self.want("}")?;
         Ok(Expr::Dict(pairs))
     }
 
@@ -567,7 +567,7 @@ impl Parser<'_> {
             if p.take("[") {
                 while !p.is("]") {
                     if p.take("(") {
-                        p.expect(")")?;
+                        p.want(")")?;
                     } else {
                         args.push(p.ty()?);
                     }
@@ -575,12 +575,12 @@ impl Parser<'_> {
                         break;
                     }
                 }
-                p.expect("]")?;
+                p.want("]")?;
             }
             // A future or a reference carries its type in parentheses.
             if name == "Future" && p.take("(") {
                 args.push(p.ty()?);
-                p.expect(")")?;
+                p.want(")")?;
             }
             Ok(Type { name, args })
         })

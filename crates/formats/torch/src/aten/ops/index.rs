@@ -2,6 +2,7 @@
 
 use crate::aten::context::axis_at;
 use crate::aten::schema::{Args, Row, row};
+use crate::aten::value::long;
 use crate::aten::{Context, Outcome, Val, unsupported};
 use modelsmith_base::DType;
 use modelsmith_ir::{Attrs, ValueId};
@@ -35,10 +36,6 @@ pub(crate) const ROWS: &[Row] = &[
     row("slice_scatter(T self, T src, I dim=0, I? start=None, I? end=None, I step=1)", slice_scatter),
     row("bucketize.Tensor(T self, T boundaries, B out_int32=False, B right=False)", bucketize),
 ];
-
-fn long(n: usize) -> i64 {
-    i64::try_from(n).unwrap_or(0)
-}
 
 /// Indices by axis; a mask stands for as many axes as it has.
 fn axes(cx: &mut Context, items: &[Val]) -> Outcome<Vec<(usize, ValueId)>> {

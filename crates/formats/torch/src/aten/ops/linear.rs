@@ -140,10 +140,7 @@ fn attention(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
         None => {
             let width = cx.size(q, rank.saturating_sub(1))?;
             match cx.known_ints(width).and_then(|k| k.first().copied()) {
-                Some(n) => {
-                    let n = modelsmith_tensor::Tensor::scalar(n).to_f64s()?.first().copied().unwrap_or(1.0);
-                    cx.scalar(dtype, 1.0 / n.sqrt())?
-                }
+                Some(n) => cx.scalar(dtype, 1.0 / crate::aten::value::float(n).sqrt())?,
                 None => {
                     let width = cx.cast(width, dtype)?;
                     let root = cx.op("Sqrt", &[width])?;

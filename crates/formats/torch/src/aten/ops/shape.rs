@@ -2,6 +2,7 @@
 
 use crate::aten::context::axis_at;
 use crate::aten::schema::{Args, Row, code, row};
+use crate::aten::value::long;
 use crate::aten::{Context, Kind, List, Outcome, Val, unsupported};
 use modelsmith_base::DType;
 use modelsmith_ir::{Attrs, ValueId};
@@ -39,10 +40,6 @@ pub(crate) const ROWS: &[Row] = &[
     row("scalar_type|prim::dtype(T self)", dtype_of),
     row("is_contiguous(T self, A memory_format=None)", contiguous),
 ];
-
-fn long(n: usize) -> i64 {
-    i64::try_from(n).unwrap_or(0)
-}
 
 /// Tensors of one element type; empty vectors are left out, as PyTorch does.
 fn alike(cx: &mut Context, a: &Args<'_>) -> Outcome<Vec<ValueId>> {

@@ -2,7 +2,7 @@
 
 use crate::aten::context::axis_at;
 use crate::aten::schema::{Args, Row, row};
-use crate::aten::value::{Cell, Step, TensorRef};
+use crate::aten::value::{Cell, Step, TensorRef, long};
 use crate::aten::{Context, Outcome, Val, unsupported};
 use modelsmith_ir::{Attrs, Dim, ValueId};
 
@@ -43,10 +43,6 @@ pub(super) fn view_of(cx: &mut Context, t: TensorRef, step: Step) -> Outcome<Val
     let v = cx.read(t)?;
     let value = cx.take(v, &step)?;
     Ok(cx.view(t, step, value))
-}
-
-fn long(n: usize) -> i64 {
-    i64::try_from(n).unwrap_or(0)
 }
 
 /// True where the elements of `t` lie in order, so that another shape of them is a view and no copy.

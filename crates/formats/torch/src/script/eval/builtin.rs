@@ -122,7 +122,7 @@ impl Walk<'_> {
             {
                 let x = match v {
                     Val::Float(x) => *x,
-                    Val::Int(n) => super::numbers::float(*n),
+                    Val::Int(n) => crate::aten::value::float(*n),
                     v => return self.function(op, v).map(Some),
                 };
                 Val::Float(match op {

@@ -2,15 +2,11 @@
 
 use super::Walk;
 use crate::aten::schema::Given;
+use crate::aten::value::float;
 use crate::aten::{Kind, Outcome, Stop, Val, call, unsupported};
 use modelsmith_base::DType;
 use modelsmith_ir::ValueId;
 use modelsmith_tensor::Tensor;
-
-/// The nearest float of an integer.
-pub(super) fn float(n: i64) -> f64 {
-    Tensor::scalar(n).to_f64s().ok().and_then(|v| v.first().copied()).unwrap_or(0.0)
-}
 
 /// The integer part of a float that fits.
 pub(super) fn whole(x: f64) -> Option<i64> {
@@ -197,18 +193,12 @@ fn integers(op: &str, x: i64, y: i64) -> Outcome<Option<Val>> {
         },
         "min" => Val::Int(x.min(y)),
         "max" => Val::Int(x.max(y)),
-        "eq" => Val::Bool(x == y),
-        "ne" => Val::Bool(x != y),
-        "lt" => Val::Bool(x < y),
-        "le" => Val::Bool(x <= y),
-        "gt" => Val::Bool(x > y),
-        "ge" => Val::Bool(x >= y),
         "__and__" => Val::Int(x & y),
         "__or__" => Val::Int(x | y),
         "__xor__" => Val::Int(x ^ y),
         "__lshift__" => Val::Int(u32::try_from(y).ok().and_then(|n| x.checked_shl(n)).unwrap_or(0)),
         "__rshift__" => Val::Int(u32::try_from(y).ok().and_then(|n| x.checked_shr(n)).unwrap_or(0)),
-        _ => return Ok(None),
+        _ => return Ok(compared(op, &x, &y)),
     }))
 }
 
@@ -226,12 +216,18 @@ fn floats(op: &str, x: f64, y: f64) -> Outcome<Option<Val>> {
         "pow" => Val::Float(x.powf(y)),
         "min" => Val::Float(x.min(y)),
         "max" => Val::Float(x.max(y)),
-        "eq" => Val::Bool(x == y),
-        "ne" => Val::Bool(x != y),
-        "lt" => Val::Bool(x < y),
-        "le" => Val::Bool(x <= y),
-        "gt" => Val::Bool(x > y),
-        "ge" => Val::Bool(x >= y),
-        _ => return Ok(None),
+        _ => return Ok(compared(op, &x, &y)),
+    }))
+}
+
+fn compared<T: PartialOrd>(op: &str, x: &T, y: &T) -> Option<Val> {
+    Some(Val::Bool(match op {
+        "eq" => x == y,
+        "ne" => x != y,
+        "lt" => x < y,
+        "le" => x <= y,
+        "gt" => x > y,
+        "ge" => x >= y,
+        _ => return None,
     }))
 }
