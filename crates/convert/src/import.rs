@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 
 /// Every format, in the order in which equal claims are settled.
 pub static FORMATS: LazyLock<Vec<&FormatDef>> = LazyLock::new(|| {
-    let torch: &[&FormatDef] = &[&modelsmith_format_torch::SCRIPT, &modelsmith_format_torch::TORCH];
+    use modelsmith_format_torch::{EXPORT, SCRIPT, TORCH};
+    let torch: &[&FormatDef] = &[&EXPORT, &SCRIPT, &TORCH];
     let families: [&[&FormatDef]; 3] = [&[&modelsmith_format_onnx::ONNX], torch, modelsmith_format_weights::FORMATS];
     families.concat()
 });

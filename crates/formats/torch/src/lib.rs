@@ -1,4 +1,4 @@
-//! PyTorch files. TorchScript archives are read as models: [`SCRIPT`].
+//! PyTorch files. TorchScript archives and exported programs are read as models: [`SCRIPT`], [`EXPORT`].
 //!
 //! Checkpoints: zip archives, legacy streams and legacy tar archives, and bare pickles.
 //!
@@ -31,12 +31,16 @@
 
 mod aten;
 mod container;
+mod export;
+mod finish;
 mod format;
 mod read;
 mod script;
 mod write;
 
 pub use aten::table::overloads;
+pub use export::EXPORT;
+use finish::finish;
 pub use format::TORCH;
 pub use read::{read, salvage};
 pub use script::SCRIPT;

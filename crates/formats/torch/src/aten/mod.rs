@@ -7,6 +7,7 @@ pub(crate) mod context;
 pub(crate) mod error;
 mod memory;
 pub(crate) mod mold;
+mod number;
 pub(crate) mod ops;
 pub(crate) mod promote;
 pub(crate) mod schema;

@@ -339,11 +339,17 @@ pub(crate) fn element(code: i64) -> Outcome<DType> {
         15 => DType::BF16,
         23 => DType::F8E5M2,
         24 => DType::F8E4M3FN,
+        25 => DType::F8E5M2FNUZ,
+        26 => DType::F8E4M3FNUZ,
+        27 => DType::U16,
+        28 => DType::U32,
+        29 => DType::U64,
+        44 => DType::F8E8M0,
         _ => return unsupported(format!("the element type with number {code}")),
     })
 }
 
 /// The number of an element type in `c10::ScalarType`.
 pub(crate) fn code(dtype: DType) -> i64 {
-    (0..=24).find(|&c| !(12..=14).contains(&c) && element(c).ok() == Some(dtype)).unwrap_or(6)
+    (0..=44).find(|&c| !(12..=14).contains(&c) && element(c).ok() == Some(dtype)).unwrap_or(6)
 }

@@ -113,7 +113,7 @@ pub(crate) fn open_member<'a>(input: &Input, bytes: &'a [u8], member: &str) -> R
     zip::open_member(input, bytes, member)
 }
 
-pub(crate) use zip::root as zip_root;
+pub(crate) use zip::{root as zip_root, stored as zip_stored};
 
 /// True for a zip archive with code: a TorchScript program.
 pub(crate) fn is_script(bytes: &[u8]) -> bool {

@@ -85,7 +85,7 @@ pub(super) fn open_member<'a>(input: &Input, bytes: &'a [u8], member: &str) -> R
     Ok(parts)
 }
 
-fn stored(input: &Input, archive: &Archive<'_>, entry: &Entry) -> std::result::Result<Stored, ZipError> {
+pub(crate) fn stored(input: &Input, archive: &Archive<'_>, entry: &Entry) -> std::result::Result<Stored, ZipError> {
     let range = archive.range(entry)?;
     let whole = input.source().clone();
     let length = range.end.saturating_sub(range.start);

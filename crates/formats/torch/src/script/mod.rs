@@ -16,7 +16,6 @@ use crate::container;
 use archive::Archive;
 use modelsmith_base::{Diagnostic, Severity};
 use modelsmith_format::{Artifact, Error, FormatDef, Imported, Input, Match, Probe, ReadOptions, Result};
-use modelsmith_ir::{Model, OpSetImport, Stage};
 
 /// TorchScript archives.
 pub static SCRIPT: FormatDef = FormatDef {
@@ -66,7 +65,7 @@ fn read(input: &Input, options: &ReadOptions) -> Result<Imported> {
     findings.retain(|f| f.code != "torch.script" && f.code != "torch.class");
     findings.extend(lowered.findings);
     let mut model = lowered.model;
-    finish(&mut model, input.name());
+    crate::finish(&mut model, "torchscript", input.name());
     Ok(Imported { artifact: Artifact::Model(Box::new(model)), findings })
 }
 
@@ -77,24 +76,4 @@ fn failure(stop: &Stop, input: &Input) -> Error {
             .in_file(input.name())
             .help("convert to .safetensors takes its weights"),
     }
-}
-
-/// What is left of the walk goes; the file says what it is.
-fn finish(model: &mut Model, name: &str) {
-    modelsmith_rewrite::sweep::sweep(model);
-    model.stage = Stage::Hub;
-    model.meta.format = "torchscript".into();
-    model.meta.ir_version = 8;
-    model.meta.producer = "PyTorch".into();
-    let main = model.main;
-    if let Some(region) = model.regions.get_mut(main) {
-        let stem = name.rsplit('/').next().unwrap_or(name);
-        region.name = stem.split('.').next().unwrap_or(stem).to_owned();
-    }
-    // The lowest set from 17 on that can say it.
-    let opset = (17..=26).find(|&version| {
-        let mut copy = model.clone();
-        modelsmith_ops::opset::downgrade(&mut copy, &[OpSetImport { domain: String::new(), version }]).is_ok()
-    });
-    model.meta.opsets = vec![OpSetImport { domain: String::new(), version: opset.unwrap_or(modelsmith_ir::HUB_OPSET) }];
 }

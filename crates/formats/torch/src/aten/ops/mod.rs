@@ -4,7 +4,9 @@ mod activation;
 mod arithmetic;
 mod compare;
 mod conv;
+mod core;
 mod create;
+mod decomposed;
 mod index;
 mod linear;
 mod norm;
@@ -26,7 +28,9 @@ pub(crate) const FAMILIES: &[&[Row]] = &[
     arithmetic::ROWS,
     compare::ROWS,
     conv::ROWS,
+    core::ROWS,
     create::ROWS,
+    decomposed::ROWS,
     index::ROWS,
     linear::ROWS,
     norm::ROWS,

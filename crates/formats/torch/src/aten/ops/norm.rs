@@ -19,7 +19,7 @@ pub(crate) const ROWS: &[Row] = &[
         native_batch,
     ),
     row(
-        "native_batch_norm|_batch_norm_impl_index(T input, T? weight, T? bias, T? running_mean, T? \
+        "native_batch_norm|_batch_norm_impl_index|_native_batch_norm_legit(T input, T? weight, T? bias, T? running_mean, T? \
          running_var, B training, F momentum, F eps)",
         native_batch_flag,
     ),

@@ -46,7 +46,7 @@ pub(super) fn view_of(cx: &mut Context, t: TensorRef, step: Step) -> Outcome<Val
 }
 
 /// True where the elements of `t` lie in order, so that another shape of them is a view and no copy.
-fn contiguous(cx: &Context, t: TensorRef) -> bool {
+pub(super) fn contiguous(cx: &Context, t: TensorRef) -> bool {
     match cx.heap.tensors.get(t.0) {
         Some(Cell::View { of, step: Step::Reshape(_) | Step::Same, .. }) => contiguous(cx, *of),
         Some(Cell::View { of, step: Step::Select(0, _), .. }) => contiguous(cx, *of),

@@ -1,0 +1,142 @@
+"""Judges exported programs (.pt2) by PyTorch.
+
+    python3 exports.py MODELSMITH [--keep FOLDER] [NAME..]
+
+Each program of export_programs.py is exported and saved, as it is and decomposed into core operators; the archive is
+converted to ONNX, which ONNX Runtime runs, and run by MODELSMITH itself. Both are held against what PyTorch gives for each of
+the program's inputs. A program whose outputs are equal for all inputs proves nothing and is an error here. Exits 1 when
+something differs.
+"""
+
+import argparse
+import copy
+import pathlib
+import subprocess
+import sys
+import tempfile
+import warnings
+
+import numpy as np
+import onnxruntime
+import torch
+from onnx import numpy_helper
+
+from export_programs import PROGRAMS
+
+warnings.filterwarnings("ignore")
+onnxruntime.set_default_logger_severity(4)
+KINDS = {"tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(bool)": bool, "tensor(float)": np.float32}
+
+
+def leaves(value):
+    """Tensors and numbers of a structure, in order."""
+    return [v for v in torch.utils._pytree.tree_leaves(value) if v is not None]
+
+
+def arrays(values):
+    return [v.detach().numpy() if isinstance(v, torch.Tensor) else np.array(v) for v in values]
+
+
+def close(ours, theirs, quantized):
+    """True where both are alike within 1e-4 of the largest; of integers after a rounding one step may differ."""
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    if ours.shape != theirs.shape:
+        return False
+    step = 1.0 if quantized and ours.dtype.kind in "iu" else 1e-4 * max(1.0, np.abs(theirs).max(initial=0))
+    return np.allclose(ours.astype(np.float64), theirs.astype(np.float64), rtol=1e-4, atol=step, equal_nan=True)
+
+
+def data_set(folder, feed, wanted):
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, (name, v) in enumerate(feed.items()):
+        (folder / f"input_{i}.pb").write_bytes(numpy_helper.from_array(v, name).SerializeToString())
+    for i, v in enumerate(wanted):
+        v = v.astype(np.float32) if v.dtype == np.float64 else v
+        (folder / f"output_{i}.pb").write_bytes(numpy_helper.from_array(v).SerializeToString())
+
+
+def results(module, args):
+    """What PyTorch gives, and after it the inputs that it has written to."""
+    given = copy.deepcopy(args)
+    made = leaves(copy.deepcopy(module)(*given))
+    pairs = zip(leaves(given), leaves(args))
+    written = [a for a, b in pairs if isinstance(a, torch.Tensor) and not torch.equal(a, b)]
+    return arrays(made + written)
+
+
+def judge(tool, archive, module, inputs, quantized):
+    """What is wrong with an archive, in words; nothing where all agrees."""
+    model = archive.with_suffix(".onnx")
+    done = subprocess.run([tool, "convert", archive, model, "--verify", "no"], capture_output=True, text=True)
+    if done.returncode:
+        return [f"convert: exit {done.returncode}: {done.stderr.strip()[:400]}"]
+    try:
+        session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    except Exception as e:  # ONNX Runtime throws its own kinds
+        return [f"ONNX Runtime: {str(e)[:300]}"]
+    wrong, all_results = [], []
+    wanted_inputs = session.get_inputs()
+    for k, args in enumerate(inputs):
+        wanted = results(module, args)
+        all_results.append(wanted)
+        given = leaves(args)
+        if len(given) != len(wanted_inputs):
+            given = [v for v in given if isinstance(v, torch.Tensor)]
+        feed = {i.name: np.asarray(v).astype(KINDS[i.type]) for i, v in zip(wanted_inputs, given)}
+        try:
+            got = session.run(None, feed)
+            alike = len(got) == len(wanted) and all(close(g, w, quantized) for g, w in zip(got, wanted))
+            if not alike:
+                wrong.append(f"input {k}: ONNX Runtime gives {got}, PyTorch {wanted}"[:500])
+        except Exception as e:
+            wrong.append(f"input {k}: ONNX Runtime: {str(e)[:300]}")
+        data = archive.with_suffix(f".data-{k}")
+        data_set(data, feed, wanted)
+        options = ["--atol", "1.0"] if quantized else ["--rtol", "1e-4", "--atol", "1e-4"]
+        done = subprocess.run([tool, "run", archive, "--test-data", data, *options], capture_output=True, text=True)
+        if done.returncode:
+            wrong.append(f"input {k}: run: exit {done.returncode}: {(done.stderr + done.stdout)[-400:]}")
+    if all(len(r) == len(all_results[0]) and all(close(a, b, False) for a, b in zip(r, all_results[0])) for r in all_results):
+        wrong.append("all inputs give the same")
+    return wrong
+
+
+def archives(name, folder):
+    """The archives of a program with what they are judged by, or why there are none."""
+    torch.manual_seed(0)
+    module, example, free, inputs = PROGRAMS[name]()
+    exported = torch.export.export(copy.deepcopy(module), copy.deepcopy(example), dynamic_shapes=free)
+    for way in ["exported", "decomposed"]:
+        archive = folder / f"{way}.pt2"
+        torch.export.save(exported if way == "exported" else exported.run_decompositions(), str(archive))
+        yield way, archive, module, inputs
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("tool")
+    parser.add_argument("--keep", type=pathlib.Path)
+    parser.add_argument("names", nargs="*")
+    a = parser.parse_args()
+    names = a.names or list(PROGRAMS)
+    failed = count = 0
+    with tempfile.TemporaryDirectory() as private:
+        for name in names:
+            folder = (a.keep or pathlib.Path(private)) / name
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                for way, archive, module, inputs in archives(name, folder):
+                    wrong = judge(a.tool, archive, module, inputs, "quantized" in name)
+                    count, failed = count + 1, failed + bool(wrong)
+                    print(f"{name} {way}: {'agrees' if not wrong else 'FAILS'}", *wrong, sep="\n    ", flush=True)
+            except ModuleNotFoundError as e:
+                print(f"{name}: left out, {e}")
+            except Exception as e:
+                count, failed = count + 1, failed + 1
+                print(f"{name}: PyTorch does not export it: {str(e)[:300]}", flush=True)
+    print(f"{count - failed} of {count} archives agree")
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
