@@ -4,6 +4,8 @@ PROGRAMS maps a name to a function that gives (module, example, dynamic_shapes, 
 loops 0, 1 and many times.
 """
 
+import typing
+
 import torch
 from torch import nn
 from torch._higher_order_ops.associative_scan import associative_scan
@@ -13,12 +15,24 @@ from torch._higher_order_ops.while_loop import while_loop
 from torch.export import Dim
 
 PROGRAMS = {}
+# Programs that are judged in one form only: vmap inside is written out by decomposing.
+ONLY = {"products_so_far": ["decomposed"]}
+# Programs that compute in half precision agree to that.
+LOOSE = {"without_gradients": 4e-3}
 FREE = Dim.DYNAMIC
 
 
 def program(make):
     PROGRAMS[make.__name__] = make
     return make
+
+
+class Pair(typing.NamedTuple):
+    mean: torch.Tensor
+    rest: dict
+
+
+torch.utils._pytree._register_namedtuple(Pair, serialized_type_name="Pair")
 
 
 def normal(seed, *shape):
@@ -297,7 +311,7 @@ def recurrent():
         def __init__(self):
             super().__init__()
             self.lstm = nn.LSTM(5, 6, 2, batch_first=True, bidirectional=True)
-            self.gru = nn.GRU(12, 4)
+            self.gru = nn.GRU(12, 4, batch_first=True)
 
         def forward(self, x):
             y, (h, c) = self.lstm(x)
@@ -305,6 +319,95 @@ def recurrent():
             return z, h, c, g
 
     return M().eval(), (normal(0, 3, 7, 5),), ({0: FREE},), [(normal(s, n, 7, 5),) for s, n in [(1, 2), (2, 3), (3, 5)]]
+
+
+@program
+def outputs_of_all_kinds():
+    class M(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(normal(3, 4))
+
+        def forward(self, x):
+            return x, self.weight, None, 3, x > 0, [x + 1, {"k": x * 2}], x + 1, Pair(x.mean(0), {"n": x.shape[0], "t": x.t()})
+
+    return M(), (normal(0, 3, 4),), ({0: FREE},), [(normal(s, n, 4),) for s, n in [(1, 2), (2, 5), (3, 8)]]
+
+
+@program
+def weights_that_share_memory():
+    class M(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding, self.head = nn.Embedding(7, 4), nn.Linear(4, 7, bias=False)
+            self.head.weight = self.embedding.weight
+            whole = normal(5, 6, 4)
+            self.register_buffer("columns", whole.t())
+            self.register_buffer("middle", whole[1:5, 1:3])
+            self.register_buffer("wide", normal(6, 1, 4).expand(7, 4), persistent=False)
+
+        def forward(self, at):
+            x = self.embedding(at) + self.wide[at]
+            return self.head(x), x @ self.columns, x @ self.middle
+
+    return M(), (torch.tensor([1, 5]),), None, [(torch.tensor(at),) for at in [[0, 6], [3, 3], [5, 2]]]
+
+
+@program
+def branch_on_captured_sizes():
+    class M(nn.Module):
+        def forward(self, x, y):
+            n, m = x.shape[0], y.shape[0] * 2
+
+            def yes(x):
+                return x * m + n
+
+            return torch.cond(y.sum() > 0, yes, lambda x: x - m, (x,))
+
+    return M(), (normal(0, 4, 3), normal(1, 5)), ({0: FREE}, {0: FREE}), [(normal(s, n, 3), normal(s, m) + b) for s, n, m, b in [(1, 2, 3, 3), (2, 5, 2, -3), (3, 7, 9, 3)]]
+
+
+@program
+def loop_in_branch():
+    class M(nn.Module):
+        def forward(self, x):
+            def yes(x):
+                return while_loop(lambda x: x.max() < 30, lambda x: (x * 2 + 1,), (x,))[0]
+
+            return torch.cond(x.sum() > 0, yes, lambda x: x.clone(), (x,))
+
+    return M(), (normal(0, 4),), None, [(normal(1, 4) + 3,), (normal(2, 4) - 3,), (normal(3, 4) + 40,), (normal(4, 4) + 1,)]
+
+
+@program
+def kept_window():
+    class M(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("cache", normal(4, 1, 8, 4))
+
+        def forward(self, x, at):
+            self.cache[:, at] = x
+            self.cache[:, at, at - 1] = x[:, :, 0]
+            self.cache[0, :, at - 1] += 1
+            self.cache[:, :2].mul_(0.5)
+            return self.cache.mean(1), self.cache[:, 1:6:2]
+
+    return M(), (normal(0, 1, 3, 4), torch.tensor([1, 4, 2])), None, [(normal(s, 1, 3, 4), torch.tensor(at)) for s, at in [(1, [3, 1, 2]), (2, [4, 3, 1]), (3, [2, 4, 3])]]
+
+
+@program
+def many_types():
+    class M(nn.Module):
+        def forward(self, a, b, c, d):
+            return a + c, torch.where(b, a, -a), d.double() * 2, (a * d).to(torch.int64), a // 3, a % 4, torch.bitwise_and(a, 6)
+
+    def args(s):
+        g = torch.Generator().manual_seed(s)
+        whole = torch.randint(-20, 20, (3, 4), generator=g, dtype=torch.int32)
+        return whole, whole > s, torch.randint(0, 9, (4,), generator=g), normal(s, 3, 4)
+
+    return M(), args(0), None, [args(s) for s in range(1, 4)]
 
 
 def quantized(module, example, dynamic=False):

@@ -181,7 +181,13 @@ impl Sizes {
         let mut out = Vec::with_capacity(dims.len());
         for (axis, dim) in dims.iter().enumerate() {
             let given = given.and_then(|g| g.get(axis).copied().flatten());
-            out.push(size_of((&v.name, axis), dim, given, fill.at(axis, dims.len()), bound)?);
+            let fill = |symbol: &str| {
+                let range = modelsmith_ir::dim_range(&model.meta.props, symbol);
+                let low = usize::try_from(*range.start()).unwrap_or(0);
+                let high = usize::try_from(*range.end()).unwrap_or(usize::MAX);
+                fill.at(axis, dims.len()).max(low).min(high)
+            };
+            out.push(size_of((&v.name, axis), dim, given, &fill, bound)?);
         }
         Ok(Some(out))
     }
@@ -194,7 +200,13 @@ fn symbols_of(model: &Model, param: ValueId) -> Vec<String> {
     dims.iter().flat_map(|d| d.symbols()).map(|s| s.to_string()).collect()
 }
 
-fn size_of(place: (&str, usize), dim: &Dim, given: Option<usize>, fill: usize, bound: &mut Bound) -> Result<usize> {
+fn size_of(
+    place: (&str, usize),
+    dim: &Dim,
+    given: Option<usize>,
+    fill: &dyn Fn(&str) -> usize,
+    bound: &mut Bound,
+) -> Result<usize> {
     let (name, axis) = place;
     let assume = |bound: &mut Bound, what: String| {
         if !bound.assumed.contains(&what) {
@@ -212,7 +224,7 @@ fn size_of(place: (&str, usize), dim: &Dim, given: Option<usize>, fill: usize, b
     }
     for symbol in dim.symbols() {
         if !bound.symbols.contains_key(&*symbol) {
-            bound.symbols.insert(symbol.to_string(), fill);
+            bound.symbols.insert(symbol.to_string(), fill(&symbol));
             assume(bound, format!("dimension {symbol}"));
         }
     }
@@ -221,7 +233,7 @@ fn size_of(place: (&str, usize), dim: &Dim, given: Option<usize>, fill: usize, b
         Some(n) => Ok(n),
         None => {
             assume(bound, format!("input {name} axis {axis}"));
-            Ok(fill)
+            Ok(fill(""))
         }
     }
 }

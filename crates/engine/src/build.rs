@@ -114,11 +114,12 @@ pub fn build(model: &Model, options: &BuildOptions) -> Result<Built> {
         return Err(modelsmith_plan::Error::Unsupported(fallbacks).into());
     }
     let fast = options.f32_fast.then(|| (F32_FAST.to_owned(), fast_steps(&plans)));
+    let ranges = model.meta.props.iter().filter(|(k, _)| k.starts_with(modelsmith_ir::DIM_RANGE)).cloned();
     let info = Info {
         model: model.graph().name.clone(),
         builder: env!("CARGO_PKG_VERSION").into(),
         machine: modelsmith_kernels::detect().to_string(),
-        notes: options.notes.iter().cloned().chain(fast).collect(),
+        notes: options.notes.iter().cloned().chain(ranges).chain(fast).collect(),
     };
     let tensors = blobs.tensors.into_iter().map(Blob::Heap).collect();
     let shared = Shared { plans, blobs: tensors, origins: blobs.origins, info };

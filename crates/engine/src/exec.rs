@@ -102,6 +102,21 @@ struct Run<'a, 'm> {
     binding: Arc<Binding>,
 }
 
+/// Checks that the dimensions of the inputs have sizes that the notes of the engine allow.
+fn allowed(notes: &[(String, String)], symbols: &bind::Symbols) -> Result<()> {
+    for (symbol, &size) in symbols {
+        let range = modelsmith_ir::dim_range(notes, symbol);
+        if !range.contains(&size) {
+            let (low, high) = (range.start(), range.end());
+            let wanted = if *high == i64::MAX { format!("{low} or more") } else { format!("{low} to {high}") };
+            return Err(Error::Refused(format!(
+                "the dimension {symbol} is {size}: the model is made for sizes of {wanted}"
+            )));
+        }
+    }
+    Ok(())
+}
+
 impl Machine<'_> {
     /// The binding for these inputs, from an earlier run or made now.
     pub fn binding(&self, index: usize, inputs: &[&Value]) -> Result<Arc<Binding>> {
@@ -114,6 +129,9 @@ impl Machine<'_> {
             let found = state.kept.remove(at);
             state.kept.push(found.clone());
             return Ok(found);
+        }
+        if index == 0 {
+            allowed(&self.shared.info.notes, &symbols)?;
         }
         let made = Arc::new(bind::bind(self.plan, index, symbols, self.isa, self.pool.threads(), chained)?);
         if state.kept.len() >= KEPT {

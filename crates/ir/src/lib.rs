@@ -14,6 +14,7 @@ mod infer;
 mod model;
 mod opdef;
 mod opset;
+mod range;
 mod run;
 mod samples;
 pub mod text;
@@ -33,6 +34,7 @@ pub use model::{
 };
 pub use opdef::{Adapt, AttrDef, Default, Flags, OpDef, Param, ParamKind, Past, Schema, TypeSet, TypeVar, types_of};
 pub use opset::{AdaptCx, OpSet};
+pub use range::{DIM_RANGE, dim_range};
 pub use run::{EvalCx, RunRegion};
 pub use samples::{Case, Sample, Samples};
 pub use types::{TensorType, Type};

@@ -124,7 +124,7 @@ fn weights_are_views_of_their_files_and_free_dimensions_keep_their_names() {
     let Artifact::Model(model) = found.artifact else { panic!("a checkpoint") };
     assert_eq!(model.ty(model.graph().params[0]).to_string(), "f32[s0, 2]");
     assert_eq!(model.ty(model.graph().results[0]).to_string(), "f32[s0, 2]");
-    assert!(model.meta.props.contains(&("torch.range.s0".to_owned(), "..8".to_owned())));
+    assert!(model.meta.props.contains(&("modelsmith.dim.s0".to_owned(), "..8".to_owned())));
     assert!(found.findings.iter().any(|f| f.to_string().contains("exported for sizes ..8 of s0")));
 }
 

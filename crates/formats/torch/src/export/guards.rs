@@ -5,10 +5,11 @@
 
 use super::schema::Program;
 use super::symbol::{Term, dim, parse};
-use modelsmith_ir::{Dim, Model};
+use modelsmith_ir::{DIM_RANGE, Dim, Model};
 use std::collections::HashSet;
 
-/// A property of the model for each demand: `torch.range.s0` with `..512`, `torch.guard.0` with a condition.
+/// A property of the model for each demand: `modelsmith.dim.s0` with `..512`, which engines hold to, and `torch.guard.0` with
+/// a condition, which is only said.
 pub(super) fn demands(program: &Program, model: &Model, symbols: &HashSet<String>) -> Vec<(String, String)> {
     let mut out = Vec::new();
     let mut names = program.range_constraints.keys().filter(|k| symbols.contains(*k)).collect::<Vec<_>>();
@@ -19,7 +20,7 @@ pub(super) fn demands(program: &Program, model: &Model, symbols: &HashSet<String
         let high = range.max_val.as_ref().and_then(serde_json::Number::as_i64).filter(|&n| n < i64::from(i32::MAX));
         if low.is_some() || high.is_some() {
             let text = |n: Option<i64>| n.map(|n| n.to_string()).unwrap_or_default();
-            out.push((format!("torch.range.{name}"), format!("{}..{}", text(low), text(high))));
+            out.push((format!("{DIM_RANGE}{name}"), format!("{}..{}", text(low), text(high))));
         }
     }
     let mut said = HashSet::new();
@@ -108,6 +109,6 @@ mod tests {
         let symbols = ["s0", "s1", "s2"].into_iter().map(str::to_owned).collect();
         let found = demands(&program, &model, &symbols);
         let found = found.iter().map(|(k, v)| format!("{k} {v}")).collect::<Vec<_>>();
-        assert_eq!(found, ["torch.range.s0 ..512", "torch.range.s2 4..", "torch.guard.0 mod(s2, 8) == 0"]);
+        assert_eq!(found, ["modelsmith.dim.s0 ..512", "modelsmith.dim.s2 4..", "torch.guard.0 mod(s2, 8) == 0"]);
     }
 }

@@ -70,7 +70,7 @@ impl Walk<'_> {
             self.input(spec, graph, &weights, &mut env, &mut states)?;
         }
         for (key, demand) in guards::demands(&archive.program, &self.cx.model, &self.symbols) {
-            let what = match key.strip_prefix("torch.range.") {
+            let what = match key.strip_prefix(modelsmith_ir::DIM_RANGE) {
                 Some(symbol) => format!("the program was exported for sizes {demand} of {symbol}"),
                 None => format!("the program was exported for inputs with {demand}"),
             };

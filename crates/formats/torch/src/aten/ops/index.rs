@@ -155,14 +155,12 @@ fn index_put(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
     let indices = axes(cx, &items)?;
     let rank = cx.rank(v)?;
     let perm = front(&indices, rank);
-    if !neighbours(&indices) || indices.first().is_some_and(|&(a, _)| a > 0) && cx.rank(values)? > 1 {
-        return unsupported("a write by index behind other axes");
-    }
     let turned = cx.permute(v, &perm)?;
     let (at, _) = joined(cx, &indices)?;
     let part = cx.op("GatherND", &[turned, at])?;
-    let shape = cx.op("Shape", &[part])?;
-    let updates = cx.op("Expand", &[values, shape])?;
+    // Axes of the index stand where the indexed axes stood, if those are neighbours, and in front else.
+    let before = if neighbours(&indices) { indices.first().map_or(0, |&(a, _)| a) } else { 0 };
+    let updates = spread_like(cx, values, part, (cx.rank(at)?.saturating_sub(1), before))?;
     let attrs = Attrs::new().with("reduction", if add { "add" } else { "none" });
     let made = cx.op_with("ScatterND", &[turned, at, updates], attrs)?;
     let mut back = vec![0; perm.len()];
@@ -173,6 +171,28 @@ fn index_put(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
     }
     let made = cx.permute(made, &back)?;
     Ok(cx.tensor(made))
+}
+
+/// `values` in the shape of `part`, whose first `axes.0` axes are behind `axes.1` others in the order that `values` has.
+fn spread_like(cx: &mut Context, values: ValueId, part: ValueId, axes: (usize, usize)) -> Outcome<ValueId> {
+    let shape = cx.op("Shape", &[part])?;
+    let (index, before) = axes;
+    if before == 0 {
+        return cx.op("Expand", &[values, shape]);
+    }
+    let (rank, moved) = (cx.rank(part)?, index.saturating_add(before));
+    let order = (index..moved).chain(0..index).chain(moved..rank).collect::<Vec<_>>();
+    let list = order.iter().map(|&i| long(i)).collect::<Vec<_>>();
+    let list = cx.ints(&list);
+    let shape = cx.op_with("Gather", &[shape, list], Attrs::new().with("axis", 0))?;
+    let whole = cx.op("Expand", &[values, shape])?;
+    let mut back = vec![0; rank];
+    for (i, &p) in order.iter().enumerate() {
+        if let Some(slot) = back.get_mut(p) {
+            *slot = i;
+        }
+    }
+    cx.permute(whole, &back)
 }
 
 fn index_select(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
