@@ -227,6 +227,40 @@ fn what_is_written_in_place_is_said() {
 }
 
 #[test]
+fn a_write_by_index_behind_other_axes_goes_where_it_should() {
+    let at = json!({"as_optional_tensors": [{"as_none": true}, {"as_tensor": {"name": "at"}}]});
+    let none = json!({"as_none": true});
+    let program = program(
+        &[
+            node("torch.ops.aten.arange.default", &[size(2)], &[tensor("two")]),
+            node("torch.ops.aten.flip.default", &[tensor("two"), json!({"as_ints": [0]})], &[tensor("at")]),
+            node("torch.ops.aten.clone.default", &[tensor("x")], &[tensor("y")]),
+            node("torch.ops.aten.index_put_.default", &[tensor("y"), at, tensor("p_w")], &[none]),
+        ],
+        "y",
+    );
+    // Columns 1 and 0 become those of [[1, 2], [3, 4]].
+    assert_eq!(run(&program, &[0.0; 4]), [2.0, 1.0, 4.0, 3.0]);
+}
+
+#[test]
+fn quantized_graphs_round_to_their_range() {
+    let (scale, zero) = (json!({"as_float": 0.5}), size(1));
+    let scheme = |x: &str, low: i64, high: i64| {
+        vec![tensor(x), scale.clone(), zero.clone(), size(low), size(high), json!({"as_scalar_type": 2})]
+    };
+    let name = |n: &str| format!("torch.ops.quantized_decomposed.{n}.default");
+    let program = program(
+        &[
+            node(&name("quantize_per_tensor"), &scheme("x", -3, 4), &[tensor("q")]),
+            node(&name("dequantize_per_tensor"), &scheme("q", -3, 4), &[tensor("y")]),
+        ],
+        "y",
+    );
+    assert_eq!(run(&program, &[0.6, -9.0, 9.0, 1.0]), [0.5, -2.0, 1.5, 1.0]);
+}
+
+#[test]
 fn what_cannot_be_said_is_one_node_with_its_line() {
     let found = read(&program(&[node("torch.ops.mine.op.default", &[tensor("x")], &[tensor("y")])], "y")).unwrap();
     let text = found.findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
@@ -240,9 +274,11 @@ fn what_cannot_be_said_is_one_node_with_its_line() {
 
 #[test]
 fn a_compiled_library_without_a_program_is_refused_with_the_reason() {
-    let bytes = zip(&[("m/archive_format", b"pt2"), ("m/data/aotinductor/model/x.wrapper.so", b"\x7fELF")]);
-    let e = read_bytes(bytes).err().expect("a fault").to_string();
-    assert!(e.contains("AOTInductor compiled for one machine, and no program"), "{e}");
+    let library: (&str, &[u8]) = ("m/data/aotinductor/model/x.wrapper.so", b"\x7fELF");
+    for entries in [vec![("m/archive_format", b"pt2".as_slice()), library], vec![library]] {
+        let e = read_bytes(zip(&entries)).err().expect("a fault").to_string();
+        assert!(e.contains("AOTInductor compiled for one machine, and no program"), "{e}");
+    }
 }
 
 #[test]

@@ -67,13 +67,14 @@ pub(super) fn kind(bytes: &[u8]) -> Option<Found> {
     }
     let zip = Zip::open(bytes).ok()?;
     let names = || zip.entries().iter().map(|e| e.name.as_str());
+    let compiled = || names().any(|n| n.contains("data/aotinductor/")).then_some(Found::Library);
     if !names().any(|n| n == OLD || below(n) == OLD || below(n) == "archive_format") {
-        return None;
+        return compiled();
     }
     if names().any(|n| program_of(n).is_some()) {
         return Some(Found::Programs);
     }
-    names().any(|n| n.contains("data/aotinductor/")).then_some(Found::Library)
+    compiled()
 }
 
 /// Opened files of one archive.
