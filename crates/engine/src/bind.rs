@@ -4,6 +4,7 @@ use crate::arena::Span;
 use crate::chains::{self, Chained};
 use crate::error::{Error, Result};
 use crate::joined::{self, Part};
+use crate::results;
 use modelsmith_backend_cpu::{KernelCall, prepare};
 use modelsmith_ir::{Dim, Type};
 use modelsmith_kop::{EltwiseProblem, Isa};
@@ -29,6 +30,8 @@ pub(crate) struct Binding {
     pub operands: Vec<Option<Operand>>,
     /// Per buffer of the arena whose size is known.
     pub spans: Vec<Option<Span>>,
+    /// Results that lie in tensors of their own.
+    pub results: Vec<BufferId>,
     /// Per step, where it runs kernels on buffers of known sizes.
     pub steps: Vec<Option<Vec<Ready>>>,
     /// Whether steps may run as chains.
@@ -44,6 +47,12 @@ pub(crate) struct Binding {
 }
 
 impl Binding {
+    /// Bytes of the results that lie in tensors of their own.
+    pub fn result_bytes(&self) -> usize {
+        let size = |&id: &BufferId| self.operands[id].as_ref().and_then(bytes_of).unwrap_or(0);
+        self.results.iter().map(size).fold(0, usize::saturating_add)
+    }
+
     /// The largest sum of bytes alive at once.
     pub fn largest_live(&self) -> u64 {
         self.live.iter().copied().max().unwrap_or(0)
@@ -222,8 +231,10 @@ pub(crate) fn bind(
     let chains = if chained { chains::find(block, &operands, &steps, threads) } else { vec![] };
     let of_calls = steps.iter().flatten().flatten().map(|r| r.call.workspace(threads)).max().unwrap_or(0);
     let scratch = chains.iter().map(|c| c.chain.workspace(threads)).max().unwrap_or(0).max(of_calls);
-    let (spans, placed) = place(block, &operands, &steps, (&chains, &parts))?;
-    Ok(Binding { operands, spans, steps, chained, chains, arena: placed.total, scratch, live: placed.live, symbols })
+    let results = results::find(block, &operands, &parts, &chains);
+    let (spans, placed) = place(block, &operands, &steps, (&chains, &parts), &results)?;
+    let Placement { total: arena, live, .. } = placed;
+    Ok(Binding { operands, spans, results, steps, chained, chains, arena, scratch, live, symbols })
 }
 
 /// First and last step that touch each root buffer; the number of steps stands for the caller.
@@ -243,15 +254,17 @@ pub(crate) fn lives(block: &Block) -> Vec<Option<(usize, usize)>> {
     lives
 }
 
-/// Places the arena buffers of known size.
+/// Places the arena buffers of known size, but for those of `results`.
 fn place(
     block: &Block,
     operands: &[Option<Operand>],
     steps: &[Option<Vec<Ready>>],
     (chains, parts): (&[Chained], &[Part]),
+    results: &[BufferId],
 ) -> Result<(Vec<Option<Span>>, Placement)> {
     let too_large = |id: BufferId| Error::step(&block.buffers[id].name, "the tensor is too large for memory");
-    let lives = chains::lives_in(block, chains, parts);
+    let mut lives = chains::lives_in(block, chains, parts);
+    results.iter().for_each(|&id| lives[id] = None);
     // Buffers that share memory because a step works in place are one class, named by its first member.
     let mut class = (0..block.buffers.len()).collect::<Vec<_>>();
     let mut spans = vec![None; block.buffers.len()];

@@ -6,6 +6,7 @@ use crate::chains::Chained;
 use crate::engine::Shared;
 use crate::error::{Error, Result};
 use crate::profile::{Clock, StepTime, work};
+use crate::results::{Places, Results};
 use crate::weights::{Blob, HostWeights};
 use modelsmith_ir::{AttrView, Dim, EvalCx, OpError, OpResult, RunRegion, TensorType, Type};
 use modelsmith_kernels::{Args, Dst, KernelError, Src};
@@ -30,6 +31,7 @@ pub(crate) struct BlockState {
     growing: Arena,
     grown: usize,
     scratch: Arena,
+    results: Results,
     slots: Vec<Option<Value>>,
     /// Sizes and places found during the run.
     operands: Vec<Option<Operand>>,
@@ -56,6 +58,7 @@ impl BlockState {
             growing: Arena::default(),
             grown: 0,
             scratch: Arena::default(),
+            results: Results::new(block),
             slots: vec![None; n],
             operands: vec![None; n],
             spans: vec![None; n],
@@ -70,9 +73,9 @@ impl BlockState {
         self.kept.last()
     }
 
-    /// Bytes held: arena, growing arena and scratch memory.
-    pub fn held(&self) -> [usize; 3] {
-        [self.arena.len(), self.growing.len(), self.scratch.len()]
+    /// Bytes held: arena, growing arena, scratch memory and results.
+    pub fn held(&self) -> [usize; 4] {
+        [self.arena.len(), self.growing.len(), self.scratch.len(), self.results.len()]
     }
 }
 
@@ -148,8 +151,8 @@ impl Machine<'_> {
         let block = &self.plan.blocks[index];
         let cell = &self.states[index];
         let mut state = cell.try_borrow_mut().map_err(|_| Error::Refused("a block runs inside itself".into()))?;
-        let bytes = binding.arena.saturating_add(binding.scratch);
-        if bytes > self.memory_limit || !state.arena.ensure(binding.arena) || !state.scratch.ensure(binding.scratch) {
+        let bytes = binding.arena.saturating_add(binding.scratch).saturating_add(binding.result_bytes());
+        if bytes > self.memory_limit || !state.reserve(&binding) {
             return Err(Error::Refused(format!("{bytes} bytes of memory for activations are not to be had")));
         }
         state.reset();
@@ -187,6 +190,15 @@ impl Machine<'_> {
 }
 
 impl BlockState {
+    /// Makes room for what `binding` has places for; false when there is none.
+    fn reserve(&mut self, binding: &Binding) -> bool {
+        let result = |&id: &BufferId| match &binding.operands[id] {
+            Some(o) => self.results.ready(id, o).is_ok(),
+            None => false,
+        };
+        self.arena.ensure(binding.arena) && self.scratch.ensure(binding.scratch) && binding.results.iter().all(result)
+    }
+
     fn reset(&mut self) {
         self.grown = 0;
         self.symbols.clear();
@@ -284,7 +296,8 @@ impl Run<'_, '_> {
         let no_memory = || Error::step(&step.label, "memory for the result is not to be had");
         for (b, o) in step.outputs.iter().zip(&operands[step.inputs.len()..]) {
             let (Some(b), Some(o)) = (b, o) else { continue };
-            if self.block.buffers[*b].home != Home::Arena || self.binding.spans[*b].is_some() {
+            let placed = self.binding.spans[*b].is_some() || self.binding.results.contains(b);
+            if self.block.buffers[*b].home != Home::Arena || placed {
                 continue;
             }
             let len = bytes_of(o).ok_or_else(no_memory)?;
@@ -336,9 +349,8 @@ impl Run<'_, '_> {
         if from.len() > MAX_OPERANDS || to.len() > MAX_OPERANDS {
             return Err(fail("too many operands"));
         }
-        let BlockState { arena, growing, scratch, slots, spans, .. } = state;
-        let (fixed, grown) = (arena.window(), growing.window());
-        let windows = (&fixed, &grown);
+        let BlockState { arena, growing, scratch, slots, spans, results, .. } = state;
+        let windows = &(arena.window(), growing.window(), results.window());
         let mut inputs: [Src<'_>; MAX_OPERANDS] = [Src::new::<u8>(&[]); MAX_OPERANDS];
         for (slot, &id) in inputs.iter_mut().zip(from) {
             *slot = self.src(slots, spans, windows, id).ok_or_else(|| fail("an operand has no bytes"))?;
@@ -355,14 +367,15 @@ impl Run<'_, '_> {
         &'b self,
         slots: &'b [Option<Value>],
         spans: &[Option<Span>],
-        windows: (&Window<'b>, &Window<'b>),
+        windows: &(Window<'b>, Window<'b>, Places<'b>),
         id: BufferId,
     ) -> Option<Src<'b>> {
         let root = self.block.root(id);
         match self.block.buffers[root].home {
-            Home::Arena => match self.binding.spans[root] {
-                Some(span) => windows.0.src(span),
-                None => windows.1.src(spans[root]?),
+            Home::Arena => match (self.binding.spans[root], spans[root]) {
+                (Some(span), _) => windows.0.src(span),
+                (None, Some(span)) => windows.1.src(span),
+                (None, None) => windows.2.src(root),
             },
             Home::Weight(w) => Some(Src::new(self.blob(w)?.bytes())),
             Home::Host => Some(Src::new(slots[root].as_ref()?.tensor().ok()?.bytes())),
@@ -374,10 +387,16 @@ impl Run<'_, '_> {
         }
     }
 
-    fn dst<'b>(&self, spans: &[Option<Span>], windows: (&Window<'b>, &Window<'b>), id: BufferId) -> Option<Dst<'b>> {
-        match (self.block.buffers[id].home, self.binding.spans[id]) {
-            (Home::Arena, Some(span)) => windows.0.dst(span),
-            (Home::Arena, None) => windows.1.dst(spans[id]?),
+    fn dst<'b>(
+        &self,
+        spans: &[Option<Span>],
+        windows: &(Window<'b>, Window<'b>, Places<'b>),
+        id: BufferId,
+    ) -> Option<Dst<'b>> {
+        match (self.block.buffers[id].home, self.binding.spans[id], spans[id]) {
+            (Home::Arena, Some(span), _) => windows.0.dst(span),
+            (Home::Arena, None, Some(span)) => windows.1.dst(span),
+            (Home::Arena, None, None) => windows.2.dst(id),
             _ => None,
         }
     }
@@ -409,6 +428,9 @@ impl Run<'_, '_> {
                 let blob = self.blob(w).ok_or_else(|| fail("the weight is missing".into()))?;
                 let v = self.machine.host_weights.get(w, weight, blob);
                 Some(v.map_err(|e| fail(e.to_string()))?)
+            }
+            Home::Arena if self.binding.results.contains(&root) => {
+                state.results.tensor(root).cloned().map(Value::Tensor)
             }
             Home::Arena => {
                 let o = known(root).ok_or_else(|| fail("its sizes are not known".into()))?;

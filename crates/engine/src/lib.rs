@@ -1,8 +1,8 @@
 //! Engines: built from hub models, saved to and mapped from `.engine` files, run by sessions.
 //!
 //! [`build`] lowers a model for this machine. [`Engine::session`] opens it: a [`Session`] solves the sizes of its inputs,
-//! places activations in one arena, and keeps both for the next run of the same sizes. [`CpuRunner`] is the `cpu` backend
-//! behind the interface that the interpreter shares.
+//! places activations in one arena and results in tensors of their own, and keeps all for the next run of the same sizes.
+//! [`CpuRunner`] is the `cpu` backend behind the interface that the interpreter shares.
 
 mod arena;
 mod bind;
@@ -15,6 +15,7 @@ mod exec;
 pub mod file;
 mod joined;
 mod profile;
+mod results;
 mod session;
 pub mod tuning;
 mod weights;

@@ -44,6 +44,8 @@ pub struct MemoryUse {
     pub largest_live: u64,
     /// Bytes of scratch memory that kernels use.
     pub scratch: u64,
+    /// Bytes of results that lie in tensors of their own, outside the arena.
+    pub results: u64,
     /// Bytes alive during each step, in order.
     pub live: Vec<u64>,
     /// Labels of the steps.
@@ -199,6 +201,7 @@ impl Session {
             planned_peak: b.arena as u64,
             largest_live: b.largest_live(),
             scratch: b.scratch as u64,
+            results: b.result_bytes() as u64,
             live: b.live.clone(),
             steps: self.plan().main().steps.iter().map(|s| s.label.clone()).collect(),
         }

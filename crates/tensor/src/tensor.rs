@@ -12,10 +12,41 @@ pub struct Tensor {
 
 #[derive(Clone)]
 enum Data {
-    /// Words, so that every element type is aligned; the length in bytes is exact.
-    Bytes(Arc<Vec<u64>>, usize),
+    Bytes(Bytes),
     Strings(Arc<Vec<String>>),
 }
+
+/// Words, so that every element type is aligned; `start` is the first that counts, `len` the exact length in bytes.
+#[derive(Clone)]
+struct Bytes {
+    words: Arc<Vec<u64>>,
+    start: usize,
+    len: usize,
+}
+
+impl Bytes {
+    fn get(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.words[self.start..])[..self.len]
+    }
+
+    /// As [`Bytes::get`], to be changed; copies them first if they are shared.
+    fn get_mut(&mut self) -> &mut [u8] {
+        &mut bytemuck::cast_slice_mut(&mut Arc::make_mut(&mut self.words)[self.start..])[..self.len]
+    }
+
+    /// `len` zeros, or `None` where there is not so much memory. Those of a cache line and more begin at one, which
+    /// kernels read and write fastest.
+    fn zeros(len: usize) -> Option<Bytes> {
+        let words = len.div_ceil(8);
+        let spare = if len < LINE { 0 } else { LINE / 8 - 1 };
+        let words = zeroed(words + spare)?;
+        let start = words.as_ptr().align_offset(LINE).min(spare);
+        Some(Bytes { words: Arc::new(words), start, len })
+    }
+}
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
 /// Number of elements of `shape`; `None` on overflow.
 pub(crate) fn count(shape: &[usize]) -> Option<usize> {
@@ -71,8 +102,7 @@ impl Tensor {
             Data::Strings(Arc::new(vec![String::new(); n]))
         } else {
             let bytes = dtype.bytes_for(n).filter(|&b| b <= isize::MAX as usize / 2).ok_or_else(too_large)?;
-            let words = zeroed(bytes.div_ceil(8)).ok_or_else(too_large)?;
-            Data::Bytes(Arc::new(words), bytes)
+            Data::Bytes(Bytes::zeros(bytes).ok_or_else(too_large)?)
         };
         Ok(Tensor { dtype, shape: shape.to_vec(), data })
     }
@@ -122,7 +152,7 @@ impl Tensor {
     /// The packed little-endian bytes; empty for strings.
     pub fn bytes(&self) -> &[u8] {
         match &self.data {
-            Data::Bytes(words, len) => &bytemuck::cast_slice(words)[..*len],
+            Data::Bytes(b) => b.get(),
             Data::Strings(_) => &[],
         }
     }
@@ -130,8 +160,16 @@ impl Tensor {
     /// As [`Tensor::bytes`], to be changed; copies them first if they are shared.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         match &mut self.data {
-            Data::Bytes(words, len) => &mut bytemuck::cast_slice_mut(Arc::make_mut(words).as_mut_slice())[..*len],
+            Data::Bytes(b) => b.get_mut(),
             Data::Strings(_) => &mut [],
+        }
+    }
+
+    /// True while no clone shares the elements: then changing them copies nothing.
+    pub fn is_alone(&self) -> bool {
+        match &self.data {
+            Data::Bytes(b) => Arc::strong_count(&b.words) == 1,
+            Data::Strings(s) => Arc::strong_count(s) == 1,
         }
     }
 
@@ -292,6 +330,19 @@ mod tests {
         let mut b = a.clone();
         b.as_mut_slice::<i32>().unwrap()[0] = 9;
         assert_eq!((a.to_i64s().unwrap(), b.to_i64s().unwrap()), (vec![1, 2], vec![9, 2]));
+    }
+
+    #[test]
+    fn long_tensors_begin_at_a_cache_line() {
+        for n in [16, 17, 1000, 1 << 19] {
+            let mut a = Tensor::zeros(DType::F32, &[n]).unwrap();
+            assert_eq!(a.bytes().as_ptr() as usize % LINE, 0);
+            let b = a.clone();
+            assert!(!a.is_alone());
+            a.as_mut_slice::<f32>().unwrap()[n - 1] = 1.0;
+            assert!(a.is_alone());
+            assert_eq!((a.to_f64s().unwrap()[n - 1], b.to_f64s().unwrap()[n - 1]), (1.0, 0.0));
+        }
     }
 
     #[test]

@@ -96,6 +96,8 @@ pub struct Memory {
     pub largest_live: u64,
     /// Bytes of scratch memory of kernels.
     pub scratch: u64,
+    /// Bytes of results, outside the arena.
+    pub results: u64,
     /// Bytes alive during each step.
     pub live: Vec<u64>,
     /// Labels of the steps.
@@ -191,6 +193,7 @@ impl Subject {
                 planned_peak: m.planned_peak,
                 largest_live: m.largest_live,
                 scratch: m.scratch,
+                results: m.results,
                 live: m.live,
                 steps: m.steps,
             }),

@@ -88,7 +88,12 @@ fn show(cx: &Context, m: &Measured) {
         let live = bytes(p.largest_live);
         rows.push((
             "activations",
-            format!("{} planned, {live} alive at most, {} scratch", bytes(p.planned_peak), bytes(p.scratch)),
+            format!(
+                "{} planned, {live} alive at most, {} scratch, {} results",
+                bytes(p.planned_peak),
+                bytes(p.scratch),
+                bytes(p.results)
+            ),
         ));
     }
     let cores = m.machine.usable_cores;

@@ -1,6 +1,7 @@
 //! Resizing of images, nearest and linear. Input: x. Output: y; they may not share memory.
 //!
-//! An output row is first a row of the input, or a mixture of two; its pixels are then mixtures of that row's.
+//! An output row is a row of the input, or a mixture of two, with its pixels mixed from neighbours. An image that shrinks
+//! has its rows mixed first; of one that grows each row is first brought to its new width, once for all rows made of it.
 
 use crate::def::{Args, Facts, KernelDef, KernelError, Reject, no_pack};
 use crate::gemm::epilogue::{load, store};
@@ -11,6 +12,7 @@ use crate::simd::{Body, Portable, Simd};
 use crate::span::product;
 use modelsmith_kop::{CoordMode, Layout, NearestMode, ResizeMode, ResizeProblem};
 use modelsmith_pool::Pool;
+use std::ops::Range;
 
 /// Kernels for resizing, best first.
 pub static KERNELS: &[KernelDef<ResizeProblem>] = &[
@@ -33,9 +35,14 @@ fn workspace(p: &ResizeProblem, threads: usize) -> usize {
     Scratch::bytes(0, row_bytes(p), threads)
 }
 
-/// Bytes of a row of the input between the two steps.
+/// Bytes of what lies between the two steps: a mixed row of the input, or two rows of the new width.
 fn row_bytes(p: &ResizeProblem) -> usize {
-    4 * p.w * if p.layout == Layout::Plain { 1 } else { p.c }
+    4 * (if grows(p) { 2 * p.ow } else { p.w }) * if p.layout == Layout::Plain { 1 } else { p.c }
+}
+
+/// True where there are more rows to make than to read.
+fn grows(p: &ResizeProblem) -> bool {
+    p.oh > p.h
 }
 
 fn accepts(p: &ResizeProblem) -> Result<(), Reject> {
@@ -104,27 +111,85 @@ fn run<S: Simd>(p: &ResizeProblem, args: Args<'_>, pool: &Pool) -> Result<(), Ke
     }
     // A plain image is n * c images of one channel.
     let (images, c) = if p.layout == Layout::Plain { (p.n * p.c, 1) } else { (p.n, p.c) };
-    let cols = Columns::new(p);
-    let (from, to) = (Shared(x.cast_mut()), Shared(y));
+    let (cols, from, to) = (Columns::new(p), Shared(x.cast_mut()), Shared(y));
     pool.for_ranges(images * p.oh, (8192 / (p.ow * c).max(1)).max(1), |rows, worker| {
-        for row in rows {
-            let (image, oy) = (row / p.oh, row % p.oh);
-            let v = tap(p, 0, oy);
-            // SAFETY: taps are clamped to the image; each output row is written by one task, and each worker has
-            // scratch for a row.
-            unsafe {
-                let line = |iy: usize| from.get().cast_const().add((image * p.h + iy) * p.w * c);
-                let (top, mixed) = (line(v.a), scratch.worker::<f32>(worker));
-                let mut across = Across { cols: &cols, row: top, c, to: to.get().add(row * p.ow * c) };
-                if v.t != 0.0 {
-                    S::enter(Mix { a: top, b: line(v.b), t: v.t, n: p.w * c, to: mixed });
-                    across.row = mixed;
-                }
-                S::enter(across);
+        let rows = Rows { p, c, cols: &cols, from: from.get(), to: to.get(), work: scratch.worker(worker), rows };
+        // SAFETY: each output row is written by one task, and each worker has scratch for the rows between.
+        unsafe {
+            match grows(p) {
+                true => rows.widen::<S>(),
+                false => rows.shrink::<S>(),
             }
         }
     });
     Ok(())
+}
+
+/// Output rows of one task.
+struct Rows<'a> {
+    p: &'a ResizeProblem,
+    /// Channels beside each other.
+    c: usize,
+    cols: &'a Columns,
+    from: *const f32,
+    to: *mut f32,
+    work: *mut f32,
+    rows: Range<usize>,
+}
+
+impl Rows<'_> {
+    /// Input row `iy` of an image.
+    unsafe fn line(&self, image: usize, iy: usize) -> *const f32 {
+        // SAFETY: the caller's row lies inside the input.
+        unsafe { self.from.add((image * self.p.h + iy) * self.p.w * self.c) }
+    }
+
+    /// Mixes rows, then pixels.
+    unsafe fn shrink<S: Simd>(&self) {
+        let (p, c) = (self.p, self.c);
+        for row in self.rows.clone() {
+            let (image, v) = (row / p.oh, tap(p, 0, row % p.oh));
+            // SAFETY: taps are clamped to the image.
+            unsafe {
+                let top = self.line(image, v.a);
+                let mut across = Across { cols: self.cols, row: top, c, to: self.to.add(row * p.ow * c) };
+                if v.t != 0.0 {
+                    S::enter(Mix { a: top, b: self.line(image, v.b), t: v.t, n: p.w * c, to: self.work });
+                    across.row = self.work;
+                }
+                S::enter(across);
+            }
+        }
+    }
+
+    /// Mixes pixels, then rows. Two rows of the new width are kept, an even one and an odd one of the input.
+    unsafe fn widen<S: Simd>(&self) {
+        let (p, c, n) = (self.p, self.c, self.p.ow * self.c);
+        let mut kept = [usize::MAX; 2];
+        for row in self.rows.clone() {
+            let (image, v) = (row / p.oh, tap(p, 0, row % p.oh));
+            let mut wide = |iy: usize| {
+                let at = image * p.h + iy;
+                // SAFETY: there is room for two rows, and taps are clamped to the image.
+                unsafe {
+                    let to = self.work.add(at % 2 * n);
+                    if kept[at % 2] != at {
+                        S::enter(Across { cols: self.cols, row: self.line(image, iy), c, to });
+                        kept[at % 2] = at;
+                    }
+                    to.cast_const()
+                }
+            };
+            let a = wide(v.a);
+            // SAFETY: both rows have `n` values, and the output row is this task's own.
+            unsafe {
+                match v.t == 0.0 {
+                    true => std::ptr::copy_nonoverlapping(a, self.to.add(row * n), n),
+                    false => S::enter(Mix { a, b: wide(v.b), t: v.t, n, to: self.to.add(row * n) }),
+                }
+            }
+        }
+    }
 }
 
 /// `n` values between those of `a` and `b`.
