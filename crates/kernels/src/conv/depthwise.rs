@@ -1,6 +1,7 @@
 //! Depthwise convolution: vectors run over channels. For the usual kernels the taps of a vector of channels stay in
 //! registers while a row of output pixels passes, a few pixels at a time.
 
+use super::spread::Spread;
 use super::{edge, extents};
 use crate::def::{Args, KernelError};
 use crate::gemm::epilogue::{Ready, load, store};
@@ -74,6 +75,9 @@ pub(super) fn run<S: Simd>(p: &ConvProblem, args: Args<'_>, pool: &Pool) -> Resu
                         ([3, 3], 2, [1, 1]) => S::enter(Fixed::<3, 2>(line)),
                         ([5, 5], 1, [1, 1]) => S::enter(Fixed::<5, 1>(line)),
                         ([5, 5], 2, [1, 1]) => S::enter(Fixed::<5, 2>(line)),
+                        ([_, 3], 1, _) => S::enter(Spread::<3>(line)),
+                        ([_, 5], 1, _) => S::enter(Spread::<5>(line)),
+                        ([_, 7], 1, _) => S::enter(Spread::<7>(line)),
                         _ => S::enter(line),
                     }
                 }
@@ -87,17 +91,17 @@ pub(super) fn run<S: Simd>(p: &ConvProblem, args: Args<'_>, pool: &Pool) -> Resu
 
 /// One row of output pixels in some channels.
 #[derive(Clone, Copy)]
-struct Line<'a> {
-    p: &'a ConvProblem,
-    x: *const f32,
-    w: *const f32,
-    y: *mut f32,
-    ready: &'a Ready,
+pub(super) struct Line<'a> {
+    pub p: &'a ConvProblem,
+    pub x: *const f32,
+    pub w: *const f32,
+    pub y: *mut f32,
+    pub ready: &'a Ready,
     /// First kernel row that meets the image, and the first that no longer does.
-    taps: (usize, usize),
-    image: usize,
-    oy: usize,
-    channels: (usize, usize),
+    pub taps: (usize, usize),
+    pub image: usize,
+    pub oy: usize,
+    pub channels: (usize, usize),
 }
 
 /// A line whose kernel is square and not dilated, and with its step along the width a constant.
@@ -115,13 +119,13 @@ impl Line<'_> {
     }
 
     /// First input pixel of the image row under kernel row `ky`.
-    fn input_row(&self, ky: usize) -> *const f32 {
+    pub fn input_row(&self, ky: usize) -> *const f32 {
         let p = self.p;
         let iy = self.oy * p.stride[0] + ky * p.dilation[0] - p.pad[0];
         self.x.wrapping_add((self.image * p.h + iy) * p.w * p.x_stride)
     }
 
-    fn out_pixel(&self, ox: usize) -> usize {
+    pub fn out_pixel(&self, ox: usize) -> usize {
         (self.image * self.p.oh + self.oy) * self.p.ow + ox
     }
 
@@ -219,7 +223,7 @@ impl Line<'_> {
 
     /// The epilogue's remaining steps on pixels `from..to`.
     #[inline(always)]
-    unsafe fn finish<S: Simd>(&self, from: usize, to: usize) {
+    pub unsafe fn finish<S: Simd>(&self, from: usize, to: usize) {
         if self.ready.remains() {
             let pixel = self.out_pixel(from);
             let (c, end) = self.channels;

@@ -11,6 +11,7 @@
 mod depthwise;
 mod edge;
 mod pixels;
+mod spread;
 mod taps;
 
 use crate::def::{Args, Facts, KernelDef, KernelError, Reject};

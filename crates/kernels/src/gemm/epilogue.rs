@@ -146,11 +146,22 @@ struct Finish<'a> {
     cols: usize,
 }
 
-impl Body for Finish<'_> {
-    type Out = ();
+impl Finish<'_> {
+    /// An activation and nothing else. Called with an activation that the compiler knows, it chooses nothing inside.
+    #[inline(always)]
+    unsafe fn activate<S: Simd>(self, act: Activation) {
+        for i in 0..self.rows {
+            let c = self.c.wrapping_add(i * self.c_stride);
+            for j in (0..self.cols).step_by(S::LANES) {
+                let n = (self.cols - j).min(S::LANES);
+                // SAFETY: `j + n <= cols`, so C holds these values.
+                unsafe { store::<S>(c.add(j), n, math::activation::<S>(act, load::<S>(c.add(j), n))) };
+            }
+        }
+    }
 
     #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
+    unsafe fn all_steps<S: Simd>(self) {
         for i in 0..self.rows {
             let c = self.c.wrapping_add(i * self.c_stride);
             let mut j = 0;
@@ -172,6 +183,24 @@ impl Body for Finish<'_> {
                     store::<S>(c.add(j), n, v);
                 }
                 j += n;
+            }
+        }
+    }
+}
+
+impl Body for Finish<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: passed on.
+        unsafe {
+            match self.ready.steps[..] {
+                [Step::Act(Activation::HardSwish)] => self.activate::<S>(Activation::HardSwish),
+                [Step::Act(Activation::Silu)] => self.activate::<S>(Activation::Silu),
+                [Step::Act(Activation::Gelu)] => self.activate::<S>(Activation::Gelu),
+                [Step::Act(act)] => self.activate::<S>(act),
+                _ => self.all_steps::<S>(),
             }
         }
     }
