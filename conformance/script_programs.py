@@ -54,7 +54,7 @@ def branch_without_else(x: Tensor) -> Tensor:
     return x * 2
 
 
-@program(SIGNS)
+@program([*SIGNS, (t(1.0, 1.0, 1.0),)])
 def elif_chain(x: Tensor) -> Tensor:
     s = float(x.sum())
     if s > 5:
@@ -440,7 +440,7 @@ def while_true_with_break(x: Tensor) -> Tensor:
     return x
 
 
-@program(SIGNS)
+@program([*SIGNS, (t(5.0, 1.0, 0.0),)])
 def branch_in_while(x: Tensor) -> Tensor:
     y = x.abs()
     while y.max() > 1:
@@ -572,3 +572,64 @@ PROGRAMS["modules"] = (Modules(), [(rows(2), 0), (rows(2), 1), (rows(3), 2), (ro
 PROGRAMS["gated"] = (Gated(), [(rows(1),), (-rows(1),), (rows(3) + 2,), (rows(3) - 2,)])
 PROGRAMS["cell"] = (Cell(), [(rows(4), 0), (rows(4), 1), (rows(4), 3), (rows(5) * 3, 9)])
 PROGRAMS["helpers"] = (Recursive(), SIGNS)
+
+
+@program([(UP, 0), (UP, 1), (MIXED, 4), (DOWN, 6), (UP, 5)])
+def breaks_and_continues(x: Tensor, n: int) -> Tensor:
+    total = torch.zeros_like(x)
+    for i in range(n):
+        if i == 1:
+            continue
+        for j in range(i):
+            if j == 2:
+                break
+            if bool(x.sum() + j < 0):
+                continue
+            total = total + x * j
+        total = total - i
+    return total + x
+
+
+@program([(rows(2), 0), (rows(3), 1), (rows(4), 2), (-rows(4), 5)])
+def return_in_nested_loop(x: Tensor, n: int) -> Tensor:
+    y = x[0]
+    for i in range(n):
+        for j in range(i + 1):
+            y = y * 0.5 + j
+            if bool(y.sum() > 4.0):
+                return y + 100
+    return y
+
+
+class Keeper(nn.Module):
+    """A module that keeps what it saw: its state is handed on by inputs and outputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(3))
+
+    def forward(self, x: Tensor, n: int) -> Tensor:
+        y = self.seen * 0.5 + x
+        for i in range(n):
+            if y.sum() > 2:
+                y = y - 1
+            else:
+                y = y + i
+        return y
+
+
+PROGRAMS["keeper"] = (Keeper(), COUNTS)
+
+
+@program([(UP, 0), (DOWN, 1), (MIXED, 2), (ZERO, 3)])
+def dictionary_in_branch(x: Tensor, n: int) -> Tensor:
+    parts: Dict[str, Tensor] = {"first": x, "second": x * 2}
+    if n > 1:
+        parts["first"] = parts["second"] + n
+    else:
+        parts["second"] = parts["first"] - n
+    if bool(x.sum() > 0):
+        parts["third"] = x
+    else:
+        parts["third"] = -x
+    return parts["first"] * 10 + parts["second"] + parts["third"]

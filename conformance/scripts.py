@@ -1,10 +1,12 @@
 """Judges TorchScript archives by PyTorch.
 
-    python3 scripts.py MODELSMITH [--keep FOLDER] [NAME..]
+    python3 scripts.py MODELSMITH [--keep FOLDER] [--mutate] [NAME..]
 
 Each program of script_programs.py is scripted and saved; the archive is converted to ONNX, which ONNX Runtime runs, and
 run by MODELSMITH itself. Both are held against what PyTorch gives for each of the program's inputs. A program whose
-outputs are equal for all inputs proves nothing and is an error here. Exits 1 when something differs.
+outputs are equal for all inputs proves nothing and is an error here. What the inputs cover is printed; a branch of which
+they take one way only is an error. With --mutate each branch of the converted model is replaced by one of its ways, once by
+either: a copy that still agrees for all inputs is an error too. Exits 1 when something differs.
 """
 
 import argparse
@@ -16,10 +18,12 @@ import tempfile
 import warnings
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
 from onnx import numpy_helper
 
+from script_coverage import frozen, ways
 from script_programs import PROGRAMS
 
 warnings.filterwarnings("ignore")
@@ -64,7 +68,35 @@ def data_set(folder, feed, wanted):
         (folder / f"output_{i}.pb").write_bytes(numpy_helper.from_array(v).SerializeToString())
 
 
-def judge(tool, name, folder):
+def covered(name):
+    """What the inputs of a program cover, in words, and the branches of which they take one way only."""
+    program, inputs = PROGRAMS[name]
+    branches, seen, runs, loops = ways(program, inputs)
+    counts = {k: sorted(v) for k, v in runs.items()}
+    said = f"{len(inputs)} inputs, {len(seen)} of {2 * branches} ways"
+    if loops:
+        said += ", loops run " + "; ".join("/".join(map(str, v)) + " times" for v in counts.values())
+    missing = {(f, i, way) for f, i, _ in seen for way in (True, False)} - seen
+    return said, [f"branch {i} of {f} never goes {way}" for f, i, way in sorted(missing)]
+
+
+def mutants(model, feeds, results, name):
+    """Branches of the converted model that could be replaced by one of their ways unseen."""
+    alive = []
+    for what, mutant in frozen(onnx.load(str(model))):
+        try:
+            session = onnxruntime.InferenceSession(mutant.SerializeToString(), providers=["CPUExecutionProvider"])
+            same = all(
+                all(map(close, session.run(None, feed), wanted)) for feed, wanted in zip(feeds, results, strict=True)
+            )
+        except Exception:  # a way that fails is seen
+            same = False
+        if same:
+            alive.append(f"unseen: {what}")
+    return alive
+
+
+def judge(tool, name, folder, mutate):
     """What is wrong with a program, in words; nothing where all agrees."""
     module, inputs = PROGRAMS[name]
     scripted = torch.jit.script(module)
@@ -80,11 +112,12 @@ def judge(tool, name, folder):
         session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
     except Exception as e:  # ONNX Runtime throws its own kinds
         return [f"ONNX Runtime: {str(e)[:300]}"]
-    wrong, results = [], []
+    wrong, results, feeds = [], [], []
     for k, args in enumerate(inputs):
         wanted = flat(scripted(*[a.clone() if isinstance(a, torch.Tensor) else a for a in args]))
         results.append(wanted)
         feed = fed(session, args)
+        feeds.append(feed)
         try:
             got = session.run(None, feed)
             if len(got) != len(wanted) or not all(map(close, got, wanted)):
@@ -102,6 +135,8 @@ def judge(tool, name, folder):
             wrong.append(f"input {k}: run: exit {done.returncode}: {(done.stderr + done.stdout)[-300:]}")
     if all(len(r) == len(results[0]) and all(map(close, r, results[0])) for r in results):
         wrong.append("all inputs give the same")
+    if mutate and not wrong:
+        wrong += mutants(model, feeds, results, name)
     return wrong
 
 
@@ -129,6 +164,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("tool")
     parser.add_argument("--keep", type=pathlib.Path)
+    parser.add_argument("--mutate", action="store_true")
     parser.add_argument("names", nargs="*")
     a = parser.parse_args()
     names = a.names or list(PROGRAMS)
@@ -137,9 +173,10 @@ def main():
         for name in names:
             folder = (a.keep or pathlib.Path(private)) / name
             folder.mkdir(parents=True, exist_ok=True)
-            wrong = judge(a.tool, name, folder)
+            said, missing = covered(name)
+            wrong = judge(a.tool, name, folder, a.mutate) + missing
             failed += bool(wrong)
-            print(f"{name}: {'agrees' if not wrong else 'FAILS'}", *wrong, sep="\n    ", flush=True)
+            print(f"{name}: {'agrees' if not wrong else 'FAILS'} ({said})", *wrong, sep="\n    ", flush=True)
     print(f"{len(names) - failed} of {len(names)} programs agree")
     return bool(failed)
 

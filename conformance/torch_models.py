@@ -86,6 +86,9 @@ def lively(module, example):
                 m.momentum = None
             for k in range(2):
                 module(*example(1, 50 + k))
+            for m in norms:
+                # Channels that hardly vary would be blown up, and with them what two runtimes round differently.
+                m.running_var.clamp_(min=0.1 * float(m.running_var.mean()))
     return module.eval()
 
 
@@ -186,14 +189,14 @@ def detect(name, **options):
         with torch.no_grad():
             for p_name, p in model.named_parameters():
                 if p.dim() > 1 and ("head" in p_name or "rpn" in p_name):
-                    p.mul_(4)
+                    p.mul_(1.5 if "roi_heads" in p_name else 4)
         return model
 
     MODELS[name] = Case("detection", build, images(*shapes), ({1: "height", 2: "width"},))
 
 
 SIZES = {"min_size": 96, "max_size": 160}
-detect("fasterrcnn_mobilenet_v3_large_fpn", box_score_thresh=0.2, rpn_post_nms_top_n_test=50, **SIZES)
+detect("fasterrcnn_mobilenet_v3_large_fpn", box_score_thresh=0.02, rpn_post_nms_top_n_test=50, **SIZES)
 detect("maskrcnn_resnet50_fpn", box_score_thresh=0.2, rpn_post_nms_top_n_test=30, **SIZES)
 detect("retinanet_resnet50_fpn", score_thresh=0.3, detections_per_img=30, **SIZES)
 detect("fcos_resnet50_fpn", score_thresh=0.1, detections_per_img=30, **SIZES)

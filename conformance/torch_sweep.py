@@ -13,6 +13,7 @@ Every model has a process and a folder of its own, which goes when it ends. Exit
 import argparse
 import concurrent.futures
 import json
+import multiprocessing
 import pathlib
 import subprocess
 import sys
@@ -22,7 +23,7 @@ import warnings
 SEEDS, SHAPES = (0, 1, 2), (0, 1)
 TOLERANCE = 1e-4
 # Seconds that one step of the tool may take.
-LIMIT = 240
+LIMIT = 100
 FORMS = ("traced", "scripted")
 ROW = {"verdict": "agrees", "why": "", "missing": [], "refused": []}
 
@@ -241,25 +242,30 @@ def judge(modelsmith, name, form, folder):
     return row
 
 
-def one(modelsmith, name, forms):
-    """All forms of one model, as lines of JSON."""
-    import torch
-
+def one(modelsmith, name, forms, pipe):
+    """All forms of one model, each row as soon as it is there."""
     warnings.filterwarnings("ignore")
-    torch.set_num_threads(1)
     for form in forms:
         with tempfile.TemporaryDirectory() as private:
-            row = judge(modelsmith, name, form, pathlib.Path(private))
-        print("ROW " + json.dumps(row), flush=True)
+            pipe.send(judge(modelsmith, name, form, pathlib.Path(private)))
 
 
 def swept(modelsmith, name, forms):
-    command = [sys.executable, __file__, modelsmith, name, "--one", "--forms", ",".join(forms)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    rows = [json.loads(x[4:]) for x in done.stdout.splitlines() if x.startswith("ROW ")]
+    """The rows of one model, made by a process of its own."""
+    fork = multiprocessing.get_context("fork")
+    here, there = fork.Pipe(duplex=False)
+    process = fork.Process(target=one, args=(modelsmith, name, forms, there))
+    process.start()
+    there.close()
+    rows = []
+    try:
+        while len(rows) < len(forms):
+            rows.append(here.recv())
+    except EOFError:
+        pass
+    process.join()
     for form in forms[len(rows) :]:
-        why = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1][:200]
-        rows.append({"model": name, "group": "", "form": form, **ROW, "verdict": "crashed", "why": why})
+        rows.append({"model": name, "group": "", "form": form, **ROW, "verdict": "crashed", "why": str(process.exitcode)})
     return rows
 
 
@@ -286,15 +292,14 @@ def main():
     parser.add_argument("--forms", default=",".join(FORMS))
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("names", nargs="*")
     a = parser.parse_args()
     forms = a.forms.split(",")
-    if a.one:
-        one(a.tool, a.names[0], forms)
-        return 0
+    import torch
     from torch_models import MODELS
 
+    # Before the first fork no thread may have begun.
+    torch.set_num_threads(1)
     rows = []
     with concurrent.futures.ThreadPoolExecutor(a.jobs) as pool:
         for made in pool.map(lambda name: swept(a.tool, name, forms), a.names or list(MODELS)):

@@ -132,6 +132,25 @@ pub struct Comparison {
     pub layers: Option<Vec<LayerReport>>,
     /// The first value that differs.
     pub first_diverging: Option<String>,
+    /// Inputs of the first sample in which the sides differ, where they were drawn.
+    #[serde(skip)]
+    pub witness: Option<Vec<(String, Value)>>,
+}
+
+impl Comparison {
+    /// Writes the inputs on which the sides differ as an `.npz` file, which `--inputs` reads; false where there are none, or
+    /// one of them is no tensor.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_witness(&self, path: &std::path::Path) -> Result<bool> {
+        let Some(inputs) = &self.witness else { return Ok(false) };
+        let tensor = |(name, v): &(String, Value)| v.tensor().ok().map(|t| (name.clone(), t.clone()));
+        match inputs.iter().map(tensor).collect::<Option<Vec<_>>>() {
+            Some(arrays) => crate::npz::write(path, &arrays).map(|()| true),
+            None => Ok(false),
+        }
+    }
 }
 
 /// Compares `b` with the original `a`.
@@ -253,6 +272,7 @@ struct Gathering<'a> {
     samples: Vec<SampleReport>,
     layers: Vec<LayerReport>,
     failed: Option<String>,
+    witness: Option<Vec<(String, Value)>>,
 }
 
 impl<'a> Gathering<'a> {
@@ -282,6 +302,7 @@ impl<'a> Gathering<'a> {
             samples: vec![],
             layers: vec![],
             failed: None,
+            witness: None,
         }
     }
 
@@ -308,6 +329,10 @@ impl<'a> Gathering<'a> {
             (None, None) => return Err(Error::new(Kind::Fault, "nothing to compare with")),
         };
         self.sample(kind, drawn.redrawn, &drawn.outputs, result);
+        let differs = self.samples.last().is_some_and(|s| !s.agrees);
+        if differs && self.witness.is_none() && maker.draws() {
+            self.witness = Some(maker.names().iter().cloned().zip(drawn.inputs.iter().cloned()).collect());
+        }
         Ok(())
     }
 
@@ -398,6 +423,7 @@ impl<'a> Gathering<'a> {
             outputs: self.outputs,
             layers: options.layers.then_some(self.layers),
             first_diverging,
+            witness: self.witness,
         }
     }
 }

@@ -346,6 +346,9 @@ pub struct Compare {
     /// Say what makes the first differing value differ
     #[arg(long)]
     pub explain: bool,
+    /// Where the inputs of the first sample in which they differ go
+    #[arg(long, value_name = "FILE.npz", default_value = "witness.npz")]
+    pub witness: PathBuf,
     /// An output of A and its counterpart in B
     #[arg(long, value_name = "A=B")]
     pub map_output: Vec<String>,

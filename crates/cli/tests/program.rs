@@ -311,7 +311,8 @@ fn another_program_can_be_the_judge() {
     let (code, v) = json(&args);
     assert_eq!((code, v["verdict"].as_str()), (0, Some("agree")), "{v}");
     assert!(v["judge"].as_str().unwrap().starts_with("independent exec:"));
-    let (code, _, err) = run(&["compare", &model, "--b-runner", "exec:false"]);
+    let witness = folder.path("witness.npz");
+    let (code, _, err) = run(&["compare", &model, "--b-runner", "exec:false", "--witness", &witness]);
     assert_ne!(code, 0, "{err}");
 }
 

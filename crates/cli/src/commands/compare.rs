@@ -14,6 +14,9 @@ struct Report<'a> {
     b: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     causes: Vec<String>,
+    /// File with the inputs on which they differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    witness: Option<String>,
     #[serde(flatten)]
     comparison: &'a Comparison,
 }
@@ -29,6 +32,9 @@ pub fn run(cx: &Context, a: &Compare) -> Result<u8> {
     }
     let right = if a.b.is_some() { Model::open_sized(b_path, &sizes)? } else { left.clone() };
     options::show_findings(cx, &left);
+    if a.b.is_some() {
+        options::show_findings(cx, &right);
+    }
     let mut options = CompareOptions {
         inputs: options::inputs(&a.inputs)?,
         samples: a.samples,
@@ -48,9 +54,14 @@ pub fn run(cx: &Context, a: &Compare) -> Result<u8> {
     let found = compare(&left, &right, &options)?;
     cx.progress.end();
     show(cx, a, &found);
+    let witness =
+        (found.witness.is_some() && found.write_witness(&a.witness)?).then(|| a.witness.display().to_string());
+    if let Some(file) = &witness {
+        cx.screen.say(&format!("{file}: inputs on which they differ; --inputs {file} gives them again"));
+    }
     let causes = follow_up(cx, a, (&left, &right), &found)?;
     let (a, b) = (a.a.display().to_string(), b_path.display().to_string());
-    cx.screen.document("compare", &Report { a, b, causes, comparison: &found })?;
+    cx.screen.document("compare", &Report { a, b, causes, witness, comparison: &found })?;
     Ok(u8::from(found.verdict != Verdict::Agree))
 }
 

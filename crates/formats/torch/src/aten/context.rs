@@ -12,6 +12,26 @@ use std::sync::Arc;
 /// Nodes that a program may unfold into: a bound on loops that are unrolled and methods that are inlined.
 const NODES: usize = 400_000;
 
+/// An attribute that a run of the program changes.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    /// Place of its object on the heap, and its name there.
+    pub object: usize,
+    pub attr: String,
+    /// Its name from the module at the top: `decoder.h`.
+    pub label: String,
+    /// What its new value is, where that can be an input.
+    pub form: Option<Form>,
+}
+
+/// What a state is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Form {
+    /// A tensor of an element type and a rank.
+    Tensor(DType, usize),
+    Number(Kind),
+}
+
 /// What lowering works on. Nodes go to the end of `region`.
 pub(crate) struct Context {
     pub model: Model,
@@ -25,6 +45,14 @@ pub(crate) struct Context {
     pub module: String,
     /// Names of the dimensions of inputs, which may have to be others than was assumed.
     pub free: HashSet<Arc<str>>,
+    /// Arguments that are lists of tensors of any length.
+    pub open_lists: Vec<String>,
+    /// Dictionaries of the heap that are arguments, with their names: their keys are what the program asks for.
+    pub open_dicts: HashMap<usize, String>,
+    /// Where an operand that is neither an input nor a weight demanded the size of an input.
+    pub guilty: Option<String>,
+    /// Attributes that the program leaves with another value than it found.
+    pub changed: Vec<Change>,
     constants: HashMap<(DType, Vec<usize>, Vec<u8>), ValueId>,
     weights: HashMap<*const WeightExpr, ValueId>,
     /// Sizes that were asked for, by value and axis, with the region they were made in.
@@ -44,6 +72,10 @@ impl Context {
             place: String::new(),
             module: String::new(),
             free: HashSet::new(),
+            open_lists: Vec::new(),
+            open_dicts: HashMap::new(),
+            changed: Vec::new(),
+            guilty: None,
             constants: HashMap::new(),
             weights: HashMap::new(),
             sizes: HashMap::new(),
@@ -67,12 +99,31 @@ impl Context {
     ) -> Outcome<Vec<ValueId>> {
         let def = modelsmith_ops::all().get("", name);
         let Some(def) = def else { return unsupported(format!("the hub has no operator {name}")) };
-        self.alike(name, inputs, &attrs)?;
+        if let Err(stop) = self.alike(name, inputs, &attrs) {
+            self.guilty = inputs.iter().flatten().any(|&v| self.baked(v)).then(|| self.place.clone());
+            return Err(stop);
+        }
         let node = self.push(Op::Known(def), inputs, attrs, vec![], &vec![Some(""); outputs])?;
         if let Err(e) = self.facts.add_node(&mut self.model, node) {
             return unsupported(format!("{name}: {e}"));
         }
         Ok(self.results(node))
+    }
+
+    /// True for a value that is made of constants of the program alone, and has dimensions.
+    fn baked(&self, v: ValueId) -> bool {
+        let (mut seen, mut queue) = (HashSet::new(), vec![v]);
+        while let Some(v) = queue.pop() {
+            match self.model.values.get(v).map(|v| (&v.def, v.name.as_str())) {
+                Some((modelsmith_ir::Def::Node(n, _), _)) if seen.insert(*n) => {
+                    queue.extend(self.model.nodes.get(*n).iter().flat_map(|n| n.inputs.iter().flatten()));
+                }
+                Some((modelsmith_ir::Def::Node(..), _)) => {}
+                Some((modelsmith_ir::Def::Weight(..), name)) if name.is_empty() || name.starts_with("CONSTANTS") => {}
+                _ => return false,
+            }
+        }
+        self.ty(v).rank().is_some_and(|r| r > 0)
     }
 
     /// The results of a node.

@@ -14,6 +14,10 @@ pub(crate) enum Stop {
     Element(ValueId, DType),
     /// A free dimension of an input has to be this one.
     Size(std::sync::Arc<str>, Dim),
+    /// The argument of the first name is a dictionary that has to have the key of the second.
+    Key(String, String),
+    /// No output depends on the states with these numbers.
+    Idle(Vec<usize>),
     /// The program raises an exception here whatever its inputs.
     Raise(String),
     /// The archive is damaged.
@@ -48,6 +52,8 @@ impl std::fmt::Display for Stop {
         match self {
             Stop::Unsupported(why) | Stop::Damaged(why) => f.write_str(why),
             Stop::Rank(..) => f.write_str("the rank of an operand is not known"),
+            Stop::Key(name, key) => write!(f, "the argument `{name}` has no key {key:?}"),
+            Stop::Idle(_) => f.write_str("a state that nothing depends on"),
             Stop::Size(name, dim) => write!(f, "the dimension {name} has to be {dim}"),
             Stop::Element(_, dtype) => write!(f, "an operand has to be of {dtype}"),
             Stop::Raise(what) => write!(f, "the program raises an exception here: {what}"),

@@ -111,6 +111,10 @@ impl Context {
                 if let Some(dtype) = ty.dtype {
                     v = self.cast(v, dtype)?;
                 }
+                let rank = ty.shape.as_ref().map_or(1, Vec::len);
+                if rank != 1 && self.ty(v).as_tensor().is_some_and(hollow) {
+                    v = self.constant(Tensor::zeros(ty.dtype.unwrap_or(DType::F32), &vec![0; rank])?);
+                }
                 out.push(v);
                 Ok(())
             }
@@ -331,11 +335,22 @@ fn loosened(m: &Mold) -> Mold {
     }
 }
 
+/// True for `torch.zeros(0)`: what programs write for a tensor that is not there yet. Beside one of another rank it stands for
+/// one without elements of that rank.
+fn hollow(t: &TensorType) -> bool {
+    matches!(t.shape.as_deref(), Some([Dim::Known(0)]))
+}
+
 fn joined(x: &TensorType, y: &TensorType) -> TensorType {
     let dtype = match (x.dtype, y.dtype) {
         (Some(a), Some(b)) => Some(promote(a, b)),
         _ => None,
     };
+    let other = if hollow(x) { &y.shape } else { &x.shape };
+    if (hollow(x) != hollow(y)) && other.as_ref().is_some_and(|s| s.len() != 1) {
+        let shape = other.as_ref().map(|s| vec![Dim::Unknown; s.len()]);
+        return TensorType { dtype, shape };
+    }
     TensorType { dtype, ..x.join(y) }
 }
 
@@ -376,6 +391,9 @@ pub(crate) fn covers(a: &Mold, b: &Mold) -> bool {
     match (a, b) {
         (Mold::Fixed(x), Mold::Fixed(y)) => same(x, y),
         (Mold::Lost(_), _) | (_, Mold::Blank(_)) => true,
+        (Mold::Tensor(x), Mold::Tensor(y)) if hollow(y) && !hollow(x) => {
+            x.shape.as_ref().is_none_or(|s| s.iter().all(|d| *d == Dim::Unknown))
+        }
         (Mold::Tensor(x), Mold::Tensor(y)) => y.refines(x),
         (Mold::Number(k), m) => kind_of(m) == Some(*k),
         (Mold::Maybe(_), Mold::Fixed(Val::None)) => true,

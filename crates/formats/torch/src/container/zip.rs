@@ -85,6 +85,10 @@ pub(super) fn open_member<'a>(input: &Input, bytes: &'a [u8], member: &str) -> R
     Ok(parts)
 }
 
+/// Where the content of `entry` lies, unpacked.
+///
+/// # Errors
+/// When it is encrypted, or packed in a way that is not read.
 pub(crate) fn stored(input: &Input, archive: &Archive<'_>, entry: &Entry) -> std::result::Result<Stored, ZipError> {
     let range = archive.range(entry)?;
     let whole = input.source().clone();

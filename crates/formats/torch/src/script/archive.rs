@@ -24,6 +24,9 @@ pub(crate) struct Archive {
     /// Text of each file by its path below `code`, without ending: `__torch__/torch/nn/modules/conv`.
     code: HashMap<String, String>,
     parsed: RefCell<HashMap<String, Rc<File>>>,
+    /// The debug file of each file, and for each of its lines where it comes from, once asked for.
+    debug: HashMap<String, Vec<u8>>,
+    sources: RefCell<HashMap<String, Rc<Vec<Option<String>>>>>,
     /// The object, its tensors by name.
     pub object: Tree,
     pub tensors: Vec<(String, Arc<WeightExpr>)>,
@@ -52,36 +55,76 @@ impl Archive {
             Error::damaged(e.kind().to_string()).in_file(input.name()).at_offset(e.offset())
         };
         let zip = Zip::open(bytes).map_err(fail)?;
-        let root = container::zip_root(&zip);
-        let (mut code, mut left) = (HashMap::new(), CODE);
-        for entry in zip.entries() {
-            let Some(path) = entry.name.strip_prefix(&format!("{root}code/")) else { continue };
-            let Some(path) = path.strip_suffix(".py") else { continue };
-            let text = zip.content(entry, left).map_err(fail)?;
-            left = left.saturating_sub(modelsmith_base::wide(text.len()));
-            code.insert(path.to_owned(), String::from_utf8_lossy(&text).into_owned());
-        }
-        let version = match zip.find(&format!("{root}version")) {
+        let old = container::is_old_script(bytes);
+        let root = match old {
+            true => zip.entries().iter().find_map(|e| e.name.strip_suffix("model.json")).unwrap_or_default(),
+            false => container::zip_root(&zip),
+        };
+        let (code, debug) = code(&zip, root, old).map_err(fail)?;
+        let version = zip.find(&format!("{root}version")).or_else(|| zip.find(&format!("{root}.data/version")));
+        let version = match version {
             Some(entry) => {
                 let text = zip.content(entry, 64).map_err(fail)?;
                 String::from_utf8_lossy(&text).trim().parse().unwrap_or(0)
             }
             None => 0,
         };
-        let (object, tensors, findings) = tree(input, bytes, "data")?;
-        let (constants, constant_tensors) = match zip.find(&format!("{root}constants.pkl")) {
-            Some(_) => {
-                let (tree, tensors, _) = tree(input, bytes, "constants")?;
-                (tree, tensors)
+        let (object, tensors, constants, constant_tensors, findings) = match old {
+            true => {
+                let o = super::old::load(input, &zip, root)?;
+                (o.object, o.tensors, o.constants, o.constant_tensors, Vec::new())
             }
-            None => (Tree::Tuple(Vec::new()), Vec::new()),
+            false => {
+                let (object, tensors, findings) = tree(input, bytes, "data")?;
+                let (constants, numbered) = match zip.find(&format!("{root}constants.pkl")) {
+                    Some(_) => {
+                        let (tree, tensors, _) = tree(input, bytes, "constants")?;
+                        let named = |(name, w): (String, _)| (format!("CONSTANTS.c{name}"), w);
+                        (tree, tensors.into_iter().map(named).collect())
+                    }
+                    None => (Tree::Tuple(Vec::new()), Vec::new()),
+                };
+                (object, tensors, constants, numbered, findings)
+            }
         };
         let examples = match zip.find(&format!("{root}traced_inputs.pkl")) {
             Some(entry) => Some(examples(&zip.content(entry, CODE).map_err(fail)?)),
             None => None,
         };
-        let (name, parsed) = (input.name().to_owned(), RefCell::default());
-        Ok(Archive { name, code, parsed, object, tensors, constants, constant_tensors, findings, version, examples })
+        Ok(Archive {
+            name: input.name().to_owned(),
+            code,
+            parsed: RefCell::default(),
+            debug,
+            sources: RefCell::default(),
+            object,
+            tensors,
+            constants,
+            constant_tensors,
+            findings,
+            version,
+            examples,
+        })
+    }
+
+    /// Where line `line` of the file `code/PATH.py` comes from: the user's own file where the archive says it.
+    pub(crate) fn place(&self, file: &str, line: u32) -> String {
+        let path = file.strip_prefix("code/").and_then(|f| f.strip_suffix(".py")).unwrap_or(file);
+        let known = self.sources.borrow().get(path).cloned();
+        let sources = known.unwrap_or_else(|| {
+            let found = match (self.debug.get(path), self.code.get(path)) {
+                (Some(debug), Some(code)) => super::source::places(debug, code),
+                _ => Vec::new(),
+            };
+            let found = Rc::new(found);
+            self.sources.borrow_mut().insert(path.to_owned(), found.clone());
+            found
+        });
+        let index = usize::try_from(line).unwrap_or(0).saturating_sub(1);
+        match sources.get(index).and_then(Option::as_ref) {
+            Some(place) => format!("{place} ({file}, line {line})"),
+            None => format!("{file}, line {line}"),
+        }
     }
 
     /// The file with the code of `path`, parsed; `None` when the archive has none.
@@ -113,6 +156,20 @@ impl Archive {
 
     /// Number of methods of the class of the submodule `path`; `None` where there is no such module.
     pub(crate) fn code_of(&self, path: &str) -> Option<usize> {
+        Some(self.class(&self.class_of(path)?).ok()??.methods.len())
+    }
+
+    /// Where the last statement of `forward` of a class comes from, in brackets behind a space.
+    pub(crate) fn last_place(&self, class: &str) -> Option<String> {
+        let forward = self.method(class, "forward").ok()??;
+        let places = forward.body.iter().rev().map(|s| self.place(&forward.file, s.line)).collect::<Vec<_>>();
+        // The last of which the user's own line is known.
+        let best = places.iter().find(|p| p.ends_with(')')).or(places.first())?;
+        Some(format!(" ({best})"))
+    }
+
+    /// The class of the submodule `path`.
+    pub(crate) fn class_of(&self, path: &str) -> Option<String> {
         let mut at = &self.object;
         for name in path.split('.') {
             let Tree::Object { state: Some(state), .. } = at else { return None };
@@ -121,7 +178,7 @@ impl Archive {
             at = &pairs.iter().find(|(k, _)| named(k))?.1;
         }
         let Tree::Object { class, .. } = at else { return None };
-        Some(self.class(class).ok()??.methods.len())
+        Some(class.clone())
     }
 
     /// The class with the dotted name `name`.
@@ -133,6 +190,10 @@ impl Archive {
 
     /// The method `method` of a class, or `None`.
     pub(crate) fn method(&self, class: &str, method: &str) -> Result<Option<Rc<Function>>> {
+        if let Some(path) = class.strip_prefix(super::old::FILE) {
+            let file = self.file(path)?;
+            return Ok(file.and_then(|f| f.functions.iter().find(|f| f.name == method).cloned()));
+        }
         let Some((module, name)) = class.rsplit_once('.') else { return Ok(None) };
         let file = self.file(&module.replace('.', "/"))?;
         let class = file.as_ref().and_then(|f| f.classes.iter().find(|c| c.name == name));
@@ -145,6 +206,32 @@ impl Archive {
         let file = self.file(&module.replace('.', "/"))?;
         Ok(file.and_then(|f| f.functions.iter().find(|f| f.name == function).cloned()))
     }
+}
+
+/// Texts and debug files by path.
+type Code = (HashMap<String, String>, HashMap<String, Vec<u8>>);
+
+/// The code of the archive below `root`.
+fn code(zip: &Zip<'_>, root: &str, old: bool) -> std::result::Result<Code, modelsmith_wire::zip::Error> {
+    let (mut code, mut debug, mut left) = (HashMap::new(), HashMap::new(), CODE);
+    for entry in zip.entries() {
+        let Some(path) = entry.name.strip_prefix(&format!("{root}code/")) else { continue };
+        if let Some(path) = path.strip_suffix(".py") {
+            let text = zip.content(entry, left)?;
+            left = left.saturating_sub(modelsmith_base::wide(text.len()));
+            code.insert(path.to_owned(), String::from_utf8_lossy(&text).into_owned());
+        } else if let Some(path) = path.strip_suffix(".py.debug_pkl") {
+            // Without it the lines of the code are named.
+            let bytes = zip.content(entry, left).unwrap_or_default();
+            left = left.saturating_sub(modelsmith_base::wide(bytes.len()));
+            debug.insert(path.to_owned(), bytes.into_owned());
+        }
+    }
+    if let Some(entry) = zip.find(&format!("{root}libs.py")).filter(|_| old) {
+        let text = zip.content(entry, left)?;
+        code.insert("__torch__".to_owned(), String::from_utf8_lossy(&text).into_owned());
+    }
+    Ok((code, debug))
 }
 
 /// What the module was traced with: `{"forward": [tensor, ...]}`. Their storages are empty, their shapes are there.

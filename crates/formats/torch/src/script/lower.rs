@@ -6,9 +6,12 @@
 
 use super::archive::Archive;
 use super::ast::{Function, Type as Annotation};
+use super::branches;
 use super::eval::Walk;
+use super::lint;
 use super::objects;
-use crate::aten::value::{Cell, TensorRef};
+use super::state::{self, State};
+use crate::aten::context::Change;
 use crate::aten::{Context, Kind, List, Outcome, Stop, Val, damaged, unsupported};
 use modelsmith_base::{DType, Diagnostic, Severity};
 use modelsmith_format::Tree;
@@ -27,6 +30,27 @@ pub(super) struct Hints {
     pub ranks: HashMap<String, usize>,
     pub types: HashMap<String, DType>,
     pub sizes: HashMap<String, Dim>,
+    /// Number of tensors in an argument that is a list, where the program needs it to be known.
+    pub lengths: HashMap<String, usize>,
+    /// Keys of an argument that is a dictionary, as the program asks for them.
+    pub keys: HashMap<String, Vec<String>>,
+    /// Attributes that are inputs and outputs.
+    pub states: Vec<State>,
+    /// Attributes that a run changes and no output depends on.
+    pub idle: Vec<String>,
+    /// What was found about sizes that a constant of the program demands.
+    pub baked: Vec<Diagnostic>,
+}
+
+impl Hints {
+    /// Makes the states with these numbers plain attributes.
+    fn drop_states(&mut self, which: Vec<usize>) {
+        for i in which.into_iter().rev() {
+            if i < self.states.len() {
+                self.idle.push(self.states.remove(i).label);
+            }
+        }
+    }
 }
 
 /// A program as a graph.
@@ -76,12 +100,18 @@ fn search(archive: &Archive, mut hints: Hints, budget: &mut usize) -> Outcome<Lo
         let mut walk = Walk::new(Context::new(), archive);
         let stop = match attempt(&mut walk, archive, &hints) {
             Ok(model) => {
-                let findings = walk.cx.findings;
-                return Ok(Lowered { model, findings });
+                let found = Lowered { model, findings: std::mem::take(&mut walk.cx.findings) };
+                let found = lengthened(archive, &hints, &walk, found, budget);
+                return Ok(stateful(archive, &hints, &walk.cx.changed, found, budget));
             }
             Err(stop) => stop,
         };
         match stop {
+            Stop::Unsupported(_) if !walk.cx.open_lists.is_empty() => {
+                hints.lengths.extend(walk.cx.open_lists.iter().map(|name| (name.clone(), 1)));
+            }
+            Stop::Idle(which) => hints.drop_states(which),
+            Stop::Key(name, key) => hints.keys.entry(name).or_default().push(key),
             Stop::Element(v, dtype) => match input_behind(&walk.cx.model, v, |_| true) {
                 Some(name) if hints.types.get(&name) != Some(&dtype) => {
                     hints.types.insert(name, dtype);
@@ -89,6 +119,7 @@ fn search(archive: &Archive, mut hints: Hints, budget: &mut usize) -> Outcome<Lo
                 _ => return unsupported(format!("an operand has to be of {dtype}")),
             },
             Stop::Size(symbol, dim) => {
+                hints.baked.extend(demanded(archive, &walk.cx, &symbol, &dim));
                 if hints.sizes.insert(symbol.to_string(), dim).is_some() {
                     return damaged(format!("the dimension {symbol} has to have two sizes"));
                 }
@@ -113,10 +144,52 @@ fn search(archive: &Archive, mut hints: Hints, budget: &mut usize) -> Outcome<Lo
     }
 }
 
+/// What is said where a constant of a trace demands the size of an input.
+fn demanded(archive: &Archive, cx: &Context, symbol: &str, dim: &Dim) -> Option<Diagnostic> {
+    let (n, place) = (dim.known()?, cx.guilty.as_ref()?);
+    if archive.examples.is_none() || n <= lint::SMALL {
+        return None;
+    }
+    let what = format!("the dimension {symbol} is fixed to {n}: a constant of the trace has this size ({place})");
+    let help = "compare with the scripted module at other sizes, or export with dynamic shapes";
+    Some(Diagnostic::new(Severity::Warning, "torch.baked", what).help(help))
+}
+
+/// `found`, or, where operators stayed as they are and an argument is a list of any length, what a list of one tensor gives
+/// if that is better.
+fn lengthened(archive: &Archive, hints: &Hints, walk: &Walk<'_>, found: Lowered, budget: &mut usize) -> Lowered {
+    if found.left() == 0 || walk.cx.open_lists.is_empty() {
+        return found;
+    }
+    let mut hints = hints.clone();
+    hints.lengths.extend(walk.cx.open_lists.iter().map(|name| (name.clone(), 1)));
+    match search(archive, hints, budget) {
+        Ok(other) if other.left() < found.left() => other,
+        _ => found,
+    }
+}
+
+/// `found`, or, where a run changes attributes that a later run reads, the program with those as inputs and outputs.
+fn stateful(archive: &Archive, hints: &Hints, changed: &[Change], mut found: Lowered, budget: &mut usize) -> Lowered {
+    let known = |c: &Change| hints.idle.contains(&c.label) || hints.states.iter().any(|s| s.label == c.label);
+    if changed.iter().all(known) {
+        return found;
+    }
+    let warning = state::warning(changed);
+    if let Some(hints) = state::wanted(changed, hints)
+        && let Ok(other) = search(archive, hints, budget)
+        && other.left() <= found.left()
+    {
+        return other;
+    }
+    found.findings.push(warning);
+    found
+}
+
 /// Tries ranks of the input `name`, `guess` first; the best is that under which the fewest operators stay as they are.
 fn ranked(archive: &Archive, hints: &Hints, name: &str, guess: Option<usize>, budget: &mut usize) -> Outcome<Lowered> {
     let mut best: Option<Lowered> = None;
-    let mut first_error = None;
+    let mut first_error: Option<Stop> = None;
     for rank in guess.into_iter().chain(RANKS.into_iter().filter(|r| Some(*r) != guess)) {
         let mut hints = hints.clone();
         hints.ranks.insert(name.to_owned(), rank);
@@ -128,8 +201,12 @@ fn ranked(archive: &Archive, hints: &Hints, name: &str, guess: Option<usize>, bu
                 }
             }
             Err(stop @ Stop::Damaged(_)) => return Err(stop),
+            // That the program refuses a rank says less than what it cannot do with one that it takes.
             Err(stop) => {
-                first_error.get_or_insert(stop);
+                let refused = matches!(first_error, None | Some(Stop::Raise(_)));
+                if refused && !(first_error.is_some() && matches!(stop, Stop::Raise(_))) {
+                    first_error = Some(stop);
+                }
             }
         }
     }
@@ -168,14 +245,14 @@ fn attempt(walk: &mut Walk<'_>, archive: &Archive, hints: &Hints) -> Outcome<Mod
     let forward = archive.method(&class, "forward").map_err(|e| Stop::Damaged(e.to_string()))?;
     let Some(forward) = forward else { return unsupported(format!("{class} has no method `forward`")) };
     let given = inputs(&mut walk.cx, &forward, hints)?;
+    let params = state::inputs(&mut walk.cx, hints)?;
     let before = walk.cx.heap.clone();
     let result = walk.call_method(&object, "forward", given)?;
-    states(walk, &before);
-    let frozen = frozen(walk, archive);
-    walk.cx.findings.extend(frozen);
+    walk.cx.changed = state::changes(&before, &mut walk.cx);
     walk.cx.place.clear();
     walk.cx.module.clear();
     outputs(&mut walk.cx, &result, "output", true)?;
+    state::outputs(&mut walk.cx, hints, &params)?;
     let model = &walk.cx.model;
     for &p in &model.graph().params {
         let ty = model.ty(p);
@@ -187,7 +264,11 @@ fn attempt(walk: &mut Walk<'_>, archive: &Archive, hints: &Hints) -> Outcome<Mod
             return Err(Stop::Element(p, DType::I64));
         }
     }
-    Ok(std::mem::take(&mut walk.cx.model))
+    let model = std::mem::take(&mut walk.cx.model);
+    walk.cx.findings.extend(lint::traps(archive, &model));
+    walk.cx.findings.extend(branches::idle(&model));
+    walk.cx.findings.extend(hints.baked.iter().cloned());
+    Ok(model)
 }
 
 /// True where nothing is done with an input but to convert it: what floats would be is said before they are used.
@@ -203,56 +284,6 @@ fn only_converted(model: &Model, p: ValueId) -> bool {
         }
     }
     cast
-}
-
-/// Modules of a trace that no operator of it belongs to: what a branch left out that went the other way.
-fn frozen(walk: &Walk<'_>, archive: &Archive) -> Option<Diagnostic> {
-    archive.examples.as_ref()?;
-    let model = &walk.cx.model;
-    let operands = model.nodes.iter().flat_map(|(_, n)| n.inputs.iter().flatten());
-    let used = operands.filter_map(|&v| model.values.get(v)).map(|v| v.name.as_str());
-    let used = used.collect::<std::collections::HashSet<_>>();
-    let dead = archive.tensors.iter().filter(|(name, _)| !used.contains(name.as_str()));
-    let mut modules = dead.filter_map(|(n, _)| n.rsplit_once('.').map(|(m, _)| m)).collect::<Vec<_>>();
-    modules.retain(|m| archive.code_of(m).is_some_and(|methods| methods == 0));
-    modules.dedup();
-    if modules.is_empty() {
-        return None;
-    }
-    let class = match &archive.object {
-        Tree::Object { class, .. } => class.rsplit_once('.').map_or("", |(m, _)| m).replace('.', "/"),
-        _ => String::new(),
-    };
-    let what = format!(
-        "the module was traced, and the trace never calls {}: a branch on the way was frozen as the example went \
-         (code/{class}.py)",
-        modules.join(", ")
-    );
-    let help = "export with torch.jit.script, or compare with the scripted module: modelsmith compare";
-    Some(Diagnostic::new(Severity::Warning, "torch.frozen", what).help(help))
-}
-
-/// Says which attributes a run of the program would change.
-fn states(walk: &mut Walk<'_>, before: &crate::aten::value::Heap) {
-    let mut changed = Vec::new();
-    for (old, new) in before.objects.iter().zip(&walk.cx.heap.objects) {
-        for (name, v) in &new.attrs {
-            let same = old.attrs.get(name).is_some_and(|o| crate::aten::mold::same(o, v));
-            let written = |t: TensorRef| match (before.tensors.get(t.0), walk.cx.heap.tensors.get(t.0)) {
-                (Some(Cell::Base { version: a, .. }), Some(Cell::Base { version: b, .. })) => a != b,
-                _ => false,
-            };
-            if !same || matches!(v, Val::Tensor(t) if written(*t)) {
-                changed.push(if new.path.is_empty() { name.clone() } else { format!("{}.{name}", new.path) });
-            }
-        }
-    }
-    changed.sort();
-    if !changed.is_empty() {
-        let what =
-            format!("the program keeps state between runs, each run of the graph begins anew: {}", changed.join(", "));
-        walk.cx.warn("torch.state", what);
-    }
 }
 
 /// The arguments of `forward` as inputs of the graph.
@@ -281,9 +312,14 @@ fn input(cx: &mut Context, name: &str, ty: &Annotation, hints: &Hints) -> Outcom
             let v = scalar(cx, DType::F32);
             Val::Num(Kind::Float, cx.cast(v, DType::F64)?)
         }
+        "Optional" if hints.ranks.contains_key(name) => match ty.args.first() {
+            Some(inner) => input(cx, name, inner, hints)?,
+            None => Val::None,
+        },
         "Optional" => {
             let what = format!("the argument `{name}` is optional: it is taken as None");
-            let found = Diagnostic::new(Severity::Note, "torch.optional", what);
+            let help = format!("--shape {name}=?x? makes it an input");
+            let found = Diagnostic::new(Severity::Note, "torch.optional", what).help(help);
             cx.findings.push(found);
             Val::None
         }
@@ -295,6 +331,12 @@ fn input(cx: &mut Context, name: &str, ty: &Annotation, hints: &Hints) -> Outcom
             Val::tuple(items)
         }
         "List" if ty.args.first().is_some_and(|t| t.is("Tensor")) => {
+            let told = (0..1 << 10).take_while(|i| hints.ranks.contains_key(&format!("{name}.{i}"))).count();
+            let count = if told > 0 { Some(told) } else { hints.lengths.get(name).copied() };
+            if let Some(count) = count {
+                return listed(cx, name, count, told == 0, hints);
+            }
+            cx.open_lists.push(name.to_owned());
             let element = TensorType { dtype: Some(DType::F32), shape: None };
             let ty = Type::Tensor(element);
             let v = cx.model.add_param(main, name, Type::Sequence(Box::new(ty.clone())));
@@ -311,11 +353,44 @@ fn input(cx: &mut Context, name: &str, ty: &Annotation, hints: &Hints) -> Outcom
             let v = cx.model.add_param(main, name, ty);
             cx.add_list(List::Vector(kind, v))
         }
+        "Dict" => return keyed(cx, name, ty, hints),
         other => return unsupported(format!("the argument `{name}` of the type {other} is no input of a graph")),
     })
 }
 
-fn tensor(cx: &mut Context, name: &str, hints: &Hints) -> ValueId {
+/// An argument that is a dictionary: an input for each key that the program asks for, or that a hint names.
+fn keyed(cx: &mut Context, name: &str, ty: &Annotation, hints: &Hints) -> Outcome<Val> {
+    let value = ty.args.get(1).cloned().unwrap_or_else(|| Annotation::plain("Tensor"));
+    let mut keys = hints.keys.get(name).cloned().unwrap_or_default();
+    let told = hints.ranks.keys().filter_map(|k| k.strip_prefix(name)?.strip_prefix('.'));
+    let mut told = told.filter(|k| !keys.iter().any(|have| have == k)).map(str::to_owned).collect::<Vec<_>>();
+    told.sort();
+    keys.extend(told);
+    let mut pairs = Vec::new();
+    for key in keys {
+        let v = input(cx, &format!("{name}.{key}"), &value, hints)?;
+        pairs.push((Val::str(&key), v));
+    }
+    let dict = cx.dict(pairs);
+    if let Val::Dict(r) = dict {
+        cx.open_dicts.insert(r.0, name.to_owned());
+    }
+    Ok(dict)
+}
+
+/// An argument that is a list of `count` tensors: an input for each.
+fn listed(cx: &mut Context, name: &str, count: usize, assumed: bool, hints: &Hints) -> Outcome<Val> {
+    if assumed {
+        let what = format!("the argument `{name}` is a list of tensors: it is taken as a list of {count}");
+        let help = format!("--shape {name}.0=? --shape {name}.1=? and so on say how many there are");
+        cx.findings.push(Diagnostic::new(Severity::Note, "torch.list", what).help(help));
+    }
+    let tensor = Annotation::plain("Tensor");
+    let items = (0..count).map(|i| input(cx, &format!("{name}.{i}"), &tensor, hints)).collect::<Outcome<Vec<_>>>()?;
+    Ok(cx.list(items))
+}
+
+pub(super) fn tensor(cx: &mut Context, name: &str, hints: &Hints) -> ValueId {
     let dtype = hints.types.get(name).copied().unwrap_or(DType::F32);
     let shape = hints.ranks.get(name).map(|&rank| {
         let dim = |i: usize| settled(&format!("{name}_{i}"), hints, 0);
@@ -385,7 +460,8 @@ fn outputs(cx: &mut Context, v: &Val, name: &str, alone: bool) -> Outcome<()> {
     }
 }
 
-fn result(cx: &mut Context, v: ValueId, name: &str) -> Outcome<()> {
+/// `v` as the output `name` of the graph.
+pub(super) fn result(cx: &mut Context, v: ValueId, name: &str) -> Outcome<()> {
     let main = cx.model.main;
     let own = matches!(cx.model.values.get(v).map(|v| &v.def), Some(Def::Node(..)));
     let taken = cx.model.regions.get(main).is_some_and(|r| r.results.contains(&v));

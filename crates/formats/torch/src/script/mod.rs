@@ -2,12 +2,17 @@
 
 mod archive;
 mod ast;
+mod branches;
 mod error;
 mod eval;
 mod lex;
+mod lint;
 mod lower;
 mod objects;
+mod old;
 mod parse;
+mod source;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +20,7 @@ use crate::aten::Stop;
 use crate::container;
 use archive::Archive;
 use modelsmith_base::{Diagnostic, Severity};
-use modelsmith_format::{Artifact, Error, FormatDef, Imported, Input, Match, Probe, ReadOptions, Result};
+use modelsmith_format::{Artifact, Checkpoint, Error, FormatDef, Imported, Input, Match, Probe, ReadOptions, Result};
 
 /// TorchScript archives.
 pub static SCRIPT: FormatDef = FormatDef {
@@ -42,18 +47,19 @@ fn probe(probe: &Probe<'_>) -> Match {
 /// # Errors
 /// When the container, a pickle or the code is damaged; when the program cannot be a graph.
 fn read(input: &Input, options: &ReadOptions) -> Result<Imported> {
-    let source = crate::read::Source::of(input, options)?;
-    if container::is_old_script(source.bytes()) {
-        let what = "the archive has the layout of before PyTorch 1.2 (model.json), which is not read";
-        let help = "load it with PyTorch 1.x and save it again with torch.jit.save";
-        return Err(Error::unsupported(what).in_file(input.name()).help(help));
-    }
-    if options.weights {
+    let old = container::is_old_script(crate::read::Source::of(input, options)?.bytes());
+    if options.weights && !old {
         return crate::read(input, options);
     }
     let archive = Archive::open(input, options)?;
+    if options.weights {
+        return Ok(Imported { artifact: weights(archive), findings: Vec::new() });
+    }
     if !archive.runs()? {
-        let mut found = crate::read(input, options)?;
+        let mut found = match old {
+            true => Imported { artifact: weights(archive), findings: Vec::new() },
+            false => crate::read(input, options)?,
+        };
         let what = "the object of this archive has no method `forward`: its tensors are read, no graph";
         found.findings.push(Diagnostic::new(Severity::Warning, "torch.forward", what));
         return Ok(found);
@@ -67,6 +73,12 @@ fn read(input: &Input, options: &ReadOptions) -> Result<Imported> {
     let mut model = lowered.model;
     crate::finish(&mut model, "torchscript", input.name());
     Ok(Imported { artifact: Artifact::Model(Box::new(model)), findings })
+}
+
+/// The tensors of an archive of the old layout.
+fn weights(archive: Archive) -> Artifact {
+    let (tensors, tree) = (archive.tensors, Some(archive.object));
+    Artifact::Checkpoint(Checkpoint { tensors, meta: Vec::new(), tree })
 }
 
 fn failure(stop: &Stop, input: &Input) -> Error {

@@ -50,3 +50,14 @@ fn faults_name_their_line() {
     let deep = format!("def f(x):\n  return {}x{}\n", "(".repeat(5000), ")".repeat(5000));
     assert!(fault(&deep).what.contains("inside each other"));
 }
+
+#[test]
+fn debug_files_say_where_a_line_comes_from() {
+    // ((2, (("a\nb\n", "net.py", 42), 3, 4), 0),): offset 2 is on the second line, character 3 on the second of the source.
+    let debug = b"\x80\x02((K\x02((X\x04\0\0\0a\nb\nX\x06\0\0\0net.pyK*tK\x03K\x04tK\0tt.";
+    assert_eq!(super::source::places(debug, "x\ny\nz\n"), [None, Some("net.py, line 43".to_owned()), None]);
+    // A trace has the stack of calls in the place of the source.
+    let debug = b"\x80\x02((K\0((X\x16\0\0\0/m/net.py(8): forward\nX\x06\0\0\0net.pyK*tK\0K\x04tK\0tt.";
+    assert_eq!(super::source::places(debug, "x\n"), [Some("/m/net.py, line 8".to_owned())]);
+    assert_eq!(super::source::places(b"no pickle", "x\n"), Vec::<Option<String>>::new());
+}

@@ -29,7 +29,9 @@ pub(crate) const ROWS: &[Row] = &[
     row("unfold(T self, I dimension, I size, I step)", unfold),
     row("meshgrid|meshgrid.indexing(T[] tensors, S indexing='ij')", meshgrid),
     row("broadcast_tensors(T[] tensors)", broadcast),
-    row("unique_consecutive|_unique2|unique_dim(T self, A sorted=True, A inverse=False, A counts=False)", unsaid),
+    row("unique_consecutive|unique_dim(T self, A sorted=True, A inverse=False, A counts=False)", unsaid),
+    row("_unique(T self, B sorted=True, B return_inverse=False)", unique),
+    row("_unique2(T self, B sorted=True, B return_inverse=False, B return_counts=False)", unique),
     row("size(T self)", sizes),
     row("size.int|sym_size.int(T self, I dim)", size),
     row("sym_numel(T self)", numel),
@@ -440,6 +442,18 @@ fn broadcast(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
     Ok(cx.list(out))
 }
 
+/// The different elements in order, where each went, and how often each is there.
+fn unique(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
+    let v = a.tensor(cx, 0)?;
+    let made = cx.node("Unique", &[Some(v)], Attrs::new().with("sorted", 1), 4)?;
+    let [values, _, inverse, counts] = *made else { return unsupported("Unique with other than four results") };
+    let shape = cx.op("Shape", &[v])?;
+    let inverse = cx.op("Reshape", &[inverse, shape])?;
+    let all = [values, inverse, counts].into_iter().take(a.values.len().saturating_sub(1));
+    let all = all.map(|v| cx.tensor(v)).collect();
+    Ok(Val::tuple(all))
+}
+
 fn unsaid(_: &mut Context, a: &Args<'_>) -> Outcome<Val> {
     unsupported(format!("{} is not said in operators of the hub yet", a.name))
 }
@@ -476,7 +490,16 @@ fn numel(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
 
 fn dim(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
     let v = a.tensor(cx, 0)?;
-    Ok(Val::Int(long(cx.rank(v)?)))
+    let open = cx.model.graph().params.iter().any(|&p| cx.ty(p).as_tensor().is_some() && cx.ty(p).rank().is_none());
+    match cx.rank(v) {
+        // All inputs have a rank: this one depends on the way that the program went.
+        Err(_) if !open => {
+            let shape = cx.op("Shape", &[v])?;
+            let rank = cx.op("Size", &[shape])?;
+            Ok(cx.number_of(Kind::Int, rank))
+        }
+        rank => Ok(Val::Int(long(rank?))),
+    }
 }
 
 fn kind(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {

@@ -365,8 +365,11 @@ impl Walk<'_> {
         match (of, index) {
             (Val::Dict(r), key) => {
                 let pairs = self.cx.heap.dicts.get(r.0).cloned().unwrap_or_default();
-                let found = pairs.iter().find(|(k, _)| same(k, key));
-                found.map(|(_, v)| v.clone()).ok_or_else(|| Stop::Raise("a key that is not there".into()))
+                match (pairs.iter().find(|(k, _)| same(k, key)), self.cx.open_dicts.get(&r.0), key) {
+                    (Some((_, v)), _, _) => Ok(v.clone()),
+                    (None, Some(name), Val::Str(key)) => Err(Stop::Key(name.clone(), key.to_string())),
+                    _ => Err(Stop::Raise("a key that is not there".into())),
+                }
             }
             (Val::Str(s), Val::Int(i)) => {
                 let chars = s.chars().collect::<Vec<_>>();
@@ -473,13 +476,25 @@ impl Walk<'_> {
         })
     }
 
+    /// Whether two values are equal.
+    fn equal(&mut self, a: &Val, b: &Val) -> Outcome<Val> {
+        match self.arithmetic("eq", a, b)? {
+            Some(v) => Ok(v),
+            None if matches!(
+                (a, b),
+                (Val::Tensor(_), _) | (_, Val::Tensor(_)) | (Val::Maybe(..), _) | (_, Val::Maybe(..))
+            ) =>
+            {
+                unsupported(format!("whether {} is equal to {}", a.what(), b.what()))
+            }
+            None => Ok(Val::Bool(same(a, b))),
+        }
+    }
+
     fn contains(&mut self, v: &Val, x: &Val) -> Outcome<Val> {
         let mut found = Val::Bool(false);
         for item in self.cx.items(v)? {
-            let equal = match self.arithmetic("eq", &item, x)? {
-                Some(v) => v,
-                None => Val::Bool(same(&item, x)),
-            };
+            let equal = self.equal(&item, x)?;
             found = self.arithmetic("__or__", &found, &equal)?.unwrap_or(Val::Bool(false));
         }
         Ok(found)
@@ -490,10 +505,7 @@ impl Walk<'_> {
         let mut all = Val::Bool(a.len() == b.len());
         if a.len() == b.len() {
             for (x, y) in a.iter().zip(&b) {
-                let equal = match self.arithmetic("eq", x, y)? {
-                    Some(v) => v,
-                    None => Val::Bool(same(x, y)),
-                };
+                let equal = self.equal(x, y)?;
                 all = self.arithmetic("__and__", &all, &equal)?.unwrap_or(Val::Bool(false));
             }
         }
@@ -506,6 +518,16 @@ impl Walk<'_> {
     fn dicts(&mut self, op: &str, values: &[Val]) -> Outcome<Option<Val>> {
         if op == "dict" && values.is_empty() {
             return Ok(Some(self.cx.dict(Vec::new())));
+        }
+        if let ("dict", [v @ Val::List(_)]) = (op, values) {
+            let made = self.cx.dict(Vec::new());
+            for pair in self.cx.items(v)? {
+                match self.cx.items(&pair)?.as_slice() {
+                    [k, v] => self.set_item(&made, k, v.clone())?,
+                    _ => return unsupported("a dictionary made of other than pairs"),
+                }
+            }
+            return Ok(Some(made));
         }
         let Some(Val::Dict(r)) = values.first() else { return Ok(None) };
         let pairs = self.cx.heap.dicts.get(r.0).cloned().unwrap_or_default();

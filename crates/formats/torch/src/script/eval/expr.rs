@@ -424,6 +424,15 @@ impl Walk<'_> {
                     given.push((Some("dtype".into()), Val::Int(6)));
                 }
             }
+            // Up to version 7 and 8 the number of steps had a default.
+            "aten::linspace" | "aten::logspace" if version < if name.ends_with("linspace") { 8 } else { 9 } => {
+                let places = given.iter().filter(|(n, _)| n.is_none()).count();
+                if let Some((_, steps @ Val::None)) = given.get_mut(2).filter(|(n, _)| n.is_none()) {
+                    *steps = Val::Int(100);
+                } else if places == 2 && !given.iter().any(|(n, _)| n.as_deref() == Some("steps")) {
+                    given.insert(2, (None, Val::Int(100)));
+                }
+            }
             _ => {}
         }
         Ok(given)

@@ -100,7 +100,7 @@ impl<'a> Walk<'a> {
             if self.steps > STEPS {
                 return unsupported(format!("a program of more than {STEPS} steps"));
             }
-            self.cx.place = format!("{}, line {}", frame.file, stmt.line);
+            self.cx.place = self.archive.place(&frame.file, stmt.line);
             if let Flow::Return(v) = self.statement(frame, &stmt.what)? {
                 return Ok(Flow::Return(v));
             }
