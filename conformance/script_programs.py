@@ -92,7 +92,7 @@ def nested_branches(x: Tensor) -> Tensor:
     return y
 
 
-@program(SIGNS)
+@program([*SIGNS, (t(-1.0, 5.0, 0.5),), (t(0.5, -1.0, 0.5),), (t(5.0, -1.0, -3.0),), (t(-1.0, -1.0, 5.0),)])
 def conditions_joined(x: Tensor) -> Tensor:
     if bool(x[0] > 0) and bool(x[1] > 0):
         return x * 2
@@ -248,7 +248,7 @@ def optional_in_loop(x: Tensor, n: int) -> Tensor:
         else:
             last = last + x
     if last is None:
-        return x * 0
+        return x * 0 - 1
     return last
 
 
@@ -427,7 +427,7 @@ def two_loops(x: Tensor, n: int) -> Tensor:
 def loop_of_known_count(x: Tensor, n: int) -> Tensor:
     for i in range(4):
         if i < n:
-            x = x + i
+            x = x + i + 1
     return x
 
 

@@ -189,7 +189,7 @@ def detect(name, **options):
         with torch.no_grad():
             for p_name, p in model.named_parameters():
                 if p.dim() > 1 and ("head" in p_name or "rpn" in p_name):
-                    p.mul_(1.5 if "roi_heads" in p_name else 4)
+                    p.mul_(1.5)
         return model
 
     MODELS[name] = Case("detection", build, images(*shapes), ({1: "height", 2: "width"},))
@@ -198,8 +198,8 @@ def detect(name, **options):
 SIZES = {"min_size": 96, "max_size": 160}
 detect("fasterrcnn_mobilenet_v3_large_fpn", box_score_thresh=0.02, rpn_post_nms_top_n_test=50, **SIZES)
 detect("maskrcnn_resnet50_fpn", box_score_thresh=0.2, rpn_post_nms_top_n_test=30, **SIZES)
-detect("retinanet_resnet50_fpn", score_thresh=0.3, detections_per_img=30, **SIZES)
-detect("fcos_resnet50_fpn", score_thresh=0.1, detections_per_img=30, **SIZES)
+detect("retinanet_resnet50_fpn", score_thresh=0.001, detections_per_img=30, **SIZES)
+detect("fcos_resnet50_fpn", score_thresh=0.02, detections_per_img=30, **SIZES)
 detect("ssdlite320_mobilenet_v3_large", score_thresh=0.25, detections_per_img=30)
 
 

@@ -18,6 +18,9 @@ use storage::{StorageId, ViewKey};
 /// Values inside each other that are followed. Modules of modules count two each.
 const DEPTH: usize = 250;
 
+/// Classes of a pickled module that are named.
+const CLASSES: usize = 12;
+
 /// Reads a checkpoint.
 ///
 /// # Errors
@@ -61,6 +64,37 @@ fn opened(input: &Input, options: &ReadOptions, lenient: bool) -> Result<Importe
         other => other?,
     };
     Ok(reader.finish(tree))
+}
+
+/// What is said of a module that was pickled whole (`torch.save(model)`): there is no program in it.
+fn pickled_module(tree: &Tree) -> Option<Diagnostic> {
+    let (mut classes, mut queue) = (Vec::<&str>::new(), vec![tree]);
+    while let Some(tree) = queue.pop() {
+        match tree {
+            Tree::Object { class, state: Some(state), .. } => {
+                let Tree::Dict(pairs) = state.as_ref() else { continue };
+                let member = |k: &Tree| matches!(k, Tree::Value(MetaValue::Text(name)) if name == "_modules");
+                if pairs.iter().any(|(k, _)| member(k)) && !classes.contains(&class.as_str()) {
+                    classes.push(class);
+                }
+                queue.extend(pairs.iter().rev().map(|(_, v)| v));
+            }
+            Tree::Dict(pairs) => queue.extend(pairs.iter().rev().map(|(_, v)| v)),
+            Tree::List(items) | Tree::Tuple(items) => queue.extend(items.iter().rev()),
+            _ => {}
+        }
+    }
+    let first = classes.first()?;
+    let more = classes.len().saturating_sub(CLASSES);
+    let all = classes.iter().take(CLASSES).copied().collect::<Vec<_>>().join(", ");
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let what = format!(
+        "a module of the class {first} was pickled whole (torch.save(model)): there is no program inside, only the names of \
+         its classes ({all}{more}); its tensors are read as its state dict"
+    );
+    let help = "bind it to a graph with --graph MODEL.onnx, or write the state dict as .safetensors; torch.jit.script and \
+                torch.export save programs";
+    Some(Diagnostic::new(Severity::Warning, "torch.module", what).help(help))
 }
 
 /// The bytes of a file: mapped, or held within the budget.
@@ -151,6 +185,7 @@ impl<'p> Reader<'p> {
             let message = format!("{class}{times} is kept as data: its class is unknown");
             Diagnostic::new(Severity::Note, "torch.class", message)
         }));
+        findings.extend(tree.as_ref().and_then(pickled_module));
         let checkpoint = Checkpoint { tensors: self.tensors, meta: self.meta, tree };
         Imported { artifact: Artifact::Checkpoint(checkpoint), findings }
     }
