@@ -246,7 +246,7 @@ def optional_in_loop(x: Tensor, n: int) -> Tensor:
         if last is None:
             last = x
         else:
-            last = last + x
+            last = last - x + 1
     if last is None:
         return x * 0 - 1
     return last
@@ -602,7 +602,7 @@ def return_in_nested_loop(x: Tensor, n: int) -> Tensor:
 
 
 class Keeper(nn.Module):
-    """A module that keeps what it saw: its state is handed on by inputs and outputs."""
+    """A buffer that is read, and a branch in a loop."""
 
     def __init__(self):
         super().__init__()
