@@ -15,6 +15,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import threading
 import warnings
 
 import numpy as np
@@ -80,16 +81,27 @@ def covered(name):
     return said, [f"branch {i} of {f} never goes {way}" for f, i, way in sorted(missing)]
 
 
-def mutants(model, feeds, results, name):
+def ended(session, feed, seconds=3):
+    """The outputs of a run; one that does not end by itself is ended, and throws."""
+    options = onnxruntime.RunOptions()
+    timer = threading.Timer(seconds, lambda: setattr(options, "terminate", True))
+    timer.start()
+    try:
+        return session.run(None, feed, options)
+    finally:
+        timer.cancel()
+
+
+def mutants(model, feeds, results):
     """Branches of the converted model that could be replaced by one of their ways unseen."""
     alive = []
     for what, mutant in frozen(onnx.load(str(model))):
         try:
             session = onnxruntime.InferenceSession(mutant.SerializeToString(), providers=["CPUExecutionProvider"])
             same = all(
-                all(map(close, session.run(None, feed), wanted)) for feed, wanted in zip(feeds, results, strict=True)
+                all(map(close, ended(session, feed), wanted)) for feed, wanted in zip(feeds, results, strict=True)
             )
-        except Exception:  # a way that fails is seen
+        except Exception:  # a way that fails or never ends is seen
             same = False
         if same:
             alive.append(f"unseen: {what}")
@@ -136,7 +148,7 @@ def judge(tool, name, folder, mutate):
     if all(len(r) == len(results[0]) and all(map(close, r, results[0])) for r in results):
         wrong.append("all inputs give the same")
     if mutate and not wrong:
-        wrong += mutants(model, feeds, results, name)
+        wrong += mutants(model, feeds, results)
     return wrong
 
 
