@@ -431,7 +431,7 @@ def loop_of_known_count(x: Tensor, n: int) -> Tensor:
     return x
 
 
-@program(SIGNS)
+@program([*SIGNS, (t(0.05, 0.05, 0.05),)])
 def while_true_with_break(x: Tensor) -> Tensor:
     while True:
         x = x * 0.5
