@@ -1,6 +1,7 @@
 //! Symbolic dimensions. An expression is kept in one normal form, a sum of products of atoms with integer
 //! coefficients, so that equal expressions are equal data.
 
+use crate::bounds::Bounds;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::{Add, Mul, Sub};
@@ -21,7 +22,13 @@ pub enum Dim {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Expr {
     terms: BTreeMap<Vec<Atom>, i64>,
+    /// Atoms, those inside of atoms included.
+    size: usize,
 }
+
+/// Most atoms of an expression. Sizes computed from sizes many times over grow without end; of such a one is said that
+/// nothing is known, which the run then finds out.
+const MOST_ATOMS: usize = 4096;
 
 /// What a product is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -57,7 +64,10 @@ impl Dim {
         match terms.iter().next() {
             None => Dim::Known(0),
             Some((p, &c)) if terms.len() == 1 && p.is_empty() => Dim::Known(c),
-            _ => Dim::Expr(Arc::new(Expr { terms })),
+            _ => match terms.keys().flatten().map(Atom::size).fold(0, usize::saturating_add) {
+                size @ ..=MOST_ATOMS => Dim::Expr(Arc::new(Expr { terms, size })),
+                _ => Dim::Unknown,
+            },
         }
     }
 
@@ -150,15 +160,10 @@ impl Dim {
     pub fn smaller(&self, other: &Dim) -> Dim {
         match (self, other) {
             (Dim::Unknown, _) | (_, Dim::Unknown) => Dim::Unknown,
-            (a, b) => match (a.clone() - b.clone()).known() {
-                Some(d) => {
-                    if d <= 0 {
-                        a.clone()
-                    } else {
-                        b.clone()
-                    }
-                }
-                None => Dim::atom(Atom::Min(a.min_of(b).clone(), a.max_of(b).clone())),
+            (a, b) => match (a.clone() - b.clone()).bounds() {
+                Bounds { greatest: Some(..=0), .. } => a.clone(),
+                Bounds { least: Some(0..), .. } => b.clone(),
+                _ => Dim::atom(Atom::Min(a.min_of(b).clone(), a.max_of(b).clone())),
             },
         }
     }
@@ -167,15 +172,10 @@ impl Dim {
     pub fn larger(&self, other: &Dim) -> Dim {
         match (self, other) {
             (Dim::Unknown, _) | (_, Dim::Unknown) => Dim::Unknown,
-            (a, b) => match (a.clone() - b.clone()).known() {
-                Some(d) => {
-                    if d >= 0 {
-                        a.clone()
-                    } else {
-                        b.clone()
-                    }
-                }
-                None => Dim::atom(Atom::Max(a.min_of(b).clone(), a.max_of(b).clone())),
+            (a, b) => match (a.clone() - b.clone()).bounds() {
+                Bounds { least: Some(0..), .. } => a.clone(),
+                Bounds { greatest: Some(..=0), .. } => b.clone(),
+                _ => Dim::atom(Atom::Max(a.min_of(b).clone(), a.max_of(b).clone())),
             },
         }
     }
@@ -254,6 +254,17 @@ impl Expr {
 }
 
 impl Atom {
+    /// Atoms, this one and those inside.
+    fn size(&self) -> usize {
+        let of = |d: &Dim| if let Dim::Expr(e) = d { e.size } else { 0 };
+        match self {
+            Atom::Symbol(_) => 1,
+            Atom::FloorDiv(a, b) | Atom::Mod(a, b) | Atom::Min(a, b) | Atom::Max(a, b) | Atom::Broadcast(a, b) => {
+                1 + of(a).saturating_add(of(b))
+            }
+        }
+    }
+
     fn eval(&self, sizes: &dyn Fn(&str) -> Option<i64>) -> Option<i64> {
         let both = |a: &Dim, b: &Dim| Some((a.eval(sizes)?, b.eval(sizes)?));
         match self {
@@ -321,6 +332,9 @@ impl Mul for Dim {
             return Dim::Known(0);
         }
         let (Some(a), Some(b)) = (self.terms(), other.terms()) else { return Dim::Unknown };
+        if a.len().saturating_mul(b.len()) > MOST_ATOMS {
+            return Dim::Unknown;
+        }
         let mut out = Terms::new();
         for (p, c) in &a {
             for (q, d) in &b {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod attr;
+mod bounds;
 mod builder;
 mod dim;
 mod edit;
@@ -22,6 +23,7 @@ mod types;
 mod verify;
 
 pub use attr::{Attr, AttrKind, AttrView, Attrs, code_of_dtype, dtype_of_code};
+pub use bounds::Bounds;
 pub use builder::Builder;
 pub use dim::{Atom, Dim, Expr};
 pub use edit::{Edit, Use};

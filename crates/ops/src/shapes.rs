@@ -1,7 +1,6 @@
 //! Symbolic shape arithmetic shared by operators' `infer`.
 
 use crate::prelude::*;
-use modelsmith_ir::Atom;
 use std::cmp::Ordering;
 
 /// The shape to which symbolic shapes broadcast.
@@ -106,21 +105,7 @@ pub fn positive(dim: &Dim) -> bool {
 /// True when the expression is not below 0 for all sizes (from 0) of its symbols. May be false where that holds but
 /// is not seen term by term.
 pub fn non_negative(dim: &Dim) -> bool {
-    match dim {
-        Dim::Known(n) => *n >= 0,
-        Dim::Unknown => false,
-        Dim::Expr(e) => e.terms().all(|(product, c)| c >= 0 && product.iter().all(non_negative_atom)),
-    }
-}
-
-fn non_negative_atom(atom: &Atom) -> bool {
-    match atom {
-        Atom::Symbol(_) => true,
-        Atom::FloorDiv(a, b) => non_negative(a) && positive(b),
-        Atom::Mod(_, b) => positive(b),
-        Atom::Max(a, b) => non_negative(a) || non_negative(b),
-        Atom::Min(a, b) | Atom::Broadcast(a, b) => non_negative(a) && non_negative(b),
-    }
+    dim.bounds().least.is_some_and(|n| n >= 0)
 }
 
 #[cfg(test)]
