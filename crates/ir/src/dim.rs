@@ -28,7 +28,7 @@ pub struct Expr {
 
 /// Most atoms of an expression. Sizes computed from sizes many times over grow without end; of such a one is said that
 /// nothing is known, which the run then finds out.
-const MOST_ATOMS: usize = 4096;
+const MOST_ATOMS: usize = 512;
 
 /// What a product is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

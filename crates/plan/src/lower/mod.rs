@@ -139,6 +139,8 @@ impl Lowering<'_> {
         let block = &mut self.blocks[index];
         crate::fuse::fuse(block, &kept);
         unused::drop_unused(block, &kept);
+        self.capture_sizes()?;
+        let block = &mut self.blocks[index];
         crate::layout::assign(block);
         self.choose(index);
         let captures = self.scopes.pop().map(|s| s.captures).unwrap_or_default();

@@ -3,7 +3,7 @@
 use super::Lowering;
 use crate::error::{Error, Result};
 use crate::infer::Facts;
-use crate::plan::{Buffer, BufferId, Home};
+use crate::plan::{Buffer, BufferId, Home, StepOp};
 use modelsmith_ir::{Attrs, Def, Dim, ValueId};
 use modelsmith_kop::Layout;
 use std::collections::{HashMap, HashSet};
@@ -73,6 +73,39 @@ impl Lowering<'_> {
             self.scopes[level].captures.push(outer);
         }
         Ok(id)
+    }
+
+    /// Captures values around a body whose sizes its steps name though none of them reads the values: the sizes of a run
+    /// are found from what a block is given.
+    pub(super) fn capture_sizes(&mut self) -> Result<()> {
+        let level = self.scopes.len() - 1;
+        let Some(outer) = level.checked_sub(1) else { return Ok(()) };
+        let block = &self.blocks[self.scopes[level].block];
+        let told = |b: &&Buffer| matches!(b.home, Home::Input | Home::Host);
+        let sizes = |b: &Buffer| b.ty.shape().unwrap_or_default().to_vec();
+        let given = block.buffers.iter().filter(told).flat_map(sizes);
+        let given: HashSet<String> = given.filter_map(|d| d.as_symbol().map(str::to_owned)).collect();
+        let computed = block.steps.iter().flat_map(|s| match &s.op {
+            StepOp::Sizes { dims } => dims.as_slice(),
+            _ => &[],
+        });
+        let named = block.buffers.iter().flat_map(sizes).chain(computed.cloned());
+        let mut missing: HashSet<String> = named.flat_map(|d| d.symbols()).map(|s| s.to_string()).collect();
+        missing.retain(|s| !given.contains(s));
+        let mut found: Vec<ValueId> = Vec::new();
+        for (&v, fact) in &self.scopes[level].facts {
+            let tells = |d: &Dim| d.as_symbol().is_some_and(|s| missing.contains(s));
+            let around = self.scopes[outer].facts.contains_key(&v);
+            if around && fact.ty.shape().unwrap_or_default().iter().any(tells) {
+                found.push(v);
+            }
+        }
+        // The order of a map is not that of the model, and plans are compared.
+        found.sort_unstable();
+        for v in found {
+            self.buffer_at(level, v)?;
+        }
+        Ok(())
     }
 
     fn add_at(&mut self, level: usize, buffer: Buffer) -> BufferId {
