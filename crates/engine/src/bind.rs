@@ -124,6 +124,24 @@ pub(crate) fn solve(block: &Block, inputs: &[&Value]) -> Result<Symbols> {
     Ok(symbols)
 }
 
+/// Checks that the dimensions of the inputs have sizes that the notes of the engine allow.
+///
+/// # Errors
+/// When one has not; it is named with the range.
+pub(crate) fn allowed(notes: &[(String, String)], symbols: &Symbols) -> Result<()> {
+    for (symbol, &size) in symbols {
+        let range = modelsmith_ir::dim_range(notes, symbol);
+        if !range.contains(&size) {
+            let (low, high) = (range.start(), range.end());
+            let wanted = if *high == i64::MAX { format!("{low} or more") } else { format!("{low} to {high}") };
+            return Err(Error::Refused(format!(
+                "the dimension {symbol} is {size}: the model is made for sizes of {wanted}"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// What is known of a buffer when the symbols have these values; `None` where sizes are still open.
 ///
 /// # Errors

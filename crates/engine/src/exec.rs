@@ -82,6 +82,13 @@ impl BlockState {
 /// Called with each hub value that a step makes.
 pub(crate) type OnValue<'a> = &'a RefCell<&'a mut dyn FnMut(u32, &Value)>;
 
+/// The memory in which the buffers of one kernel call lie.
+struct Windows<'b> {
+    fixed: Window<'b>,
+    grown: Window<'b>,
+    results: Places<'b>,
+}
+
 /// Everything that a run needs.
 pub(crate) struct Machine<'a> {
     pub plan: &'a Plan,
@@ -105,21 +112,6 @@ struct Run<'a, 'm> {
     binding: Arc<Binding>,
 }
 
-/// Checks that the dimensions of the inputs have sizes that the notes of the engine allow.
-fn allowed(notes: &[(String, String)], symbols: &bind::Symbols) -> Result<()> {
-    for (symbol, &size) in symbols {
-        let range = modelsmith_ir::dim_range(notes, symbol);
-        if !range.contains(&size) {
-            let (low, high) = (range.start(), range.end());
-            let wanted = if *high == i64::MAX { format!("{low} or more") } else { format!("{low} to {high}") };
-            return Err(Error::Refused(format!(
-                "the dimension {symbol} is {size}: the model is made for sizes of {wanted}"
-            )));
-        }
-    }
-    Ok(())
-}
-
 impl Machine<'_> {
     /// The binding for these inputs, from an earlier run or made now.
     pub fn binding(&self, index: usize, inputs: &[&Value]) -> Result<Arc<Binding>> {
@@ -134,7 +126,7 @@ impl Machine<'_> {
             return Ok(found);
         }
         if index == 0 {
-            allowed(&self.shared.info.notes, &symbols)?;
+            bind::allowed(&self.shared.info.notes, &symbols)?;
         }
         let made = Arc::new(bind::bind(self.plan, index, symbols, self.isa, self.pool.threads(), chained)?);
         if state.kept.len() >= KEPT {
@@ -350,7 +342,7 @@ impl Run<'_, '_> {
             return Err(fail("too many operands"));
         }
         let BlockState { arena, growing, scratch, slots, spans, results, .. } = state;
-        let windows = &(arena.window(), growing.window(), results.window());
+        let windows = &Windows { fixed: arena.window(), grown: growing.window(), results: results.window() };
         let mut inputs: [Src<'_>; MAX_OPERANDS] = [Src::new::<u8>(&[]); MAX_OPERANDS];
         for (slot, &id) in inputs.iter_mut().zip(from) {
             *slot = self.src(slots, spans, windows, id).ok_or_else(|| fail("an operand has no bytes"))?;
@@ -367,15 +359,15 @@ impl Run<'_, '_> {
         &'b self,
         slots: &'b [Option<Value>],
         spans: &[Option<Span>],
-        windows: &(Window<'b>, Window<'b>, Places<'b>),
+        windows: &Windows<'b>,
         id: BufferId,
     ) -> Option<Src<'b>> {
         let root = self.block.root(id);
         match self.block.buffers[root].home {
             Home::Arena => match (self.binding.spans[root], spans[root]) {
-                (Some(span), _) => windows.0.src(span),
-                (None, Some(span)) => windows.1.src(span),
-                (None, None) => windows.2.src(root),
+                (Some(span), _) => windows.fixed.src(span),
+                (None, Some(span)) => windows.grown.src(span),
+                (None, None) => windows.results.src(root),
             },
             Home::Weight(w) => Some(Src::new(self.blob(w)?.bytes())),
             Home::Host => Some(Src::new(slots[root].as_ref()?.tensor().ok()?.bytes())),
@@ -387,16 +379,11 @@ impl Run<'_, '_> {
         }
     }
 
-    fn dst<'b>(
-        &self,
-        spans: &[Option<Span>],
-        windows: &(Window<'b>, Window<'b>, Places<'b>),
-        id: BufferId,
-    ) -> Option<Dst<'b>> {
+    fn dst<'b>(&self, spans: &[Option<Span>], windows: &Windows<'b>, id: BufferId) -> Option<Dst<'b>> {
         match (self.block.buffers[id].home, self.binding.spans[id], spans[id]) {
-            (Home::Arena, Some(span), _) => windows.0.dst(span),
-            (Home::Arena, None, Some(span)) => windows.1.dst(span),
-            (Home::Arena, None, None) => windows.2.dst(id),
+            (Home::Arena, Some(span), _) => windows.fixed.dst(span),
+            (Home::Arena, None, Some(span)) => windows.grown.dst(span),
+            (Home::Arena, None, None) => windows.results.dst(id),
             _ => None,
         }
     }

@@ -64,18 +64,15 @@ fn of_sum(e: &Expr) -> Bounds {
 
 /// Products of what may be negative are not looked into.
 fn of_product(atoms: &[Atom]) -> Bounds {
-    atoms
-        .iter()
-        .map(of_atom)
-        .try_fold(Bounds::exactly(1), |all, a| {
-            let least = a.least.filter(|&n| n >= 0)?;
-            Some(Bounds {
-                least: Some(all.least?.saturating_mul(least)),
-                greatest: both(all.greatest, a.greatest, i64::checked_mul),
-            })
-        })
-        .or_else(|| Some(of_atom(atoms.first().filter(|_| atoms.len() == 1)?)))
-        .unwrap_or(Bounds::NONE)
+    if let [one] = atoms {
+        return of_atom(one);
+    }
+    atoms.iter().map(of_atom).fold(Bounds::exactly(1), |all, a| match (all.least, a.least) {
+        (Some(x @ 0..), Some(y @ 0..)) => {
+            Bounds { least: Some(x.saturating_mul(y)), greatest: both(all.greatest, a.greatest, i64::checked_mul) }
+        }
+        _ => Bounds::NONE,
+    })
 }
 
 fn of_atom(atom: &Atom) -> Bounds {

@@ -1,5 +1,7 @@
-//! What every program becomes in the end: a model of the hub with a name and an operator set.
+//! What every program becomes in the end: a model of the hub with a name and an operator set, or an error.
 
+use crate::aten::Stop;
+use modelsmith_format::{Error, Input};
 use modelsmith_ir::{Model, OpSetImport, Stage};
 
 /// What is left of the walk goes; the file says what it is.
@@ -20,4 +22,14 @@ pub(crate) fn finish(model: &mut Model, format: &str, name: &str) {
         modelsmith_ops::opset::downgrade(&mut copy, &[OpSetImport { domain: String::new(), version }]).is_ok()
     });
     model.meta.opsets = vec![OpSetImport { domain: String::new(), version: opset.unwrap_or(modelsmith_ir::HUB_OPSET) }];
+}
+
+/// What is said of a program that cannot be a graph.
+pub(crate) fn refused(stop: &Stop, input: &Input) -> Error {
+    match stop {
+        Stop::Damaged(what) => Error::damaged(what.clone()).in_file(input.name()),
+        other => Error::unsupported(format!("the program cannot be a graph: {other}"))
+            .in_file(input.name())
+            .help("convert to .safetensors takes its weights"),
+    }
 }

@@ -40,7 +40,7 @@ mod write;
 
 pub use aten::table::overloads;
 pub use export::EXPORT;
-use finish::finish;
+use finish::{finish, refused};
 pub use format::TORCH;
 pub use read::{read, salvage};
 pub use script::SCRIPT;

@@ -92,6 +92,9 @@ impl Lowering<'_> {
         let named = block.buffers.iter().flat_map(sizes).chain(computed.cloned());
         let mut missing: HashSet<String> = named.flat_map(|d| d.symbols()).map(|s| s.to_string()).collect();
         missing.retain(|s| !given.contains(s));
+        if missing.is_empty() {
+            return Ok(());
+        }
         let mut found: Vec<ValueId> = Vec::new();
         for (&v, fact) in &self.scopes[level].facts {
             let tells = |d: &Dim| d.as_symbol().is_some_and(|s| missing.contains(s));

@@ -3,7 +3,7 @@
 use super::error::{Outcome, Stop, unsupported};
 use super::value::{Heap, Kind, List, Val};
 use modelsmith_base::{DType, Diagnostic, Severity};
-use modelsmith_ir::{Attrs, Dim, Fact, Model, Node, Op, Origin, RegionId, Type, ValueId};
+use modelsmith_ir::{Attrs, Def, Dim, Fact, Model, Node, Op, Origin, RegionId, Type, ValueId};
 use modelsmith_ops::infer::Facts;
 use modelsmith_tensor::{Tensor, WeightExpr};
 use std::collections::{HashMap, HashSet};
@@ -89,6 +89,21 @@ impl Context {
         }
     }
 
+    /// Makes `v` the next output of the graph, called `name`.
+    pub(crate) fn add_result(&mut self, v: ValueId, name: &str) -> Outcome<()> {
+        let main = self.model.main;
+        let own = matches!(self.model.values.get(v).map(|v| &v.def), Some(Def::Node(..)));
+        let taken = self.model.regions.get(main).is_some_and(|r| r.results.contains(&v));
+        let v = if own && !taken { v } else { self.op("Identity", &[v])? };
+        if let Some(value) = self.model.values.get_mut(v) {
+            value.name = name.to_owned();
+        }
+        if let Some(region) = self.model.regions.get_mut(main) {
+            region.results.push(v);
+        }
+        Ok(())
+    }
+
     /// A node of the hub with `outputs` results.
     pub(crate) fn node(
         &mut self,
@@ -115,11 +130,11 @@ impl Context {
         let (mut seen, mut queue) = (HashSet::new(), vec![v]);
         while let Some(v) = queue.pop() {
             match self.model.values.get(v).map(|v| (&v.def, v.name.as_str())) {
-                Some((modelsmith_ir::Def::Node(n, _), _)) if seen.insert(*n) => {
+                Some((Def::Node(n, _), _)) if seen.insert(*n) => {
                     queue.extend(self.model.nodes.get(*n).iter().flat_map(|n| n.inputs.iter().flatten()));
                 }
-                Some((modelsmith_ir::Def::Node(..), _)) => {}
-                Some((modelsmith_ir::Def::Weight(..), name)) if name.is_empty() || name.starts_with("CONSTANTS") => {}
+                Some((Def::Node(..), _)) => {}
+                Some((Def::Weight(..), name)) if name.is_empty() || name.starts_with("CONSTANTS") => {}
                 _ => return false,
             }
         }
@@ -164,7 +179,7 @@ impl Context {
         let mut out = Vec::new();
         for v in values {
             let own = match self.model.values.get(v).map(|v| &v.def) {
-                Some(modelsmith_ir::Def::Node(n, _)) => body.contains(n),
+                Some(Def::Node(n, _)) => body.contains(n),
                 _ => false,
             };
             out.push(if own && seen.insert(v) { v } else { self.op("Identity", &[v])? });

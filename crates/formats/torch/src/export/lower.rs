@@ -8,7 +8,7 @@ use super::symbol;
 use crate::aten::value::{Cell, TensorRef};
 use crate::aten::{Context, Kind, List, Outcome, Stop, Val, damaged, unsupported};
 use modelsmith_base::{DType, Diagnostic, Severity};
-use modelsmith_ir::{Def, Dim, Model, TensorType, Type, ValueId};
+use modelsmith_ir::{Dim, Model, TensorType, Type};
 use modelsmith_tensor::WeightExpr;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -255,10 +255,10 @@ impl Walk<'_> {
             Val::None => Ok(()),
             Val::Tensor(t) => {
                 let v = self.cx.read(*t)?;
-                self.result(v, name)
+                self.cx.add_result(v, name)
             }
             Val::List(r) => match self.cx.heap.lists.get(r.0).cloned() {
-                Some(List::Sequence(v, _) | List::Vector(_, v)) => self.result(v, name),
+                Some(List::Sequence(v, _) | List::Vector(_, v)) => self.cx.add_result(v, name),
                 _ => {
                     let items = self.cx.items(v)?;
                     items.iter().enumerate().try_for_each(|(i, v)| self.output(v, &format!("{name}_{i}")))
@@ -269,24 +269,10 @@ impl Walk<'_> {
                 let float = v.number() == Some(Kind::Float);
                 let v = self.cx.scalar_of(v)?;
                 let v = if float { self.cx.cast(v, DType::F32)? } else { v };
-                self.result(v, name)
+                self.cx.add_result(v, name)
             }
             other => unsupported(format!("the program returns {}, which is no output of a graph", other.what())),
         }
-    }
-
-    fn result(&mut self, v: ValueId, name: &str) -> Outcome<()> {
-        let main = self.cx.model.main;
-        let own = matches!(self.cx.model.values.get(v).map(|v| &v.def), Some(Def::Node(..)));
-        let taken = self.cx.model.regions.get(main).is_some_and(|r| r.results.contains(&v));
-        let v = if own && !taken { v } else { self.cx.op("Identity", &[v])? };
-        if let Some(value) = self.cx.model.values.get_mut(v) {
-            value.name = name.to_owned();
-        }
-        if let Some(region) = self.cx.model.regions.get_mut(main) {
-            region.results.push(v);
-        }
-        Ok(())
     }
 }
 

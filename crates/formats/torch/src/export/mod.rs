@@ -10,7 +10,6 @@ mod numbers;
 mod schema;
 mod symbol;
 
-use crate::aten::Stop;
 use archive::{Archive, Found};
 use modelsmith_base::{Diagnostic, Severity};
 use modelsmith_format::{Artifact, Checkpoint, Error, FormatDef, Imported, Input, Match, Probe, ReadOptions, Result};
@@ -49,7 +48,7 @@ fn read(input: &Input, options: &ReadOptions) -> Result<Imported> {
         let checkpoint = Checkpoint { tensors: archive.weights, meta: Vec::new(), tree: None };
         return Ok(Imported { artifact: Artifact::Checkpoint(checkpoint), findings: Vec::new() });
     }
-    let lowered = lower::lower(&archive).map_err(|stop| failure(&stop, input))?;
+    let lowered = lower::lower(&archive).map_err(|stop| crate::refused(&stop, input))?;
     let mut findings = lowered.findings;
     if !archive.others.is_empty() {
         let what = format!(
@@ -64,13 +63,4 @@ fn read(input: &Input, options: &ReadOptions) -> Result<Imported> {
     crate::finish(&mut model, "torch.export", input.name());
     model.meta.producer_version.clone_from(&archive.program.torch_version);
     Ok(Imported { artifact: Artifact::Model(Box::new(model)), findings })
-}
-
-fn failure(stop: &Stop, input: &Input) -> Error {
-    match stop {
-        Stop::Damaged(what) => Error::damaged(what.clone()).in_file(input.name()),
-        other => Error::unsupported(format!("the program cannot be a graph: {other}"))
-            .in_file(input.name())
-            .help("convert to .safetensors takes its weights"),
-    }
 }

@@ -420,11 +420,11 @@ fn outputs(cx: &mut Context, v: &Val, name: &str, alone: bool) -> Outcome<()> {
         Val::None => Ok(()),
         Val::Tensor(t) => {
             let v = cx.read(*t)?;
-            result(cx, v, name)
+            cx.add_result(v, name)
         }
         Val::Maybe(_, inner) => outputs(cx, inner, name, alone),
         Val::List(r) => match cx.heap.lists.get(r.0).cloned() {
-            Some(List::Sequence(v, _) | List::Vector(_, v)) => result(cx, v, name),
+            Some(List::Sequence(v, _) | List::Vector(_, v)) => cx.add_result(v, name),
             _ => {
                 let items = cx.items(v)?;
                 items.iter().enumerate().try_for_each(|(i, v)| outputs(cx, v, &format!("{name}_{i}"), false))
@@ -454,23 +454,8 @@ fn outputs(cx: &mut Context, v: &Val, name: &str, alone: bool) -> Outcome<()> {
         }
         v if v.number().is_some() => {
             let v = cx.scalar_of(v)?;
-            result(cx, v, name)
+            cx.add_result(v, name)
         }
         other => unsupported(format!("the program returns {}, which is no output of a graph", other.what())),
     }
-}
-
-/// `v` as the output `name` of the graph.
-pub(super) fn result(cx: &mut Context, v: ValueId, name: &str) -> Outcome<()> {
-    let main = cx.model.main;
-    let own = matches!(cx.model.values.get(v).map(|v| &v.def), Some(Def::Node(..)));
-    let taken = cx.model.regions.get(main).is_some_and(|r| r.results.contains(&v));
-    let v = if own && !taken { v } else { cx.op("Identity", &[v])? };
-    if let Some(value) = cx.model.values.get_mut(v) {
-        value.name = name.to_owned();
-    }
-    if let Some(region) = cx.model.regions.get_mut(main) {
-        region.results.push(v);
-    }
-    Ok(())
 }

@@ -16,11 +16,10 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use crate::aten::Stop;
 use crate::container;
 use archive::Archive;
 use modelsmith_base::{Diagnostic, Severity};
-use modelsmith_format::{Artifact, Checkpoint, Error, FormatDef, Imported, Input, Match, Probe, ReadOptions, Result};
+use modelsmith_format::{Artifact, Checkpoint, FormatDef, Imported, Input, Match, Probe, ReadOptions, Result};
 
 /// TorchScript archives.
 pub static SCRIPT: FormatDef = FormatDef {
@@ -66,7 +65,7 @@ fn read(input: &Input, options: &ReadOptions) -> Result<Imported> {
     }
     let ranks = options.ranks.iter().cloned().collect();
     let hints = lower::Hints { ranks, ..lower::Hints::default() };
-    let lowered = lower::lower(&archive, hints).map_err(|stop| failure(&stop, input))?;
+    let lowered = lower::lower(&archive, hints).map_err(|stop| crate::refused(&stop, input))?;
     let mut findings = archive.findings.clone();
     findings.retain(|f| f.code != "torch.script" && f.code != "torch.class");
     findings.extend(lowered.findings);
@@ -79,13 +78,4 @@ fn read(input: &Input, options: &ReadOptions) -> Result<Imported> {
 fn weights(archive: Archive) -> Artifact {
     let (tensors, tree) = (archive.tensors, Some(archive.object));
     Artifact::Checkpoint(Checkpoint { tensors, meta: Vec::new(), tree })
-}
-
-fn failure(stop: &Stop, input: &Input) -> Error {
-    match stop {
-        Stop::Damaged(what) => Error::damaged(what.clone()).in_file(input.name()),
-        other => Error::unsupported(format!("the program cannot be a graph: {other}"))
-            .in_file(input.name())
-            .help("convert to .safetensors takes its weights"),
-    }
 }

@@ -1,6 +1,6 @@
 //! Attributes that a run changes and a later run reads: inputs of the graph, and outputs under the name with `_next`.
 
-use super::lower::{Hints, result, tensor};
+use super::lower::{Hints, tensor};
 use crate::aten::context::{Change, Form};
 use crate::aten::mold::{same, scalar_type};
 use crate::aten::value::{Cell, Heap, TensorRef};
@@ -178,7 +178,7 @@ pub(super) fn outputs(cx: &mut Context, hints: &Hints, held: &[Held]) -> Outcome
     }
     let (mut names, mut begin) = (Vec::new(), Vec::new());
     for (state, (held, &end)) in hints.states.iter().zip(held.iter().zip(&ends)) {
-        result(cx, end, &format!("{}_next", state.label))?;
+        cx.add_result(end, &format!("{}_next", state.label))?;
         names.push(state.label.clone());
         begin.push(held.begins.clone());
     }
