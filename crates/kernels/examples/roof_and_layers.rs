@@ -1,7 +1,7 @@
 //! Times every kernel on the layers of well-known models beside the roof measured in the same run.
 //!
-//! `roof_and_layers [THREADS] [FILTER] [all]`: layers whose name contains FILTER; with `all`, every kernel that accepts a
-//! layer, else the first. `chain MODEL` in place of FILTER runs all layers of a model one after another with weights of
+//! `roof_and_layers [THREADS] [FILTER] [KERNELS]`: layers whose name contains FILTER; with `all`, every kernel that accepts a
+//! layer, with another word those whose name contains it, else the first. `chain MODEL` in place of FILTER runs all layers of a model one after another with weights of
 //! their own, as an engine does, so that weights come from memory.
 
 use modelsmith_kernels::{Args, Dst, Facts, KernelDef, PackFormat, Src, WeightShape, choose, conv, detect, gemm, roof};
@@ -296,7 +296,11 @@ fn main() {
         chain(args.get(2).map_or("", |s| s.as_str()), &Pool::new(threads));
         return;
     }
-    let every = args.get(2).is_some_and(|a| a == "all");
+    let (most, part) = match args.get(2).map(String::as_str) {
+        None => (1, ""),
+        Some("all") => (usize::MAX, ""),
+        Some(part) => (usize::MAX, part),
+    };
     let pool = Pool::new(threads);
     let peak = roof::fma_gflops(Isa::AMX, &pool, 0.2);
     println!("{} on {threads} threads: {peak:.0} GFLOP/s", detect());
@@ -318,7 +322,7 @@ fn main() {
                 let bias = noise(p.oc);
                 let kernels = conv::KERNELS.iter().filter(|k| detect().contains(k.isa) && k.accepts(p).is_ok());
                 let mut results = Vec::new();
-                for k in kernels.take(if every { 99 } else { 1 }) {
+                for k in kernels.filter(|k| k.name.contains(part)).take(most) {
                     let w = packed(k.pack_format(p).unwrap_or(PackFormat::F32Panel16), &conv::weight_shape(p));
                     results.push((k.name, time(k, p, &[&x, &w, &bias], &mut y, &pool)));
                 }
@@ -341,7 +345,7 @@ fn main() {
                 };
                 let kernels = gemm::KERNELS.iter().filter(|k| detect().contains(k.isa) && k.accepts(p).is_ok());
                 let mut results = Vec::new();
-                for k in kernels.take(if every { 99 } else { 1 }) {
+                for k in kernels.filter(|k| k.name.contains(part)).take(most) {
                     results.push((k.name, time(k, p, &[&x, &w, &bias], &mut y, &pool)));
                 }
                 (*model, *count, p.flops(), label, results)

@@ -13,6 +13,7 @@ mod edge;
 mod pixels;
 mod spread;
 mod taps;
+mod winograd;
 
 use crate::def::{Args, Facts, KernelDef, KernelError, Reject};
 use crate::gemm::Tiles;
@@ -42,6 +43,10 @@ pub static KERNELS: &[KernelDef<ConvProblem>] = &[
         ..pixels_def::<Avx512, Amx32x32<3>>("f32_conv_pixels_32x32__amx_bf16x3")
     },
     #[cfg(target_arch = "x86_64")]
+    winograd_def::<Avx512, Tiles14x32>("f32_conv_winograd_14x32__avx512"),
+    #[cfg(target_arch = "x86_64")]
+    winograd_def::<Avx512, Tiles6x64>("f32_conv_winograd_6x64__avx512"),
+    #[cfg(target_arch = "x86_64")]
     rows_def::<Avx512, Tiles14x32>("f32_conv_rows_14x32__avx512"),
     #[cfg(target_arch = "x86_64")]
     pixels_def::<Avx512, Tiles14x32>("f32_conv_pixels_14x32__avx512"),
@@ -50,10 +55,13 @@ pub static KERNELS: &[KernelDef<ConvProblem>] = &[
     #[cfg(target_arch = "x86_64")]
     pixels_def::<Avx512, Tiles6x64>("f32_conv_pixels_6x64__avx512"),
     #[cfg(target_arch = "x86_64")]
+    winograd_def::<Avx2, Tiles6x16>("f32_conv_winograd_6x16__avx2"),
+    #[cfg(target_arch = "x86_64")]
     rows_def::<Avx2, Tiles6x16>("f32_conv_rows_6x16__avx2"),
     #[cfg(target_arch = "x86_64")]
     pixels_def::<Avx2, Tiles6x16>("f32_conv_pixels_6x16__avx2"),
     depthwise_def::<Portable>("f32_conv_depthwise__portable"),
+    winograd_def::<Portable, Tiles4x16>("f32_conv_winograd_4x16__portable"),
     rows_def::<Portable, Tiles4x16>("f32_conv_rows_4x16__portable"),
     pixels_def::<Portable, Tiles4x16>("f32_conv_pixels_4x16__portable"),
 ];
@@ -78,6 +86,18 @@ const fn pixels_def<S: Simd, T: Tiles>(name: &'static str) -> KernelDef<ConvProb
         pack_format: |_| Some(PackFormat::F32Panel16),
         workspace: pixels::workspace::<T>,
         run: pixels::run::<S, T>,
+    }
+}
+
+const fn winograd_def<S: Simd, T: Tiles>(name: &'static str) -> KernelDef<ConvProblem> {
+    KernelDef {
+        name,
+        isa: S::ISA,
+        accepts: winograd::accepts,
+        cost: winograd::cost::<T>,
+        pack_format: |_| Some(PackFormat::F32Panel16),
+        workspace: winograd::workspace::<T>,
+        run: winograd::run::<S, T>,
     }
 }
 

@@ -94,15 +94,15 @@ pub(super) fn workspace_rows(p: &ConvProblem, threads: usize) -> usize {
 }
 
 /// The checked buffers of a call.
-struct Call {
-    x: *const f32,
-    w: *const f32,
-    y: *mut f32,
-    ready: Ready,
-    empty: bool,
+pub(super) struct Call {
+    pub x: *const f32,
+    pub w: *const f32,
+    pub y: *mut f32,
+    pub ready: Ready,
+    pub empty: bool,
 }
 
-fn buffers(p: &ConvProblem, args: &mut Args<'_>) -> Result<Call, KernelError> {
+pub(super) fn buffers(p: &ConvProblem, args: &mut Args<'_>) -> Result<Call, KernelError> {
     let e = extents(p).map_err(|reason| KernelError::Rejected { kernel: "conv", reason })?;
     let weights = PackFormat::F32Panel16.packed_len(&weight_shape(p)).unwrap_or(usize::MAX);
     let y = mem::output(args.outputs, "y")?.elements::<f32>(e.y, "y")?;

@@ -190,7 +190,7 @@ fn under(p: &ConvProblem, axis: usize, out: usize, tap: usize, len: usize) -> Op
 /// # Safety
 /// `to` has room for them.
 #[inline(always)]
-unsafe fn spaced<T>(to: *mut *const T, count: usize, from: *const T, step: usize) {
+pub(super) unsafe fn spaced<T>(to: *mut *const T, count: usize, from: *const T, step: usize) {
     for i in 0..count {
         // SAFETY: by the contract above.
         unsafe { to.add(i).write(from.wrapping_add(i * step)) };

@@ -234,3 +234,51 @@ fn impossible_problems_are_refused() {
         assert!(last.accepts(&bad).is_err(), "{bad:?}");
     }
 }
+
+/// A kernel's result for noise, on so many threads.
+fn of_noise(kernel: &KernelDef<ConvProblem>, p: &ConvProblem, threads: usize) -> Vec<f32> {
+    let (x, w) = (noise(extents(p).unwrap().x, 11), noise(weight_shape(p).len().unwrap(), 12));
+    let format = kernel.pack_format(p).unwrap();
+    let mut packed = vec![0.0; format.packed_len(&weight_shape(p)).unwrap()];
+    format.pack(&weight_shape(p), &w, &mut packed).unwrap();
+    let mut y = vec![0.0; extents(p).unwrap().y];
+    let mut ws = vec![0xffu8; kernel.workspace(p, threads)];
+    let inputs = [Src::new(&x), Src::new(&packed)];
+    let args = Args { inputs: &inputs, outputs: &mut [Dst::new(&mut y)], workspace: &mut ws };
+    kernel.run(p, args, &Pool::new(threads)).unwrap();
+    y
+}
+
+/// Fewer products cost at most three times the error of the plain sum, and no bit depends on the threads.
+#[test]
+fn minimal_filtering_is_as_exact_as_stated() {
+    let p = problem(1, 96, [12, 22], 40, [3, 3], [1, 1], [1, 1], [1; 4], 1);
+    let (x, w) = (noise(extents(&p).unwrap().x, 11), noise(weight_shape(&p).len().unwrap(), 12));
+    let exact = |oy: usize, ox: usize, o: usize| -> f64 {
+        let taps = (0..p.c).flat_map(|c| (0..9).map(move |tap| (c, tap)));
+        let product = |(c, tap): (usize, usize)| {
+            let (iy, ix) = ((oy + tap / 3).checked_sub(1)?, (ox + tap % 3).checked_sub(1)?);
+            let inside = iy < p.h && ix < p.w;
+            inside.then(|| f64::from(x[(iy * p.w + ix) * p.c + c]) * f64::from(w[(o * p.c + c) * 9 + tap]))
+        };
+        taps.filter_map(product).sum()
+    };
+    let mean_square = |y: &[f32]| {
+        let squares = y.iter().enumerate().map(|(i, v)| {
+            let (pixel, o) = (i / p.oc, i % p.oc);
+            (f64::from(*v) - exact(pixel / p.ow, pixel % p.ow, o)).powi(2)
+        });
+        squares.sum::<f64>() / y.len() as f64
+    };
+    let named =
+        |part: &'static str| KERNELS.iter().filter(move |k| k.name.contains(part) && crate::detect().contains(k.isa));
+    let plain = named("pixels_4x16__portable").map(|k| mean_square(&of_noise(k, &p, 1))).sum::<f64>();
+    for kernel in named("winograd") {
+        let y = of_noise(kernel, &p, 1);
+        let error = mean_square(&y);
+        assert!(error < 9.0 * plain, "{}: mean square {error:e}, plainly {plain:e}", kernel.name);
+        for threads in [2, 3, 5] {
+            assert!(of_noise(kernel, &p, threads) == y, "{} on {threads} threads", kernel.name);
+        }
+    }
+}

@@ -37,6 +37,12 @@ pub(crate) struct Ready {
 unsafe impl Sync for Ready {}
 
 impl Ready {
+    /// Nothing after the sum.
+    pub fn none() -> Ready {
+        let (low, high) = (f32::NEG_INFINITY, f32::INFINITY);
+        Ready { bias: std::ptr::null(), residual: None, low, high, steps: Vec::new() }
+    }
+
     /// Resolves an epilogue of a result of `rows` × `cols`. `inputs` are the bias, where there is one, and then the
     /// operands; `dst` is the output's extent, which no operand may meet.
     pub fn new(
@@ -46,13 +52,7 @@ impl Ready {
         cols: usize,
         dst: (*mut f32, usize),
     ) -> Result<Ready, KernelError> {
-        let mut ready = Ready {
-            bias: std::ptr::null(),
-            residual: None,
-            low: f32::NEG_INFINITY,
-            high: f32::INFINITY,
-            steps: Vec::new(),
-        };
+        let mut ready = Ready::none();
         let mut operands = inputs;
         if epilogue.bias {
             ready.bias = mem::input(inputs, 0, "bias")?.elements(cols, "bias")?;
