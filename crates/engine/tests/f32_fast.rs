@@ -12,7 +12,7 @@ fn model(s: &mut Samples) -> OpResult<Model> {
     let mut m = Model::new();
     let main = m.main;
     let x = m.add_param(main, "x", Type::fixed(DType::F32, &[1, 64, 16, 16]));
-    let kernel = s.floats(DType::F32, &[64, 64, 3, 3], -1.0, 1.0);
+    let kernel = s.floats(DType::F32, &[64, 64, 5, 5], -1.0, 1.0);
     let kernel = m.add_weight(main, "kernel", Arc::new(WeightExpr::Literal(kernel)));
     let wide = m.add_param(main, "wide", Type::fixed(DType::F32, &[128, 512]));
     let other = m.add_param(main, "other", Type::fixed(DType::F32, &[512, 256]));
