@@ -63,12 +63,12 @@ def data_set(folder, feed, wanted):
 
 
 def results(module, args):
-    """What PyTorch gives, and after it the inputs that it has written to."""
-    given = copy.deepcopy(args)
-    made = leaves(copy.deepcopy(module)(*given))
+    """What PyTorch gives, after it the inputs that it has written to, and its buffers by name."""
+    given, own = copy.deepcopy(args), copy.deepcopy(module)
+    made = leaves(own(*given))
     pairs = zip(leaves(given), leaves(args))
     written = [a for a, b in pairs if isinstance(a, torch.Tensor) and not torch.equal(a, b)]
-    return arrays(made + written)
+    return arrays(made + written), {name: b.detach().numpy() for name, b in own.named_buffers()}
 
 
 def judge(tool, archive, module, inputs, within):
@@ -82,14 +82,18 @@ def judge(tool, archive, module, inputs, within):
     except Exception as e:  # ONNX Runtime throws its own kinds
         return [f"ONNX Runtime: {str(e)[:300]}"]
     wrong, all_results = [], []
-    wanted_inputs = session.get_inputs()
+    # A state is an input, and an output under the name with `_next`.
+    ends = [o.name[:-5] for o in session.get_outputs() if o.name.endswith("_next")]
+    begins = {n: b.detach().numpy() for n, b in module.named_buffers() if n in ends}
+    wanted_inputs = [i for i in session.get_inputs() if i.name not in begins]
     for k, args in enumerate(inputs):
-        wanted = results(module, args)
+        wanted, buffers = results(module, args)
+        wanted += [buffers[n] for n in ends]
         all_results.append(wanted)
         given = leaves(args)
         if len(given) != len(wanted_inputs):
             given = [v for v in given if isinstance(v, torch.Tensor)]
-        feed = {i.name: np.asarray(v).astype(KINDS[i.type]) for i, v in zip(wanted_inputs, given)}
+        feed = {i.name: np.asarray(v).astype(KINDS[i.type]) for i, v in zip(wanted_inputs, given)} | begins
         try:
             got = session.run(None, feed)
             alike = len(got) == len(wanted) and all(close(g, w, within) for g, w in zip(got, wanted))

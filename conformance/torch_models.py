@@ -12,6 +12,8 @@ import torchvision
 import transformers as hf
 from torch import nn
 
+import torch_sound
+
 vision = torchvision.models
 hf.logging.set_verbosity_error()
 
@@ -25,6 +27,8 @@ class Case:
     inputs: Callable[[int, int], tuple]
     # For each input, axis -> name of what is free when the model is exported.
     free: tuple = ()
+    # Of a detector, what its results are called, in their order.
+    fields: tuple = ()
 
 
 MODELS = {}
@@ -69,9 +73,27 @@ PIXELS = ({0: "batch", 2: "height", 3: "width"},)
 WORDS = ({0: "batch", 1: "words"},)
 
 
-def lively(module, example):
+RESIDUAL = {"Bottleneck": "bn3", "BasicBlock": "bn2"}
+
+
+def tame(module):
+    """Makes the branches of residual blocks small beside what they are added to, as training leaves them. Blocks of random
+    weights one after the other magnify what float32 rounds off a thousandfold: two runtimes that are both right would be
+    1e-4 apart."""
+    with torch.no_grad():
+        for m in module.modules():
+            kind = type(m).__name__
+            if kind in RESIDUAL:
+                getattr(m, RESIDUAL[kind]).weight.mul_(0.2)
+            elif getattr(m, "use_res_connect", False) or getattr(m, "apply_residual", False):
+                last = [n for n in m.modules() if isinstance(n, nn.BatchNorm2d)][-1]
+                last.weight.mul_(0.2)
+
+
+def lively(module, example, shapes=(1,)):
     """Gives heads that are zero weights and norms the statistics of a few passes; returns the module for inference."""
     gen = torch.Generator().manual_seed(5)
+    tame(module)
     with torch.no_grad():
         for name, p in module.named_parameters():
             if p.dim() > 1 and not p.any():
@@ -84,8 +106,8 @@ def lively(module, example):
             for m in norms:
                 m.train()
                 m.momentum = None
-            for k in range(2):
-                module(*example(1, 50 + k))
+            for k in range(4):
+                module(*example(shapes[k % len(shapes)], 50 + k // len(shapes)))
             for m in norms:
                 # Channels that hardly vary would be blown up, and with them what two runtimes round differently.
                 m.running_var.clamp_(min=0.1 * float(m.running_var.mean()))
@@ -177,7 +199,33 @@ class Detector(nn.Module):
         return tuple(found[0][k] for k in sorted(found[0]))
 
 
-def detect(name, shapes=((3, 96, 128), (3, 192, 240)), **options):
+# Layers whose results are scores and offsets of boxes, and how far their results are to lie apart.
+SCORES = ("kps_score", "cls_logits", "cls_score", "classification_head.module_list", "bbox_ctrness", "mask_fcn_logits")
+OFFSETS = ("bbox_pred", "bbox_reg", "regression_head.module_list")
+
+
+def spread(model, batches):
+    """Gives the last layers of a detector weights under which scores and boxes lie apart: neither all at 0 or 1, where
+    their order is what float32 rounds off, nor all alike."""
+    wanted = {}
+    for name, m in model.named_modules():
+        last = isinstance(m, (nn.Conv2d, nn.Linear, nn.ConvTranspose2d)) and not name.endswith(".0.0")
+        if last and any(k in name for k in SCORES + OFFSETS):
+            wanted[m] = 1.5 if any(k in name for k in SCORES) else 0.3
+    seen = {}
+    hooks = [m.register_forward_hook(lambda m, i, o: seen.setdefault(m, []).append(o.flatten())) for m in wanted]
+    with torch.no_grad():
+        for batch in batches:
+            model(batch)
+        for m, results in seen.items():
+            by = wanted[m] / max(1e-3, *(float(r.std()) for r in results if r.numel() > 1))
+            m.weight.mul_(by)
+    for h in hooks:
+        h.remove()
+    return model
+
+
+def detect(name, shapes=((3, 96, 128), (3, 192, 240)), more=(), **options):
     """A detector, on images that its first resize leaves, halves or doubles. Between other sizes PyTorch is 3e-5 from f64 and
     ONNX Runtime 4e-5 from PyTorch, which is enough to change the order of the nearly equal scores of random weights."""
 
@@ -186,19 +234,18 @@ def detect(name, shapes=((3, 96, 128), (3, 192, 240)), **options):
         make = getattr(vision.detection, name)
         model = make(weights=None, weights_backbone=None, num_classes=4, **options)
         pair = lambda shape, seed: ([images(*shapes)(shape, seed + k)[0] for k in (0, 100)],)
-        model = lively(model, pair)
-        with torch.no_grad():
-            for p_name, p in model.named_parameters():
-                if p.dim() > 1 and ("head" in p_name or "rpn" in p_name):
-                    p.mul_(1.5)
-        return model
+        model = lively(model, pair, (1, 0))
+        return spread(model, [pair(shape, 60)[0] for shape in (0, 1)])
 
-    MODELS[name] = Case("detection", build, images(*shapes), ({1: "height", 2: "width"},))
+    fields = tuple(sorted(("boxes", "labels", "scores", *more)))
+    MODELS[name] = Case("detection", build, images(*shapes), ({1: "height", 2: "width"},), fields)
 
 
 SIZES = {"min_size": 96, "max_size": 160}
 detect("fasterrcnn_mobilenet_v3_large_fpn", box_score_thresh=0.02, rpn_post_nms_top_n_test=50, **SIZES)
-detect("maskrcnn_resnet50_fpn", box_score_thresh=0.2, rpn_post_nms_top_n_test=30, **SIZES)
+detect("maskrcnn_resnet50_fpn", more=("masks",), box_score_thresh=0.2, rpn_post_nms_top_n_test=30, **SIZES)
+KEYPOINTS = {"more": ("keypoints", "keypoints_scores"), "num_keypoints": 5}
+detect("keypointrcnn_resnet50_fpn", box_score_thresh=0.2, rpn_post_nms_top_n_test=20, **KEYPOINTS, **SIZES)
 detect("retinanet_resnet50_fpn", score_thresh=0.001, detections_per_img=30, **SIZES)
 detect("fcos_resnet50_fpn", score_thresh=0.02, detections_per_img=30, **SIZES)
 detect("ssdlite320_mobilenet_v3_large", ((3, 320, 320), (3, 160, 160)), score_thresh=0.25, detections_per_img=30)
@@ -346,3 +393,20 @@ language(
     ),
     free=({0: "texts", 1: "words"}, {0: "images"}),
 )  # fmt: skip
+
+
+def sound(name, make):
+    """A model of waves."""
+
+    def build():
+        torch.manual_seed(1)
+        return make().eval()
+
+    def waves(shape, seed):
+        return (torch.randn((1 + shape, 1600 + 640 * shape), generator=generator(shape, seed)),)
+
+    MODELS[name] = Case("audio", build, waves, ({0: "batch", 1: "samples"},))
+
+
+for name, make in torch_sound.MODELS.items():
+    sound(name, make)

@@ -1,31 +1,39 @@
-"""Sweeps models of torchvision and transformers through Modelsmith.
+"""Sweeps models of torchvision and transformers, and front ends of sound, through Modelsmith.
 
-    python3 torch_sweep.py MODELSMITH [--forms traced,scripted,exported] [--json FILE] [--jobs N] [NAME..]
+    python3 torch_sweep.py MODELSMITH [NAME..] [--forms traced,scripted,exported] [--state FILE] [--table FILE.md] [--jobs N]
 
-Each model of torch_models.py is traced, scripted where PyTorch can, and exported. The archive is converted with no option
+Each model of torch_models.py and torch_sound.py is traced, scripted where PyTorch can, and exported. The archive is converted with no option
 given to ONNX, which ONNX Runtime runs, and built into one engine. Both are held against what PyTorch gives for the archive
-at two shapes and three seeds: within 1e-4 of the largest value of an output, integers exactly. Outputs that hardly
-differ between seeds prove nothing and fail. A shape that PyTorch itself refuses for an archive is left out and said.
+at two shapes and three seeds, by the measure of torch_judge.py. Outputs that hardly differ between seeds prove nothing and
+fail. A shape that PyTorch itself refuses for an archive is left out and said.
 
-Every model has a process and a folder of its own, which goes when it ends. Exits 1 when less than 95 % agree.
+Every model has a process and a folder of its own, which goes when it ends. With --state each row is kept in FILE as soon as
+it is there, and one that the same program has judged by the same scripts is not judged again. Exits 1 when less than 95 % agree.
 """
 
 import argparse
 import concurrent.futures
+import copy
+import hashlib
 import json
 import multiprocessing
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 
+import numpy as np
+
+import torch_judge
+
 SEEDS, SHAPES = (0, 1, 2), (0, 1)
-TOLERANCE = 1e-4
 # Seconds that one step of the tool may take.
-LIMIT = 100
-FORMS = ("traced", "scripted")
-ROW = {"verdict": "agrees", "why": "", "missing": [], "refused": []}
+LIMIT = 150
+FORMS = ("traced", "scripted", "exported")
+ROW = {"verdict": "agrees", "why": "", "said": [], "missing": [], "refused": []}
 
 
 def flat(value):
@@ -85,7 +93,15 @@ def varying(module):
     return inspect.Parameter.VAR_POSITIONAL in kinds
 
 
-def references(case, module, given):
+def arrays(value, form):
+    """The results of a run; those of a scripted detector in the order of its fields' names, as the others give them."""
+    if form == "scripted" and isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], dict):
+        found = value[1][0]
+        value = [found[k] for k in sorted(found)]
+    return [x.detach().numpy() for x in flat(value)]
+
+
+def references(case, module, given, form):
     """(shape, seed, inputs, outputs) as PyTorch gives them, and what it refuses."""
     import torch
 
@@ -95,7 +111,7 @@ def references(case, module, given):
             args = case.inputs(shape, seed)
             try:
                 with torch.no_grad():
-                    outputs = [x.detach().numpy() for x in flat(module(*given(copied(args))))]
+                    outputs = arrays(module(*given(copied(args))), form)
             except Exception as e:  # an archive's own guards, and whatever a frozen shape leads to
                 refused.append(f"shape {shape}: {str(e).strip().splitlines()[-1][:120]}")
                 break
@@ -103,10 +119,45 @@ def references(case, module, given):
     return sets, refused
 
 
+class Judge:
+    """Holds results against those of PyTorch, and against float64 where that is asked for."""
+
+    def __init__(self, case, module, given, form, limits):
+        self.case, self.module, self.given, self.form, self.limits = case, module, given, form, limits
+        self.exact, self.said = {}, []
+
+    def float64(self, shape, seed):
+        """What PyTorch gives in float64; None where the archive cannot be evaluated so."""
+        import torch
+
+        if (shape, seed) not in self.exact:
+            args = tuple(a.double() if a.is_floating_point() else a for a in self.case.inputs(shape, seed))
+            try:
+                with torch.no_grad():
+                    made = arrays(copy.deepcopy(self.module).double()(*self.given(args)), self.form)
+            except Exception:  # a trace holds constants in float32
+                made = None
+            self.exact[shape, seed] = made
+        return self.exact[shape, seed]
+
+    def wrong(self, runtime, one, got, names):
+        """What is wrong with the results `got`, called `names`, of a set; what is to be said of it is kept."""
+        shape, seed, _, outputs = one
+        if self.case.fields:
+            if self.form == "scripted":
+                got = [got[i] for i in sorted(range(len(names)), key=lambda i: names[i].rsplit(".")[-1])]
+            wrong, said = torch_judge.detections(got, outputs, self.case.fields, *self.limits)
+        else:
+            wrong, said = torch_judge.apart(got, outputs)
+            if wrong and len(got) == len(outputs):
+                wrong, said = torch_judge.apart(got, outputs, self.float64(shape, seed))
+        if said:
+            self.said.append(f"{runtime}, shape {shape}, seed {seed}: {said}")
+        return f"{runtime}: shape {shape}, seed {seed}: {wrong}" if wrong else ""
+
+
 def constant(sets):
     """True where the first output hardly differs between seeds."""
-    import numpy as np
-
     for shape in SHAPES:
         first = [s[3][0] for s in sets if s[0] == shape and s[3]]
         if len(first) > 1 and all(a.shape == first[0].shape for a in first):
@@ -115,29 +166,6 @@ def constant(sets):
             if apart <= 1e-3 * largest or largest == 0:
                 return True
     return False
-
-
-def apart(ours, theirs):
-    """What is wrong with outputs, in words; nothing where they agree."""
-    import numpy as np
-
-    if len(ours) != len(theirs):
-        return f"{len(ours)} outputs, PyTorch gives {len(theirs)}"
-    for i, (a, b) in enumerate(zip(ours, theirs)):
-        a = np.asarray(a)
-        if a.shape != b.shape:
-            return f"output {i} is {a.shape}, PyTorch gives {b.shape}"
-        if not a.size:
-            continue
-        if b.dtype.kind in "biu":
-            if (a != b).any():
-                return f"output {i}: {int((a != b).sum())} of {a.size} integers differ"
-            continue
-        a, b = a.astype(np.float64), b.astype(np.float64)
-        largest = np.abs(b[np.isfinite(b)]).max(initial=0.0)
-        if not np.allclose(a, b, rtol=0, atol=TOLERANCE * max(largest, 1e-6), equal_nan=True):
-            return f"output {i} is {np.nanmax(np.abs(a - b)) / max(largest, 1e-30):.1e} of the largest off"
-    return ""
 
 
 def tool(command):
@@ -155,7 +183,7 @@ def missing(said):
     return sorted({f["message"][:160] for f in found})[:4]
 
 
-def under_onnxruntime(model, sets):
+def under_onnxruntime(model, sets, judge):
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(4)
@@ -164,37 +192,37 @@ def under_onnxruntime(model, sets):
     try:
         session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     except Exception as e:
-        return str(e)[:300]
+        return f"ONNX Runtime: {str(e)[:300]}"
     names = [i.name for i in session.get_inputs()]
-    for shape, seed, inputs, outputs in sets:
+    for one in sets:
+        shape, seed, inputs, _ = one
         if len(names) != len(inputs):
-            return f"the inputs are {names}, PyTorch takes {len(inputs)}"
+            return f"ONNX Runtime: the inputs are {names}, PyTorch takes {len(inputs)}"
         try:
             got = session.run(None, dict(zip(names, inputs)))
         except Exception as e:
-            return f"shape {shape}, seed {seed}: {str(e)[:300]}"
-        wrong = apart(got, outputs)
+            return f"ONNX Runtime: shape {shape}, seed {seed}: {str(e)[:300]}"
+        wrong = judge.wrong("ONNX Runtime", one, got, [o.name for o in session.get_outputs()])
         if wrong:
-            return f"shape {shape}, seed {seed}: {wrong}"
+            return wrong
     return ""
 
 
-def under_our_runner(modelsmith, archive, sets, folder):
-    import numpy as np
-
+def under_our_runner(modelsmith, archive, sets, folder, judge):
     engine = folder / "model.engine"
     code, said = tool([modelsmith, "build", archive, "-o", engine, "--no-verify"])
     if code:
-        return f"build: exit {code}: {said.strip()[-300:]}"
+        return f"our runner: build: exit {code}: {said.strip()[-300:]}"
     code, said = tool([modelsmith, "inspect", archive, "--json"])
     try:
         names = [v["name"] for v in json.loads(said)["models"][0]["inputs"]]
     except (ValueError, KeyError):
-        return f"inspect: exit {code}: {said.strip()[-200:]}"
-    for shape, seed, inputs, outputs in sets:
+        return f"our runner: inspect: exit {code}: {said.strip()[-200:]}"
+    for one in sets:
+        shape, seed, inputs, _ = one
         given, made = folder / "given", folder / "made"
         for place in (given, made):
-            subprocess.run(["rm", "-rf", place], check=True)
+            shutil.rmtree(place, ignore_errors=True)
             place.mkdir()
         options = []
         for i, (name, value) in enumerate(zip(names, inputs)):
@@ -202,29 +230,31 @@ def under_our_runner(modelsmith, archive, sets, folder):
             options += ["--input", f"{name}={given / f'{i}.npy'}"]
         code, said = tool([modelsmith, "run", engine, "--output-dir", made, "--json", *options])
         if code:
-            return f"shape {shape}, seed {seed}: run: exit {code}: {said.strip()[-300:]}"
+            return f"our runner: shape {shape}, seed {seed}: run: exit {code}: {said.strip()[-300:]}"
         order = [v["name"] for v in json.loads(said)["outputs"]]
         place = lambda name: made / (name.translate(str.maketrans("/\\:", "___")) + ".npy")
-        wrong = apart([np.load(place(name)) for name in order], outputs)
+        wrong = judge.wrong("our runner", one, [np.load(place(name)) for name in order], order)
         if wrong:
-            return f"shape {shape}, seed {seed}: {wrong}"
+            return wrong
     return ""
 
 
-def judge(modelsmith, name, form, folder):
-    """A row of the table."""
+def judged(modelsmith, name, form, folder, module):
+    """A row of the table; `module` is the model in Python."""
     from torch_models import MODELS
 
     case = MODELS[name]
     row = {"model": name, "group": case.group, "form": form, **ROW}
     archive, model = folder / f"{name}.{'pt2' if form == 'exported' else 'pt'}", folder / f"{name}.onnx"
     try:
-        module, given = {"traced": traced, "scripted": scripted, "exported": exported}[form](case, case.make(), archive)
+        made = copy.deepcopy(module)
+        heads = getattr(made, "roi_heads", made)
+        limits = [getattr(heads, k, 0.0) for k in ("score_thresh", "nms_thresh")]
+        module, given = {"traced": traced, "scripted": scripted, "exported": exported}[form](case, made, archive)
     except Exception as e:
         lines = str(e).strip().splitlines() or [repr(e)]
         return row | {"verdict": "not made", "why": f"PyTorch: {lines[0][:160]}"}
-    sets, row["refused"] = references(case, module, given)
-    del module
+    sets, row["refused"] = references(case, module, given, form)
     if not sets:
         return row | {"verdict": "not made", "why": f"PyTorch refuses its own archive: {row['refused'][0]}"}
     if constant(sets):
@@ -233,21 +263,21 @@ def judge(modelsmith, name, form, folder):
     row["missing"] = [] if code else missing(said)
     if code:
         return row | {"verdict": "not converted", "why": f"exit {code}: {said.strip()[-400:]}"}
-    wrong = under_onnxruntime(model, sets)
-    if wrong:
-        return row | {"verdict": "differs", "why": f"ONNX Runtime: {wrong}"}
-    wrong = under_our_runner(modelsmith, archive, sets, folder)
-    if wrong:
-        return row | {"verdict": "differs", "why": f"our runner: {wrong}"}
-    return row
+    judge = Judge(case, module, given, form, limits)
+    wrong = under_onnxruntime(model, sets, judge)
+    wrong = wrong or under_our_runner(modelsmith, archive, sets, folder, judge)
+    return row | {"said": judge.said, **({"verdict": "differs", "why": wrong} if wrong else {})}
 
 
 def one(modelsmith, name, forms, pipe):
     """All forms of one model, each row as soon as it is there."""
     warnings.filterwarnings("ignore")
+    from torch_models import MODELS
+
+    module = MODELS[name].make() if forms else None
     for form in forms:
         with tempfile.TemporaryDirectory() as private:
-            pipe.send(judge(modelsmith, name, form, pathlib.Path(private)))
+            pipe.send(judged(modelsmith, name, form, pathlib.Path(private), module))
 
 
 def swept(modelsmith, name, forms):
@@ -269,29 +299,64 @@ def swept(modelsmith, name, forms):
     return rows
 
 
-def report(rows):
-    """Prints what failed and a table of counts; the share that agrees."""
-    for r in rows:
-        if r["verdict"] not in ("agrees", "not made"):
-            print(f"{r['model']} ({r['form']}): {r['verdict']}: {r['why']}", *r["missing"], sep="\n    ")
-    print("\n| group | form | agrees | of | not made by PyTorch |\n|---|---|---|---|---|")
+def agreeing(rows):
+    made = [r for r in rows if r["verdict"] != "not made"]
+    return sum(r["verdict"] == "agrees" for r in made), len(made)
+
+
+def table(rows):
+    """The rows as a page of documentation."""
+    good, made = agreeing(rows)
+    lines = ["# PyTorch models swept", ""]
+    lines += ["Written by `conformance/torch_sweep.py`: models of torchvision and transformers and front ends of sound, with random weights, converted", "with no option given; ONNX Runtime and our engine held against PyTorch at two shapes and three seeds."]
+    lines += ["", f"{good} of {made} archives agree ({100 * good / max(made, 1):.1f} %).", ""]
+    lines += ["| group | form | agrees | of | not made by PyTorch |", "|---|---|---|---|---|"]
     for group, form in sorted({(r["group"], r["form"]) for r in rows}):
         part = [r for r in rows if (r["group"], r["form"]) == (group, form)]
-        made = [r for r in part if r["verdict"] != "not made"]
-        good = sum(r["verdict"] == "agrees" for r in made)
-        print(f"| {group} | {form} | {good} | {len(made)} | {len(part) - len(made)} |")
-    made = [r for r in rows if r["verdict"] != "not made"]
-    good = sum(r["verdict"] == "agrees" for r in made)
-    print(f"\n{good} of {len(made)} archives agree; PyTorch cannot make {len(rows) - len(made)}")
-    return good / max(len(made), 1)
+        good, made = agreeing(part)
+        lines.append(f"| {group} | {form} | {good} | {made} | {len(part) - made} |")
+    plain = lambda text: " ".join(text.split()).replace("|", "\\|")[:300]
+    parts = {
+        "Do not agree": [(r, [r["why"], *r["missing"]]) for r in rows if r["verdict"] not in ("agrees", "not made")],
+        "Agree, and this is to be said": [(r, r["said"]) for r in rows if r["verdict"] == "agrees" and r["said"]],
+        "Shapes that PyTorch refuses for its own archive": [(r, r["refused"]) for r in rows if r["refused"]],
+        "Archives that PyTorch does not make": [(r, [r["why"]]) for r in rows if r["verdict"] == "not made"],
+    }
+    for title, found in parts.items():
+        if found and title.startswith("Archives"):
+            lines += ["", f"## {title}", ""]
+            reasons = sorted({(r["form"], plain(w[0])) for r, w in found})
+            for form, why in reasons:
+                names = [r["model"] for r, w in found if (r["form"], plain(w[0])) == (form, why)]
+                lines.append(f"* {form}, {len(names)}: {why} ({', '.join(names)})")
+        elif found:
+            lines += ["", f"## {title}", ""]
+            lines += [f"* {r['model']}, {r['form']}: {plain('; '.join(why))}" for r, why in found]
+    return "\n".join(lines) + "\n"
+
+
+def digest(program):
+    """What a row was judged by: the program and these scripts."""
+    here = pathlib.Path(__file__).parent
+    files = [pathlib.Path(program), *(here / f"{n}.py" for n in ("torch_sweep", "torch_judge", "torch_models", "torch_sound"))]
+    return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()[:16]
+
+
+def kept(state, key):
+    """Rows that are there already, by model and form."""
+    if not state or not state.exists():
+        return {}
+    rows = [json.loads(line) for line in state.read_text().splitlines() if line.strip()]
+    return {(r["model"], r["form"]): r for r in rows if r.get("by") == key}
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("tool")
     parser.add_argument("--forms", default=",".join(FORMS))
-    parser.add_argument("--json", type=pathlib.Path)
-    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--state", type=pathlib.Path)
+    parser.add_argument("--table", type=pathlib.Path)
+    parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("names", nargs="*")
     a = parser.parse_args()
     forms = a.forms.split(",")
@@ -300,14 +365,30 @@ def main():
 
     # Before the first fork no thread may have begun.
     torch.set_num_threads(1)
-    rows = []
+    key = digest(a.tool)
+    have = kept(a.state, key)
+    names = a.names or list(MODELS)
+    began = time.monotonic()
+
+    def swept_rest(name):
+        return swept(a.tool, name, [f for f in forms if (name, f) not in have])
+
     with concurrent.futures.ThreadPoolExecutor(a.jobs) as pool:
-        for made in pool.map(lambda name: swept(a.tool, name, forms), a.names or list(MODELS)):
-            rows += made
-            print(*(f"{r['model']} {r['form']}: {r['verdict']}" for r in made), sep="\n", flush=True)
-    if a.json:
-        a.json.write_text(json.dumps(rows, indent=1) + "\n")
-    return int(report(rows) < 0.95)
+        for made in pool.map(swept_rest, names):
+            for r in made:
+                have[r["model"], r["form"]] = r
+                why = f": {r['why']}" if r["why"] else ""
+                print(f"{r['model']} {r['form']}: {r['verdict']}{why}", *r["missing"], *r["said"], sep="\n    ", flush=True)
+                if a.state:
+                    with a.state.open("a") as f:
+                        f.write(json.dumps(r | {"by": key}) + "\n")
+    rows = [have[name, form] for name in names for form in forms]
+    page = table(rows)
+    print("", page, f"{time.monotonic() - began:.0f} s", sep="\n")
+    if a.table:
+        a.table.write_text(page)
+    good, made = agreeing(rows)
+    return int(good < 0.95 * made)
 
 
 if __name__ == "__main__":

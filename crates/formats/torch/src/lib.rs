@@ -36,6 +36,7 @@ mod finish;
 mod format;
 mod read;
 mod script;
+mod state;
 mod write;
 
 pub use aten::table::overloads;

@@ -222,8 +222,11 @@ fn what_is_written_in_place_is_said() {
     program["graph_module"]["graph"]["nodes"] =
         json!([node("torch.ops.aten.add_.Tensor", &[tensor("p_w"), tensor("x")], &[tensor("y")])]);
     let found = read(&program).unwrap();
-    assert!(found.findings.iter().any(|f| f.to_string().contains("begins anew: w")));
-    assert_eq!(run_with(found, &[rows(&[1.0, 1.0, 1.0, 1.0])]), [[2.0, 3.0, 4.0, 5.0]]);
+    let said = found.findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert!(said.contains("handed on by inputs and outputs: w"), "{said}");
+    assert!(said.contains("w = f32[2, 2] [1.0, 2.0, 3.0, 4.0]"), "{said}");
+    let given = [rows(&[1.0, 1.0, 1.0, 1.0]), rows(&[0.0, 1.0, 2.0, 3.0])];
+    assert_eq!(run_with(found, &given), [[1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 4.0]]);
 }
 
 #[test]

@@ -53,6 +53,10 @@ pub(crate) struct Context {
     pub guilty: Option<String>,
     /// Attributes that the program leaves with another value than it found.
     pub changed: Vec<Change>,
+    /// Quantized tensors: floats that lie on a grid.
+    pub grids: super::ops::quantized::Grids,
+    /// Tensors of complex numbers: their last axis holds the real and the imaginary part.
+    pub complex: HashSet<ValueId>,
     constants: HashMap<(DType, Vec<usize>, Vec<u8>), ValueId>,
     weights: HashMap<*const WeightExpr, ValueId>,
     /// Sizes that were asked for, by value and axis, with the region they were made in.
@@ -76,6 +80,8 @@ impl Context {
             open_dicts: HashMap::new(),
             changed: Vec::new(),
             guilty: None,
+            grids: HashMap::new(),
+            complex: HashSet::new(),
             constants: HashMap::new(),
             weights: HashMap::new(),
             sizes: HashMap::new(),

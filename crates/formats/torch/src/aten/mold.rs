@@ -59,6 +59,9 @@ impl Context {
             Val::Num(kind, _) => Mold::Number(*kind),
             Val::Tensor(t) => {
                 let v = self.read(*t)?;
+                if self.complex.contains(&v) {
+                    return unsupported("complex numbers that a branch gives or a loop carries");
+                }
                 Mold::Tensor(self.ty(v).as_tensor().cloned().unwrap_or_default())
             }
             Val::Tuple(t) => {
@@ -115,6 +118,10 @@ impl Context {
                 if rank != 1 && self.ty(v).as_tensor().is_some_and(hollow) {
                     v = self.constant(Tensor::zeros(ty.dtype.unwrap_or(DType::F32), &vec![0; rank])?);
                 }
+                let other = self.ty(v).rank().is_some_and(|r| r != rank);
+                if let (Some(shape), true) = (&ty.shape, other) {
+                    v = self.empty(v, shape)?;
+                }
                 out.push(v);
                 Ok(())
             }
@@ -143,6 +150,13 @@ impl Context {
                 unsupported(format!("{} on one way of the program and another kind of value on another", v.what()))
             }
         }
+    }
+
+    /// `v`, which holds no elements, in another shape: a run in which it holds some fails here.
+    fn empty(&mut self, v: ValueId, shape: &[Dim]) -> Outcome<ValueId> {
+        let sizes = shape.iter().map(|d| d.known().unwrap_or(0)).collect::<Vec<_>>();
+        let sizes = self.ints(&sizes);
+        self.op_with("Reshape", &[v, sizes], Attrs::new().with("allowzero", 1))
     }
 
     /// Values of the right types for a variable that nobody reads.

@@ -48,6 +48,18 @@ fn rows(name: &str) -> Option<&'static [&'static Row]> {
 /// When nothing says how to lower it, or it cannot be lowered with these arguments.
 pub(crate) fn call(cx: &mut Context, name: &str, given: &[Given]) -> Outcome<Val> {
     let (plain, overload) = split(name);
+    if !cx.complex.is_empty() && given.iter().any(|(_, v)| ops::is_complex(cx, v)) {
+        return ops::complex(cx, plain, given);
+    }
+    let made = of_table(cx, plain, overload, given)?;
+    if cx.grids.is_empty() {
+        return Ok(made);
+    }
+    ops::quantized::settled(cx, plain, given, made)
+}
+
+/// As [`call`], whatever the operands stand for.
+pub(crate) fn of_table(cx: &mut Context, plain: &str, overload: Option<&str>, given: &[Given]) -> Outcome<Val> {
     if let Some(rows) = rows(plain) {
         let exact = |r: &&&Row| overload.is_some_and(|o| r.names().any(|n| split(n).1 == Some(o)));
         let first = rows.iter().filter(exact);

@@ -8,7 +8,7 @@ use super::symbol;
 use crate::aten::value::{Cell, TensorRef};
 use crate::aten::{Context, Kind, List, Outcome, Stop, Val, damaged, unsupported};
 use modelsmith_base::{DType, Diagnostic, Severity};
-use modelsmith_ir::{Dim, Model, TensorType, Type};
+use modelsmith_ir::{Dim, Model, TensorType, Type, ValueId};
 use modelsmith_tensor::WeightExpr;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -26,6 +26,8 @@ pub(super) struct Walk<'a> {
     pub depth: usize,
     /// True inside a region whose operators on matrices compute in a narrower type, as the archive says of each result.
     pub autocast: bool,
+    /// Buffers that are inputs, and outputs under the name with `_next`.
+    pub handed_on: Vec<String>,
 }
 
 /// A program as a graph.
@@ -40,6 +42,9 @@ struct State {
     place: TensorRef,
     /// True for an argument of the caller, false for a buffer or parameter.
     input: bool,
+    /// What it begins as, and what the archive has for it.
+    first: ValueId,
+    stored: ValueId,
 }
 
 /// Lowers the program of `archive`.
@@ -47,27 +52,46 @@ struct State {
 /// # Errors
 /// [`Stop::Damaged`] when the archive is; other stops where no graph can be made.
 pub(super) fn lower(archive: &Archive) -> Outcome<Lowered> {
-    let mut walk = Walk { cx: Context::new(), archive, symbols: HashSet::new(), depth: 0, autocast: false };
+    let (walk, states) = walked(archive, Vec::new())?;
+    if states.is_empty() {
+        return Ok(Lowered { model: walk.cx.model, findings: walk.cx.findings });
+    }
+    let (walk, _) = walked(archive, states)?;
+    Ok(Lowered { model: walk.cx.model, findings: walk.cx.findings })
+}
+
+/// Walks the program with the buffers `handed_on` as inputs; gives the names of those that have to be.
+fn walked(archive: &Archive, handed_on: Vec<String>) -> Outcome<(Walk<'_>, Vec<String>)> {
+    let (cx, symbols) = (Context::new(), HashSet::new());
+    let mut walk = Walk { cx, archive, symbols, depth: 0, autocast: false, handed_on };
     let placed = |stop: Stop, walk: &Walk<'_>| match stop {
         Stop::Damaged(what) => Stop::Damaged(what),
         other if walk.cx.place.is_empty() => Stop::Unsupported(other.to_string()),
         other => Stop::Unsupported(format!("{}: {other}", walk.cx.place)),
     };
     match walk.program() {
-        Ok(()) => Ok(Lowered { model: walk.cx.model, findings: walk.cx.findings }),
+        Ok(states) => Ok((walk, states)),
         Err(stop) => Err(placed(stop, &walk)),
     }
 }
 
 impl Walk<'_> {
-    fn program(&mut self) -> Outcome<()> {
+    /// Returns the names of buffers that a run changes and an output depends on, now or in a later run.
+    fn program(&mut self) -> Outcome<Vec<String>> {
         let archive = self.archive;
         let module = &archive.program.graph_module;
         let graph = &module.graph;
         let weights = archive.weights.iter().map(|(n, w)| (n.as_str(), w)).collect::<HashMap<_, _>>();
         let (mut env, mut states) = (Env::new(), Vec::new());
-        for spec in &module.signature.input_specs {
-            self.input(spec, graph, &weights, &mut env, &mut states)?;
+        // States come after the program's own inputs, as those of TorchScript do.
+        for last in [false, true] {
+            for spec in &module.signature.input_specs {
+                let state = matches!(spec, InputSpec::Parameter { parameter_name: name, .. }
+                    | InputSpec::Buffer { buffer_name: name, .. } if self.handed_on.contains(name));
+                if state == last {
+                    self.input(spec, graph, &weights, &mut env, &mut states)?;
+                }
+            }
         }
         for (key, demand) in guards::demands(&archive.program, &self.cx.model, &self.symbols) {
             let what = match key.strip_prefix(modelsmith_ir::DIM_RANGE) {
@@ -98,9 +122,14 @@ impl Walk<'_> {
                 let Some(weight) = weights.get(name.as_str()) else {
                     return damaged(format!("the archive holds no data of {name}"));
                 };
-                let v = self.cx.weight(name, weight);
+                let stored = self.cx.weight(name, weight);
+                let mut v = stored;
+                if self.handed_on.contains(name) {
+                    let ty = self.cx.ty(stored).clone();
+                    v = self.cx.model.add_param(self.cx.model.main, name, ty);
+                }
                 let place = self.cx.base(v);
-                states.push(State { name: name.clone(), place, input: false });
+                states.push(State { name: name.clone(), place, input: false, first: v, stored });
                 env.insert(arg.name.clone(), Val::Tensor(place));
             }
             InputSpec::User { arg } => self.user_input(arg, graph, env, states)?,
@@ -147,7 +176,7 @@ impl Walk<'_> {
                 let ty = Type::Tensor(TensorType { dtype: Some(dtype), shape: Some(shape) });
                 let v = self.cx.model.add_param(main, &arg.name, ty);
                 let place = self.cx.base(v);
-                states.push(State { name: arg.name.clone(), place, input: true });
+                states.push(State { name: arg.name.clone(), place, input: true, first: v, stored: v });
                 env.insert(arg.name.clone(), Val::Tensor(place));
             }
             Argument::Number(Mixed::Name(name)) => {
@@ -203,7 +232,7 @@ impl Walk<'_> {
     }
 
     /// The user's outputs in their order, then inputs that the program writes to.
-    fn outputs(&mut self, env: &Env, states: &[State]) -> Outcome<()> {
+    fn outputs(&mut self, env: &Env, states: &[State]) -> Outcome<Vec<String>> {
         let module = &self.archive.program.graph_module;
         let (mut values, mut written) = (Vec::new(), Vec::new());
         let mut kept = Vec::new();
@@ -214,8 +243,8 @@ impl Walk<'_> {
                 OutputSpec::Input { arg, user_input_name } => {
                     written.push((user_input_name.clone(), self.named(&arg.name, env)?));
                 }
-                OutputSpec::Buffer { buffer_name: name } | OutputSpec::Parameter { parameter_name: name } => {
-                    kept.push(name.clone());
+                OutputSpec::Buffer { arg, buffer_name: name } | OutputSpec::Parameter { arg, parameter_name: name } => {
+                    kept.push((name.clone(), self.named(&arg.name, env)?));
                 }
                 OutputSpec::ParameterGradient { parameter_name: name }
                 | OutputSpec::InputGradient { user_input_name: name } => {
@@ -228,15 +257,9 @@ impl Walk<'_> {
             let changed = matches!(self.cx.heap.tensors.get(state.place.0), Some(Cell::Base { version: 1.., .. }));
             match (changed, state.input) {
                 (true, true) => written.push((state.name.clone(), Val::Tensor(state.place))),
-                (true, false) => kept.push(state.name.clone()),
+                (true, false) => kept.push((state.name.clone(), Val::Tensor(state.place))),
                 _ => {}
             }
-        }
-        kept.sort();
-        if !kept.is_empty() {
-            let kept = kept.join(", ");
-            let what = format!("the program keeps state between runs, each run of the graph begins anew: {kept}");
-            self.cx.warn("torch.state", what);
         }
         let names = names::outputs(module, values.len());
         for (v, name) in values.iter().zip(names) {
@@ -247,7 +270,38 @@ impl Walk<'_> {
             self.cx.findings.push(Diagnostic::new(Severity::Note, "torch.written", what));
             self.output(&v, &format!("{name}_written"))?;
         }
-        Ok(())
+        self.kept(kept, states)
+    }
+
+    /// Outputs of the buffers that are handed on; the names of those that have to be.
+    fn kept(&mut self, mut kept: Vec<(String, Val)>, states: &[State]) -> Outcome<Vec<String>> {
+        kept.sort_by(|(a, _), (b, _)| a.cmp(b));
+        kept.dedup_by(|(a, _), (b, _)| a == b);
+        let (mut pairs, mut names, mut begin) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, v) in &kept {
+            let (Some(state), Val::Tensor(t)) = (states.iter().find(|s| !s.input && s.name == *name), v) else {
+                continue;
+            };
+            pairs.push((state.first, self.cx.read(*t)?));
+            begin.push((name.clone(), crate::state::described(&self.cx, state.stored)));
+            names.push(name.clone());
+        }
+        let results = self.cx.model.graph().results.clone();
+        let needed = crate::state::needed(&self.cx.model, results, &pairs);
+        let mut found = Vec::new();
+        for (i, (name, (_, end))) in names.iter().zip(&pairs).enumerate() {
+            if self.handed_on.contains(name) {
+                self.cx.add_result(*end, &format!("{name}_next"))?;
+            }
+            if needed.contains(&i) {
+                found.push(name.clone());
+            }
+        }
+        begin.retain(|(name, _)| self.handed_on.contains(name));
+        if !begin.is_empty() {
+            self.cx.findings.push(crate::state::handed_on(&begin));
+        }
+        Ok(found)
     }
 
     fn output(&mut self, v: &Val, name: &str) -> Outcome<()> {

@@ -275,6 +275,9 @@ impl Walk<'_> {
         let (Val::Tensor(t), Some(meta)) = (&v, graph.tensor_values.get(name)) else { return Ok(v) };
         let declared = self.declared(meta);
         let value = self.cx.read(*t)?;
+        if self.cx.complex.contains(&value) {
+            return Ok(v);
+        }
         if let (Some(have), Some(wanted)) = (self.cx.ty(value).dtype(), declared.dtype)
             && have != wanted
         {

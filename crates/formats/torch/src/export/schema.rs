@@ -246,9 +246,9 @@ pub(super) enum OutputSpec {
     #[serde(rename = "loss_output")]
     Loss { arg: Name },
     #[serde(rename = "buffer_mutation")]
-    Buffer { buffer_name: String },
+    Buffer { arg: Name, buffer_name: String },
     #[serde(rename = "parameter_mutation")]
-    Parameter { parameter_name: String },
+    Parameter { arg: Name, parameter_name: String },
     #[serde(rename = "gradient_to_parameter")]
     ParameterGradient { parameter_name: String },
     #[serde(rename = "gradient_to_user_input")]

@@ -4,7 +4,7 @@
 //! other inputs than the example is said: sizes that follow a free dimension are not.
 
 use super::archive::Archive;
-use super::state::behind;
+use crate::state::behind;
 use modelsmith_base::{Diagnostic, Place, Severity};
 use modelsmith_format::Tree;
 use modelsmith_ir::{Dim, Model, Node, Type, ValueId};

@@ -12,6 +12,7 @@ use super::lint;
 use super::objects;
 use super::state::{self, State};
 use crate::aten::context::Change;
+use crate::aten::value::ObjectRef;
 use crate::aten::{Context, Kind, List, Outcome, Stop, Val, damaged, unsupported};
 use modelsmith_base::{DType, Diagnostic, Severity};
 use modelsmith_format::Tree;
@@ -240,6 +241,7 @@ fn attempt(walk: &mut Walk<'_>, archive: &Archive, hints: &Hints) -> Outcome<Mod
     let object = objects::load(&mut walk.cx, &archive.object, &archive.tensors, "")?;
     let constants = objects::load(&mut walk.cx, &archive.constants, &archive.constant_tensors, "CONSTANTS")?;
     walk.constants = walk.cx.items(&constants)?;
+    restore(walk, archive)?;
     let Val::Object(r) = &object else { return unsupported("the archive holds no module") };
     let class = walk.cx.heap.objects.get(r.0).map(|o| o.class.clone()).unwrap_or_default();
     let forward = archive.method(&class, "forward").map_err(|e| Stop::Damaged(e.to_string()))?;
@@ -269,6 +271,20 @@ fn attempt(walk: &mut Walk<'_>, archive: &Archive, hints: &Hints) -> Outcome<Mod
     walk.cx.findings.extend(branches::idle(&model));
     walk.cx.findings.extend(hints.baked.iter().cloned());
     Ok(model)
+}
+
+/// Gives objects whose class has a method `__setstate__` their attributes by it.
+fn restore(walk: &mut Walk<'_>, archive: &Archive) -> Outcome<()> {
+    for i in 0..walk.cx.heap.objects.len() {
+        let Some(object) = walk.cx.heap.objects.get(i) else { break };
+        let (class, state) = (object.class.clone(), object.attrs.get("#0").cloned());
+        let Some(state) = state else { continue };
+        let method = archive.method(&class, "__setstate__").map_err(|e| Stop::Damaged(e.to_string()))?;
+        if method.is_some() {
+            walk.call_method(&Val::Object(ObjectRef(i)), "__setstate__", vec![(None, state)])?;
+        }
+    }
+    Ok(())
 }
 
 /// True where nothing is done with an input but to convert it: what floats would be is said before they are used.

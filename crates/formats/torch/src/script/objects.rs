@@ -28,8 +28,26 @@ pub(super) fn load(cx: &mut Context, tree: &Tree, tensors: &[(String, Arc<Weight
             }
             Ok(cx.dict(out))
         }
+        Tree::Object { class, args, .. } if class == "torch._utils._rebuild_qtensor" => quantized(cx, args, tensors),
         Tree::Object { class, args, state } => object(cx, class, args, state.as_deref(), tensors, path),
     }
+}
+
+/// Integers with their scales and zero points.
+fn quantized(cx: &mut Context, args: &[Tree], tensors: &[(String, Arc<WeightExpr>)]) -> Outcome<Val> {
+    let (mut parts, mut names, mut axis) = (Vec::new(), Vec::new(), 0);
+    for arg in args {
+        match arg {
+            Tree::Tensor(i) => {
+                let Some((name, weight)) = tensors.get(*i) else { return damaged("a tensor that is not there") };
+                parts.push(weight.clone());
+                names.push(name.clone());
+            }
+            Tree::Value(MetaValue::Int { value, .. }) => axis = i64::try_from(*value).unwrap_or(0),
+            _ => {}
+        }
+    }
+    crate::aten::ops::quantized::weight(cx, &parts, &names, axis)
 }
 
 fn all(cx: &mut Context, items: &[Tree], tensors: &[(String, Arc<WeightExpr>)], path: &str) -> Outcome<Vec<Val>> {

@@ -6,8 +6,7 @@ use crate::aten::mold::{same, scalar_type};
 use crate::aten::value::{Cell, Heap, TensorRef};
 use crate::aten::{Context, Kind, List, Outcome, Stop, Val};
 use modelsmith_base::{Diagnostic, Severity};
-use modelsmith_ir::{Def, Model, Type, ValueId};
-use std::collections::HashSet;
+use modelsmith_ir::{Type, ValueId};
 
 /// An attribute that is an input and an output.
 #[derive(Clone, Debug)]
@@ -133,7 +132,7 @@ pub(super) fn inputs(cx: &mut Context, hints: &Hints) -> Outcome<Vec<Held>> {
         if let Some(object) = cx.heap.objects.get_mut(state.object) {
             object.attrs.insert(state.attr.clone(), value);
         }
-        out.push(Held { param, begins: format!("{} = {begins}", state.label) });
+        out.push(Held { param, begins });
     }
     Ok(out)
 }
@@ -142,7 +141,7 @@ pub(super) fn inputs(cx: &mut Context, hints: &Hints) -> Outcome<Vec<Held>> {
 fn beginning(cx: &mut Context, v: &Val) -> String {
     match v {
         Val::Tensor(t) => match cx.read(*t) {
-            Ok(v) => cx.ty(v).to_string(),
+            Ok(v) => crate::state::described(cx, v),
             Err(_) => "a tensor".into(),
         },
         Val::Int(n) => n.to_string(),
@@ -165,51 +164,17 @@ pub(super) fn outputs(cx: &mut Context, hints: &Hints, held: &[Held]) -> Outcome
         let now = cx.heap.objects.get(state.object).and_then(|o| o.attrs.get(&state.attr)).cloned();
         ends.push(cx.scalar_of(&now.unwrap_or(Val::None))?);
     }
-    let mut needed = HashSet::new();
-    let mut reached = behind(&cx.model, cx.model.graph().results.clone());
-    let used = |i: &usize, reached: &HashSet<ValueId>| held.get(*i).is_some_and(|h| reached.contains(&h.param));
-    while let Some(i) = (0..held.len()).find(|i| used(i, &reached) && !needed.contains(i)) {
-        needed.insert(i);
-        reached.extend(behind(&cx.model, ends.get(i).copied().into_iter().collect()));
-    }
+    let pairs = held.iter().map(|h| h.param).zip(ends.iter().copied()).collect::<Vec<_>>();
+    let needed = crate::state::needed(&cx.model, cx.model.graph().results.clone(), &pairs);
     let idle = (0..held.len()).filter(|i| !needed.contains(i)).collect::<Vec<_>>();
     if !idle.is_empty() {
         return Err(Stop::Idle(idle));
     }
-    let (mut names, mut begin) = (Vec::new(), Vec::new());
+    let mut begin = Vec::new();
     for (state, (held, &end)) in hints.states.iter().zip(held.iter().zip(&ends)) {
         cx.add_result(end, &format!("{}_next", state.label))?;
-        names.push(state.label.clone());
-        begin.push(held.begins.clone());
+        begin.push((state.label.clone(), held.begins.clone()));
     }
-    let (names, begin) = (names.join(", "), begin.join(", "));
-    let what = format!("the program keeps state between runs, which is handed on by inputs and outputs: {names}");
-    let help = format!("each run takes as NAME what the one before gave as NAME_next; the archive has {begin}");
-    cx.findings.push(Diagnostic::new(Severity::Note, "torch.state", what).help(help));
+    cx.findings.push(crate::state::handed_on(&begin));
     Ok(())
-}
-
-/// All values that `values` are made of.
-pub(super) fn behind(model: &Model, values: Vec<ValueId>) -> HashSet<ValueId> {
-    let (mut seen, mut queue) = (HashSet::new(), values);
-    while let Some(v) = queue.pop() {
-        if !seen.insert(v) {
-            continue;
-        }
-        if let Some(Def::Node(n, _)) = model.values.get(v).map(|v| &v.def)
-            && let Some(node) = model.nodes.get(*n)
-        {
-            queue.extend(node.inputs.iter().flatten());
-            let mut regions = node.regions.iter().map(|(_, r)| *r).collect::<Vec<_>>();
-            while let Some(r) = regions.pop() {
-                let Some(region) = model.regions.get(r) else { continue };
-                queue.extend(region.results.iter());
-                for n in region.body.iter().filter_map(|&n| model.nodes.get(n)) {
-                    queue.extend(n.inputs.iter().flatten());
-                    regions.extend(n.regions.iter().map(|(_, r)| *r));
-                }
-            }
-        }
-    }
-    seen
 }

@@ -191,7 +191,13 @@ fn dequantize_channels(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
 }
 
 /// Scale and zero point under which `low..high` of the elements, widened to hold 0, become `least..most`.
-fn fitted(cx: &mut Context, low: ValueId, high: ValueId, ends: (i64, i64), eps: f64) -> Outcome<(ValueId, ValueId)> {
+pub(super) fn fitted(
+    cx: &mut Context,
+    low: ValueId,
+    high: ValueId,
+    ends: (i64, i64),
+    eps: f64,
+) -> Outcome<(ValueId, ValueId)> {
     let zero = cx.scalar(DType::F32, 0.0)?;
     let (low, high) = (cx.op("Min", &[low, zero])?, cx.op("Max", &[high, zero])?);
     let steps = cx.scalar(DType::F32, float(ends.1.saturating_sub(ends.0)))?;
@@ -207,7 +213,7 @@ fn fitted(cx: &mut Context, low: ValueId, high: ValueId, ends: (i64, i64), eps: 
     Ok((scale, cx.cast(at, DType::I64)?))
 }
 
-fn extremes(cx: &mut Context, x: ValueId, axes: Option<i64>) -> Outcome<(ValueId, ValueId)> {
+pub(super) fn extremes(cx: &mut Context, x: ValueId, axes: Option<i64>) -> Outcome<(ValueId, ValueId)> {
     let x = cx.cast(x, DType::F32)?;
     let mut inputs = vec![Some(x)];
     inputs.extend(axes.map(|a| Some(cx.ints(&[a]))));
@@ -266,12 +272,7 @@ fn quantize_tokens(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
 fn dequantize_tokens(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
     let (x, scale, zero) = (a.tensor(cx, 0)?, a.tensor(cx, 1)?, a.tensor(cx, 2)?);
     let scale = cx.cast(scale, DType::F32)?;
-    let (x, zero) = (cx.cast(x, DType::F32)?, cx.cast(zero, DType::F32)?);
-    let x = cx.op("Sub", &[x, zero])?;
-    let made = cx.op("Mul", &[x, scale])?;
-    let made = match a.dtype(cx, 6)? {
-        Some(dtype) => cx.cast(made, dtype)?,
-        None => made,
-    };
-    Ok(cx.tensor(made))
+    let to = a.dtype(cx, 6)?;
+    // Scales of rows are no vector along an axis: the arithmetic is written out, as for a type without a range.
+    restored(cx, x, &Scheme { scale, zero, axis: None, low: 0, high: 0, dtype: DType::I64 }, to)
 }

@@ -3,6 +3,7 @@
 mod activation;
 mod arithmetic;
 mod compare;
+mod complex;
 mod conv;
 mod core;
 mod create;
@@ -11,6 +12,7 @@ mod index;
 mod linear;
 mod norm;
 mod pool;
+pub(crate) mod quantized;
 mod reduce;
 mod resize;
 mod rnn;
@@ -20,6 +22,7 @@ mod view;
 mod vision;
 
 use super::schema::Row;
+pub(crate) use complex::{complex, is_complex};
 pub(crate) use shape::scalar;
 
 /// Every family.
@@ -28,6 +31,7 @@ pub(crate) const FAMILIES: &[&[Row]] = &[
     arithmetic::ROWS,
     compare::ROWS,
     conv::ROWS,
+    complex::ROWS,
     core::ROWS,
     create::ROWS,
     decomposed::ROWS,
@@ -35,6 +39,7 @@ pub(crate) const FAMILIES: &[&[Row]] = &[
     linear::ROWS,
     norm::ROWS,
     pool::ROWS,
+    quantized::ROWS,
     reduce::ROWS,
     resize::ROWS,
     rnn::ROWS,

@@ -5,7 +5,7 @@ use crate::aten::mold::{Mold, join, same};
 use crate::aten::value::{Cell, Heap, TensorRef};
 use crate::aten::{Context, List, Outcome, Stop, Val, unsupported};
 use crate::script::ast::{Expr, Stmt};
-use modelsmith_ir::{Attrs, Op, RegionId, Type, ValueId};
+use modelsmith_ir::{Attrs, Dim, Op, RegionId, TensorType, Type, ValueId};
 use std::rc::Rc;
 
 /// A place whose value depends on the way that was taken.
@@ -106,7 +106,8 @@ impl Walk<'_> {
                 kept.push((slot, x));
                 continue;
             }
-            let mold = join(&self.within(&mut a, |cx| cx.mold(&x))?, &self.within(&mut b, |cx| cx.mold(&y))?);
+            let forms = (self.within(&mut a, |cx| cx.mold(&x))?, self.within(&mut b, |cx| cx.mold(&y))?);
+            let mold = self.of_filled(cond, join(&forms.0, &forms.1), &forms);
             molds.push((slot, mold, x, y));
         }
         let mut typed = Vec::new();
@@ -125,6 +126,35 @@ impl Walk<'_> {
         self.cx.heap = heap;
         let made = self.choice(cond, &a, &b, &typed)?;
         self.settle(frame, kept, molds, made)
+    }
+
+    /// The form of a tensor that has another rank on each way, where one is taken when there is nothing: that of the other.
+    fn of_filled(&self, cond: ValueId, mold: Mold, forms: &(Mold, Mold)) -> Mold {
+        let (Mold::Tensor(joined), Mold::Tensor(x), Mold::Tensor(y)) = (&mold, &forms.0, &forms.1) else { return mold };
+        let (Some(a), Some(b)) = (&x.shape, &y.shape) else { return mold };
+        match self.filled(cond, 8) {
+            Some(first) if a.len() != b.len() => {
+                let shape = if first { a } else { b };
+                let free = shape.iter().any(|d| d.known().is_none());
+                let free = free.then(|| shape.iter().map(|d| d.known().map_or(Dim::Unknown, Dim::Known)).collect());
+                Mold::Tensor(TensorType { dtype: joined.dtype, shape: free })
+            }
+            _ => mold,
+        }
+    }
+
+    /// For a condition such as `n > 0`: whether it holds where there is something.
+    fn filled(&self, cond: ValueId, depth: usize) -> Option<bool> {
+        let node = self.cx.model.nodes.get(self.cx.model.producer(cond)?)?;
+        let operand = |i: usize| node.inputs.get(i).copied().flatten();
+        let zero = |i: usize| operand(i).is_some_and(|v| self.cx.known_ints(v).as_deref() == Some(&[0]));
+        match node.known()?.name {
+            "Greater" if zero(1) => Some(true),
+            "Less" if zero(0) => Some(true),
+            "Equal" if zero(0) || zero(1) => Some(false),
+            "Not" if depth > 0 => self.filled(operand(0)?, depth.saturating_sub(1)).map(|b| !b),
+            _ => None,
+        }
     }
 
     /// Runs `body` with the heap and the region of a way.

@@ -298,6 +298,18 @@ impl Walk<'_> {
                 self.equal_lists(op == "eq", a, b)?
             }
             ("min" | "max", [v @ Val::List(_)]) => self.extreme(op, v)?,
+            ("all" | "any", [v @ Val::List(_)]) => {
+                let mut whole = Val::Bool(op == "all");
+                for x in self.cx.items(v)? {
+                    let x = self.truth(&x)?;
+                    let name = if op == "all" { "__and__" } else { "__or__" };
+                    whole = match (&whole, &x) {
+                        (Val::Bool(a), Val::Bool(b)) => Val::Bool(if op == "all" { *a && *b } else { *a || *b }),
+                        _ => self.arithmetic(name, &whole, &x)?.unwrap_or(Val::None),
+                    };
+                }
+                whole
+            }
             ("sum", [v @ Val::List(_)]) => {
                 let mut sum = Val::Int(0);
                 for x in self.cx.items(v)? {
