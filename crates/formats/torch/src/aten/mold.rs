@@ -110,18 +110,7 @@ impl Context {
                 Ok(())
             }
             (Mold::Tensor(ty), v) => {
-                let mut v = self.scalar_of(v)?;
-                if let Some(dtype) = ty.dtype {
-                    v = self.cast(v, dtype)?;
-                }
-                let rank = ty.shape.as_ref().map_or(1, Vec::len);
-                if rank != 1 && self.ty(v).as_tensor().is_some_and(hollow) {
-                    v = self.constant(Tensor::zeros(ty.dtype.unwrap_or(DType::F32), &vec![0; rank])?);
-                }
-                let other = self.ty(v).rank().is_some_and(|r| r != rank);
-                if let (Some(shape), true) = (&ty.shape, other) {
-                    v = self.empty(v, shape)?;
-                }
+                let v = self.poured(ty, v)?;
                 out.push(v);
                 Ok(())
             }
@@ -150,6 +139,23 @@ impl Context {
                 unsupported(format!("{} on one way of the program and another kind of value on another", v.what()))
             }
         }
+    }
+
+    /// A tensor or number in the element type of `ty`, and in its rank where it holds no elements.
+    fn poured(&mut self, ty: &TensorType, v: &Val) -> Outcome<ValueId> {
+        let mut v = self.scalar_of(v)?;
+        if let Some(dtype) = ty.dtype {
+            v = self.cast(v, dtype)?;
+        }
+        let rank = ty.shape.as_ref().map_or(1, Vec::len);
+        if rank != 1 && self.ty(v).as_tensor().is_some_and(hollow) {
+            v = self.constant(Tensor::zeros(ty.dtype.unwrap_or(DType::F32), &vec![0; rank])?);
+        }
+        let other = self.ty(v).rank().is_some_and(|r| r != rank);
+        if let (Some(shape), true) = (&ty.shape, other) {
+            v = self.empty(v, shape)?;
+        }
+        Ok(v)
     }
 
     /// `v`, which holds no elements, in another shape: a run in which it holds some fails here.
