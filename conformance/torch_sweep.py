@@ -32,6 +32,8 @@ import torch_judge
 SEEDS, SHAPES = (0, 1, 2), (0, 1)
 # Seconds that one step of the tool may take.
 LIMIT = 150
+# Seconds that a model in one form may take in all: what is beyond is PyTorch's, as each step of the tool has its own limit.
+WHOLE = 900
 FORMS = ("traced", "scripted", "exported")
 ROW = {"verdict": "agrees", "why": "", "said": [], "missing": [], "refused": []}
 
@@ -282,6 +284,8 @@ def one(modelsmith, name, forms, pipe):
 
 def swept(modelsmith, name, forms):
     """The rows of one model, made by a process of its own."""
+    from torch_models import MODELS
+
     fork = multiprocessing.get_context("fork")
     here, there = fork.Pipe(duplex=False)
     process = fork.Process(target=one, args=(modelsmith, name, forms, there))
@@ -289,13 +293,19 @@ def swept(modelsmith, name, forms):
     there.close()
     rows = []
     try:
-        while len(rows) < len(forms):
+        while len(rows) < len(forms) and here.poll(WHOLE):
             rows.append(here.recv())
     except EOFError:
         pass
-    process.join()
+    process.join(1)
+    late = process.is_alive()
+    if late:
+        process.kill()
+        process.join()
     for form in forms[len(rows) :]:
-        rows.append({"model": name, "group": "", "form": form, **ROW, "verdict": "crashed", "why": str(process.exitcode)})
+        why = f"PyTorch: more than {WHOLE} s" if late else str(process.exitcode)
+        verdict = "not made" if late else "crashed"
+        rows.append({"model": name, "group": MODELS[name].group, "form": form, **ROW, "verdict": verdict, "why": why})
     return rows
 
 
