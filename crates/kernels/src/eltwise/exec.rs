@@ -61,8 +61,8 @@ impl<'a> Program<'a> {
             for (at, inst) in p.code.iter().enumerate() {
                 let Inst::Store { output, a } = *inst else { continue };
                 let def = p.code[..at].iter().rposition(|i| written(i) == Some(a));
-                let flat = walk.is_flat(outputs[output as usize].operand);
-                if let Some(def) = def.filter(|_| flat)
+                let in_place = walk.in_place(outputs[output as usize].operand);
+                if let Some(def) = def.filter(|_| in_place)
                     && matches!(p.code[def], Inst::Unary { .. } | Inst::Binary { .. } | Inst::Select { .. })
                     && direct[def].is_none()
                 {
@@ -95,14 +95,13 @@ impl Body for Chunk<'_> {
         let mut regs = own;
         let first = self.chunks.start;
         for chunk in self.chunks {
-            let start = chunk * CHUNK;
-            let n = CHUNK.min(self.program.walk.len - start);
+            let (start, n) = self.program.walk.chunk(chunk);
             for (at, inst) in self.program.code.iter().enumerate() {
                 if self.program.once[at] && chunk != first {
                     continue;
                 }
                 // SAFETY: the program was checked, so registers hold what instructions read; each points at its own
-                // place of the file or at `CHUNK` elements of an operand.
+                // place of the file or at `n` elements of an operand.
                 unsafe { step::<S>(self.program, at, inst, &own, &mut regs, start, n) };
             }
         }
@@ -126,8 +125,8 @@ unsafe fn step<S: Simd>(
             Inst::Load { dst, input } => {
                 let place = &program.inputs[input as usize];
                 let uniform = program.once[at];
-                if n == CHUNK && !place.shared && program.walk.is_flat(place.operand) && !uniform {
-                    regs[dst as usize] = place.ptr.wrapping_add(start * place.lane.bytes());
+                if let Some(first) = program.walk.place(place.operand, start, n).filter(|_| !place.shared && !uniform) {
+                    regs[dst as usize] = place.ptr.wrapping_add(first * place.lane.bytes());
                 } else {
                     regs[dst as usize] = own[dst as usize];
                     let n = if uniform { CHUNK } else { n };
@@ -160,10 +159,11 @@ unsafe fn step<S: Simd>(
                 }
             }
             _ => {
-                // Only whole chunks use an operand's memory as a register: instructions may run over the end of a part.
-                let direct = program.direct[at].filter(|_| n == CHUNK).map(|output| {
+                // Only whole vectors use an operand's memory as a register: instructions may run over the end of a part.
+                let direct = program.direct[at].and_then(|output| {
                     let out = &program.outputs[output];
-                    out.ptr.wrapping_add(start * out.lane.bytes())
+                    let first = program.walk.place(out.operand, start, n)?;
+                    Some(out.ptr.wrapping_add(first * out.lane.bytes()))
                 });
                 compute::<S>(inst, direct, own, regs, n);
             }
@@ -248,7 +248,7 @@ unsafe fn load<T: Copy>(walk: &Walk, place: &Place, to: *mut T, start: usize, n:
 
 unsafe fn store<T: Copy>(walk: &Walk, place: &Place, from: *const T, start: usize, n: usize) {
     let to = place.ptr.cast::<T>();
-    if to.wrapping_add(start).cast_const() == from && walk.is_flat(place.operand) {
+    if walk.place(place.operand, start, n).is_some_and(|first| to.wrapping_add(first).cast_const() == from) {
         return;
     }
     walk.runs(place.operand, start, n, |done, offset, count, stride| {
@@ -304,7 +304,7 @@ unsafe fn select<T: Copy>(d: *mut T, c: *const u8, a: *const T, b: *const T, n: 
 }
 
 /// `d = value` for each vector, with `x` (and `y`) loaded from registers: registers have room beyond `n`, and operands
-/// serve as registers in whole chunks only. A macro because a closure would not be compiled for the instruction set.
+/// serve as registers in whole vectors only. A macro because a closure would not be compiled for the instruction set.
 macro_rules! vectors {
     ($n:expr, $d:expr, $($x:ident = $a:expr),+ => $value:expr) => {{
         let mut i = 0;

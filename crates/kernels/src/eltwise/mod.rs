@@ -1,7 +1,8 @@
 //! Element-wise programs. Inputs and outputs: as the program numbers them. An output may be the very buffer of an input
 //! that has the same strides and an equally wide type; otherwise they may not share memory.
 //!
-//! The iteration space is walked in chunks of [`CHUNK`] elements. Each instruction runs over a whole chunk in registers
+//! The iteration space is walked in chunks of at most [`CHUNK`] elements: as they follow each other, or, where an operand
+//! has gaps or is broadcast, in pieces of the innermost dim, within which most operands are used where they lie. Each instruction runs over a whole chunk in registers
 //! that stay in the first-level cache, so a chain of any length passes over memory once.
 
 mod check;
@@ -103,7 +104,7 @@ fn run<S: Simd>(p: &EltwiseProblem, args: Args<'_>, pool: &Pool) -> Result<(), K
         .collect();
     let program = Program::new(p, &walk, inputs, outputs);
     let grain = (16 / p.code.len().max(1)).max(2);
-    pool.for_ranges(walk.len.div_ceil(CHUNK), grain, |chunks, _| {
+    pool.for_ranges(walk.chunks(), grain, |chunks, _| {
         // SAFETY: `accepts` has checked the program, and the buffers were checked against it; chunks write different
         // elements; the machine has `S`.
         unsafe { S::enter(Chunk { program: &program, chunks }) }

@@ -25,7 +25,9 @@ fn f32s(bytes: &[u8]) -> Vec<f32> {
 #[test]
 fn chains_with_broadcast() {
     // silu(x * row + column) + 2, over every kind of broadcast and odd lengths.
-    for (a, b, c) in [(3, 5, 7), (1, 1, 1), (2, 33, 65), (4, 1, 300), (1, 700, 1), (13, 17, 3)] {
+    for (a, b, c) in
+        [(3, 5, 7), (1, 1, 1), (2, 33, 65), (4, 1, 300), (1, 700, 1), (13, 17, 3), (3, 7, 48), (2, 5, 272), (1, 9, 528)]
+    {
         let dims = vec![a, b, c];
         let full = [b * c, c, 1];
         for (row, col) in [([0, 0, 1], [0, 1, 0]), ([0, 0, 0], [1, 0, 0]), ([0, 1, 0], full)] {
@@ -56,6 +58,45 @@ fn chains_with_broadcast() {
                 }
             });
         }
+    }
+}
+
+/// A slice of the channels of a wider image, normalised into another such slice: rows lie in place, gaps stay as they are.
+#[test]
+fn gapped_rows() {
+    for (pixels, c) in [(9, 64), (5, 272), (4, 300), (3, 40), (7, 1008)] {
+        let (x_row, y_row) = (c + 24, c + 7);
+        let f32_at = |strides: [usize; 2]| operand(Lane::F32, &strides);
+        let p = EltwiseProblem {
+            dims: vec![pixels, c],
+            inputs: vec![f32_at([x_row, 1]), f32_at([0, 1]), f32_at([0, 1]), f32_at([1, 0])],
+            outputs: vec![f32_at([y_row, 1])],
+            registers: 4,
+            code: vec![
+                Inst::Load { dst: 0, input: 0 },
+                Inst::Load { dst: 1, input: 1 },
+                Inst::Load { dst: 2, input: 2 },
+                Inst::Load { dst: 3, input: 3 },
+                Inst::Binary { op: BinaryOp::Mul, lane: Lane::F32, dst: 0, a: 0, b: 1 },
+                Inst::Binary { op: BinaryOp::Add, lane: Lane::F32, dst: 0, a: 0, b: 2 },
+                Inst::Binary { op: BinaryOp::Sub, lane: Lane::F32, dst: 0, a: 0, b: 3 },
+                Inst::Unary { op: UnaryOp::Act(Activation::Relu), lane: Lane::F32, dst: 1, a: 0 },
+                Inst::Store { output: 0, a: 1 },
+            ],
+        };
+        let (x, scale, shift, mean) = (noise(pixels * x_row, 1), noise(c, 2), noise(c, 3), noise(pixels, 4));
+        let inputs = [Src::new(&x), Src::new(&scale), Src::new(&shift), Src::new(&mean)];
+        on_all(&p, &inputs, 4 * pixels * y_row, |name, out| {
+            for (i, got) in f32s(out).into_iter().enumerate() {
+                let (row, ch) = (i / y_row, i % y_row);
+                if ch >= c {
+                    assert_eq!(got.to_bits(), 0xeeee_eeee, "{name}: gap {ch} behind pixel {row}");
+                    continue;
+                }
+                let want = (x[row * x_row + ch] * scale[ch] + shift[ch] - mean[row]).max(0.0);
+                assert_eq!(got, want, "{name}: channel {ch} of {c} of pixel {row}");
+            }
+        });
     }
 }
 

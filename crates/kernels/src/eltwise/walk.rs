@@ -1,12 +1,20 @@
 //! The iteration space with its dims merged, and how an operand's elements are met along it.
 
+use super::CHUNK;
 use modelsmith_kop::EltwiseProblem;
+
+/// Most lanes of a vector. Instructions run over whole vectors.
+const LANES: usize = 16;
+/// Innermost dims of fewer elements are not worth a chunk of their own.
+const ROW: usize = 48;
 
 /// The merged iteration space. Operands are numbered inputs first.
 pub(super) struct Walk {
     pub len: usize,
     dims: Vec<usize>,
     strides: Vec<Vec<usize>>,
+    /// Elements of a chunk, where chunks are pieces of the innermost dim.
+    piece: Option<usize>,
 }
 
 impl Walk {
@@ -33,7 +41,66 @@ impl Walk {
                 }
             }
         }
-        Walk { len: p.len(), dims, strides }
+        let mut walk = Walk { len: p.len(), dims, strides, piece: None };
+        // Pieces of rows have operands in place that are gapped or broadcast from row to row.
+        let inner = walk.inner();
+        let in_order = (0..walk.strides.len()).all(|o| walk.is_flat(o) || walk.is_uniform(o));
+        if !in_order && inner >= ROW && inner.is_multiple_of(LANES) {
+            walk.piece = Some(inner.div_ceil(inner.div_ceil(CHUNK)).next_multiple_of(LANES));
+        }
+        walk
+    }
+
+    /// Elements of the innermost dim.
+    fn inner(&self) -> usize {
+        self.dims.last().copied().unwrap_or(1)
+    }
+
+    /// Number of chunks.
+    pub fn chunks(&self) -> usize {
+        match self.piece {
+            Some(piece) => self.len / self.inner() * self.inner().div_ceil(piece),
+            None => self.len.div_ceil(CHUNK),
+        }
+    }
+
+    /// First element and number of elements of a chunk.
+    pub fn chunk(&self, chunk: usize) -> (usize, usize) {
+        match self.piece {
+            Some(piece) => {
+                let (inner, pieces) = (self.inner(), self.inner().div_ceil(piece));
+                let col = chunk % pieces * piece;
+                (chunk / pieces * inner + col, piece.min(inner - col))
+            }
+            None => (chunk * CHUNK, CHUNK.min(self.len - chunk * CHUNK)),
+        }
+    }
+
+    /// True where the operand's elements of any chunk follow each other in memory.
+    pub fn in_place(&self, operand: usize) -> bool {
+        match self.piece {
+            Some(_) => self.strides[operand].last() == Some(&1),
+            None => self.is_flat(operand),
+        }
+    }
+
+    /// Where in the operand the chunk of `n` elements from `start` on begins, where they follow each other and are whole
+    /// vectors.
+    #[inline(always)]
+    pub fn place(&self, operand: usize, start: usize, n: usize) -> Option<usize> {
+        if !n.is_multiple_of(LANES) || !self.in_place(operand) {
+            return None;
+        }
+        if self.piece.is_none() {
+            return Some(start);
+        }
+        let (strides, inner) = (&self.strides[operand], self.inner());
+        let (mut rest, mut at) = (start / inner, start % inner);
+        for axis in (0..self.dims.len() - 1).rev() {
+            at += rest % self.dims[axis] * strides[axis];
+            rest /= self.dims[axis];
+        }
+        Some(at)
     }
 
     /// True where the operand's elements lie in iteration order without gaps.
