@@ -39,11 +39,23 @@ pub struct Written {
     pub kept: bool,
 }
 
-/// The format of a file name; the one given by name where it is.
+/// The format of a file name; the one given by name where it is. `.pt` is a program, with its graph.
 ///
 /// # Errors
 /// When no format is called so, or has such an extension.
 pub fn format_for(path: &Path, name: Option<&str>) -> Result<&'static FormatDef> {
+    format_among(path, name, |_| true)
+}
+
+/// As [`format_for`], for weights without a graph: `.pt` is a checkpoint.
+///
+/// # Errors
+/// Those of [`format_for`].
+pub fn weights_format_for(path: &Path, name: Option<&str>) -> Result<&'static FormatDef> {
+    format_among(path, name, |f| !f.hub)
+}
+
+fn format_among(path: &Path, name: Option<&str>, fits: impl Fn(&FormatDef) -> bool) -> Result<&'static FormatDef> {
     let known = || modelsmith_convert::FORMATS.iter().map(|f| f.name).collect::<Vec<_>>().join(", ");
     if let Some(name) = name {
         return modelsmith_convert::FORMATS.iter().find(|f| f.name == name).copied().ok_or_else(|| {
@@ -51,7 +63,7 @@ pub fn format_for(path: &Path, name: Option<&str>) -> Result<&'static FormatDef>
         });
     }
     let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let found = modelsmith_convert::FORMATS.iter().find(|f| f.extensions.contains(&extension.as_str()));
+    let found = modelsmith_convert::FORMATS.iter().find(|f| fits(f) && f.extensions.contains(&extension.as_str()));
     found.copied().ok_or_else(|| {
         Error::unsupported(format!("no format that is written has the extension {extension:?}"))
             .in_file(path)

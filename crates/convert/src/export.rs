@@ -30,7 +30,7 @@ pub fn target_opsets(model: &Model, opset: Option<u32>) -> Vec<OpSetImport> {
     out
 }
 
-/// Takes a hub model down to the operator sets of `export` and writes it. Files appear when all are complete.
+/// Takes a hub model down to the operator sets of `export`, where the format has such, and writes it. Files appear when all are complete.
 ///
 /// # Errors
 /// One diagnostic for each node that the target cannot say; when the file cannot be written.
@@ -38,11 +38,13 @@ pub fn write(hub: &Model, export: &Export<'_>) -> std::result::Result<Written, (
     let alone = |e: Error| (e, vec![]);
     let path = export.path.display().to_string();
     let mut model = hub.clone();
-    downgrade(&mut model, &export.opsets).map_err(|found| {
-        let what = format!("{} nodes cannot be said at the opset wanted", found.len());
-        (Error::unsupported(what).in_file(&path), found)
-    })?;
-    model.meta.opsets.clone_from(&export.opsets);
+    if !export.format.hub {
+        downgrade(&mut model, &export.opsets).map_err(|found| {
+            let what = format!("{} nodes cannot be said at the opset wanted", found.len());
+            (Error::unsupported(what).in_file(&path), found)
+        })?;
+        model.meta.opsets.clone_from(&export.opsets);
+    }
     let writer = export.format.write.ok_or_else(|| {
         alone(Error::unsupported(format!("{} is read, not written", export.format.title)).in_file(&path))
     })?;

@@ -17,6 +17,8 @@ pub struct FormatDef {
     pub read: fn(&Input, &ReadOptions) -> Result<Imported>,
     /// Whether it holds graphs; others hold tensors alone.
     pub graphs: bool,
+    /// Whether its writer takes models alone, with nodes of the hub; others get them at the operator sets wanted.
+    pub hub: bool,
     /// Whether a checkpoint may be spread over several files with an `.index.json` beside them, as Hugging Face does.
     pub shards: bool,
     /// Whether it stores tensors in block encodings (`Q4_K`).

@@ -141,7 +141,7 @@ pub fn convert(cx: &Context, a: &Convert, from: &Checkpoint, output: &Path) -> R
     let folder = is_folder(output);
     let inside = output.join(WEIGHTS);
     let output = if folder { inside.as_path() } else { output };
-    let format = modelsmith::write::format_for(output, a.to.as_deref())?;
+    let format = modelsmith::write::weights_format_for(output, a.to.as_deref())?;
     let mut all = vec![from.data().clone()];
     for path in &t.merge {
         all.push(Checkpoint::open(path)?.data().clone());

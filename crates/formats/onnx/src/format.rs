@@ -12,6 +12,7 @@ pub static ONNX: FormatDef = FormatDef {
     probe,
     read,
     graphs: true,
+    hub: false,
     shards: false,
     blocks: false,
     write: Some(write),

@@ -13,6 +13,7 @@ pub static TORCH: FormatDef = FormatDef {
     read,
     write: Some(write),
     graphs: false,
+    hub: false,
     shards: true,
     blocks: false,
 };

@@ -19,6 +19,7 @@ pub static NPY: FormatDef = FormatDef {
     probe,
     read,
     graphs: false,
+    hub: false,
     shards: false,
     blocks: false,
     write: Some(write),

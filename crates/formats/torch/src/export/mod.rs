@@ -23,6 +23,7 @@ pub static EXPORT: FormatDef = FormatDef {
     read,
     write: None,
     graphs: true,
+    hub: false,
     shards: false,
     blocks: false,
 };

@@ -3,6 +3,7 @@
 use super::ast::{Class, File, Function};
 use super::parse::parse;
 use crate::container;
+use crate::program::signature::{self, Signature};
 use crate::read::storage::{Pid, pid};
 use crate::read::{Reader, Source};
 use modelsmith_base::{DType, Diagnostic};
@@ -38,6 +39,8 @@ pub(crate) struct Archive {
     pub version: u32,
     /// Element type and shape of the tensors that the module was traced with; `None` for one that was not traced.
     pub examples: Option<Vec<Example>>,
+    /// Names and types of inputs and outputs, in an archive that this program wrote.
+    pub signature: Option<Signature>,
 }
 
 /// Element type and shape of an argument; `None` where it is no tensor.
@@ -91,6 +94,7 @@ impl Archive {
             Some(entry) => Some(examples(&zip.content(entry, CODE).map_err(fail)?)),
             None => None,
         };
+        let signature = signed(&zip, root).map_err(fail)?;
         Ok(Archive {
             name: input.name().to_owned(),
             code,
@@ -104,6 +108,7 @@ impl Archive {
             findings,
             version,
             examples,
+            signature,
         })
     }
 
@@ -205,6 +210,14 @@ impl Archive {
         let Some((module, function)) = name.rsplit_once('.') else { return Ok(None) };
         let file = self.file(&module.replace('.', "/"))?;
         Ok(file.and_then(|f| f.functions.iter().find(|f| f.name == function).cloned()))
+    }
+}
+
+/// The signature below `root`.
+fn signed(zip: &Zip<'_>, root: &str) -> std::result::Result<Option<Signature>, modelsmith_wire::zip::Error> {
+    match zip.find(&format!("{root}{}", signature::MEMBER)) {
+        Some(entry) => Ok(signature::read(&zip.content(entry, CODE)?)),
+        None => Ok(None),
     }
 }
 

@@ -14,6 +14,7 @@ use super::state::{self, State};
 use crate::aten::context::Change;
 use crate::aten::value::ObjectRef;
 use crate::aten::{Context, Kind, List, Outcome, Stop, Val, damaged, unsupported};
+use crate::program::signature::Slot;
 use modelsmith_base::{DType, Diagnostic, Severity};
 use modelsmith_format::Tree;
 use modelsmith_ir::{Def, Dim, Model, TensorType, Type, ValueId};
@@ -80,16 +81,41 @@ pub(super) fn lower(archive: &Archive, hints: Hints) -> Outcome<Lowered> {
 
 /// What the inputs that a module was traced with say, where the user did not say it.
 fn examples(archive: &Archive, hints: &mut Hints) -> Outcome<()> {
-    let (Tree::Object { class, .. }, Some(examples)) = (&archive.object, &archive.examples) else { return Ok(()) };
+    let Tree::Object { class, .. } = &archive.object else { return Ok(()) };
     let forward = archive.method(class, "forward").map_err(|e| Stop::Damaged(e.to_string()))?;
-    let params = forward.iter().flat_map(|f| f.params.iter().skip(1));
-    for (p, example) in params.zip(examples) {
+    let params = forward.iter().flat_map(|f| f.params.iter().skip(1)).collect::<Vec<_>>();
+    if let Some(signature) = &archive.signature {
+        let names = params.iter().map(|p| p.name.as_str());
+        names.zip(&signature.inputs).for_each(|(name, slot)| typed(name, slot, hints));
+    }
+    for (p, example) in params.iter().zip(archive.examples.iter().flatten()) {
         if let Some((dtype, shape)) = example {
             hints.types.entry(p.name.clone()).or_insert(*dtype);
             hints.ranks.entry(p.name.clone()).or_insert(shape.len());
         }
     }
     Ok(())
+}
+
+/// What the signature of an archive says of the argument `name`, where the user did not say it.
+fn typed(name: &str, slot: &Slot, hints: &mut Hints) {
+    let t = match slot.parsed() {
+        Some(Type::Tensor(t)) => t,
+        Some(Type::Sequence(of)) => TensorType { dtype: of.dtype(), shape: None },
+        _ => return,
+    };
+    if let Some(dtype) = t.dtype {
+        hints.types.entry(name.to_owned()).or_insert(dtype);
+    }
+    let Some(shape) = t.shape else { return };
+    if *hints.ranks.entry(name.to_owned()).or_insert(shape.len()) != shape.len() {
+        return;
+    }
+    for (i, d) in shape.into_iter().enumerate() {
+        if d.known().is_some() || d.as_symbol().is_some() {
+            hints.sizes.entry(format!("{name}_{i}")).or_insert(d);
+        }
+    }
 }
 
 fn search(archive: &Archive, mut hints: Hints, budget: &mut usize) -> Outcome<Lowered> {
@@ -353,7 +379,8 @@ fn input(cx: &mut Context, name: &str, ty: &Annotation, hints: &Hints) -> Outcom
                 return listed(cx, name, count, told == 0, hints);
             }
             cx.open_lists.push(name.to_owned());
-            let element = TensorType { dtype: Some(DType::F32), shape: None };
+            let dtype = hints.types.get(name).copied().unwrap_or(DType::F32);
+            let element = TensorType { dtype: Some(dtype), shape: None };
             let ty = Type::Tensor(element);
             let v = cx.model.add_param(main, name, Type::Sequence(Box::new(ty.clone())));
             cx.add_list(List::Sequence(v, ty))

@@ -25,12 +25,13 @@ use modelsmith_format::{Artifact, Checkpoint, FormatDef, Imported, Input, Match,
 pub static SCRIPT: FormatDef = FormatDef {
     name: "torchscript",
     title: "TorchScript archive",
-    // `pt` and `pth` name checkpoints where a file is written; one that is read is known by its content.
-    extensions: &["jit", "ptl"],
+    // `pth` names a checkpoint where a file is written; one that is read is known by its content.
+    extensions: &["pt", "jit", "ptl"],
     probe,
     read,
-    write: None,
+    write: Some(crate::program::write),
     graphs: true,
+    hub: true,
     shards: false,
     blocks: false,
 };
@@ -70,6 +71,9 @@ fn read(input: &Input, options: &ReadOptions) -> Result<Imported> {
     findings.retain(|f| f.code != "torch.script" && f.code != "torch.class");
     findings.extend(lowered.findings);
     let mut model = lowered.model;
+    if let Some(signature) = &archive.signature {
+        signature.name(&mut model);
+    }
     crate::finish(&mut model, "torchscript", input.name());
     Ok(Imported { artifact: Artifact::Model(Box::new(model)), findings })
 }

@@ -5,7 +5,8 @@ mod storages;
 
 use modelsmith_base::{Diagnostic, Severity};
 use modelsmith_format::{Archive, Artifact, Checkpoint, Content, Error, Output, Result, Tree, WriteOptions, Written};
-use pickle::Pickler;
+pub(crate) use pickle::{Pickler, serialization_id};
+pub(crate) use storages::place;
 
 /// Writes a checkpoint: nested as it was, or as a state dict where it was not nested or was one module.
 ///
@@ -26,14 +27,14 @@ pub(crate) fn write(artifact: &Artifact, out: &mut Output, options: &WriteOption
         let what = format!("PyTorch has no element type for {}", shortened(&odd));
         return Err(Error::unsupported(what).help("convert them with --cast"));
     }
-    let placed = storages::place(&checkpoint.tensors);
+    let placed = place(&checkpoint.tensors);
     let counts = placed.storages.iter().map(|s| s.len()).collect::<Vec<_>>();
     let mut findings = Vec::new();
     let mut pickler = Pickler::new(&checkpoint.tensors, &placed.placed, &counts);
     object(&mut pickler, checkpoint, &mut findings)?;
     let pickle = pickler.out;
     let mut archive = Archive::new();
-    let id = pickle::serialization_id(&pickle);
+    let id = serialization_id(&pickle);
     put(&mut archive, "archive/data.pkl", pickle)?;
     put(&mut archive, "archive/.format_version", *b"1")?;
     put(&mut archive, "archive/.storage_alignment", *b"64")?;
@@ -47,7 +48,7 @@ pub(crate) fn write(artifact: &Artifact, out: &mut Output, options: &WriteOption
     Ok(Written { files: vec![(String::new(), emitted.bytes)], findings })
 }
 
-fn put(archive: &mut Archive, name: &str, bytes: impl Into<Vec<u8>>) -> Result<()> {
+pub(crate) fn put(archive: &mut Archive, name: &str, bytes: impl Into<Vec<u8>>) -> Result<()> {
     archive.add(name, Content { head: bytes.into(), weight: None })
 }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Writes instructions.
-pub(super) struct Pickler<'a> {
+pub(crate) struct Pickler<'a> {
     pub out: Vec<u8>,
     tensors: &'a [(String, Arc<WeightExpr>)],
     placed: &'a [Placed],
@@ -54,7 +54,7 @@ pub(super) fn writable(dtype: DType) -> bool {
 }
 
 impl<'a> Pickler<'a> {
-    pub(super) fn new(tensors: &'a [(String, Arc<WeightExpr>)], placed: &'a [Placed], counts: &'a [usize]) -> Self {
+    pub(crate) fn new(tensors: &'a [(String, Arc<WeightExpr>)], placed: &'a [Placed], counts: &'a [usize]) -> Self {
         let (memo, refused) = (HashMap::new(), BTreeSet::new());
         Pickler { out: b"\x80\x02".to_vec(), tensors, placed, counts, memo, refused }
     }
@@ -68,6 +68,27 @@ impl<'a> Pickler<'a> {
             self.tensor(i)?;
         }
         self.out.extend(b"u.");
+        Ok(())
+    }
+
+    /// The object of a program: a module of modules, whose classes are in the code of the archive.
+    pub(crate) fn program(&mut self, object: &Tree) -> Result<()> {
+        self.module(object)?;
+        self.out.push(b'.');
+        Ok(())
+    }
+
+    fn module(&mut self, tree: &Tree) -> Result<()> {
+        let Tree::Object { class, state: Some(state), .. } = tree else { return self.tree(tree) };
+        let Tree::Dict(fields) = state.as_ref() else { return self.refuse(class) };
+        let (module, name) = class.rsplit_once('.').unwrap_or(("", class));
+        self.import(module, name);
+        self.out.extend(b")\x81}(");
+        for (key, value) in fields {
+            self.tree(key)?;
+            self.module(value)?;
+        }
+        self.out.extend(b"ub");
         Ok(())
     }
 
@@ -318,7 +339,7 @@ impl<'a> Pickler<'a> {
 }
 
 /// Forty digits that tell files apart, the same for the same pickle.
-pub(super) fn serialization_id(pickle: &[u8]) -> Vec<u8> {
+pub(crate) fn serialization_id(pickle: &[u8]) -> Vec<u8> {
     let hash = |seed: u64| pickle.iter().fold(seed, |h, &b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
     let (a, b) = (hash(0xcbf2_9ce4_8422_2325), hash(wide(pickle.len())));
     format!("{a:020}{b:020}").into_bytes()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// A tensor as a view of a storage of the file.
 #[derive(Clone, Debug)]
-pub(super) struct Placed {
+pub(crate) struct Placed {
     /// Number of the storage.
     pub storage: usize,
     pub dtype: DType,
@@ -17,14 +17,14 @@ pub(super) struct Placed {
 }
 
 /// Storages, and each tensor in its own.
-pub(super) struct Storages {
+pub(crate) struct Storages {
     pub storages: Vec<Arc<WeightExpr>>,
     pub placed: Vec<Placed>,
 }
 
 /// Gives each tensor a storage. Views of one storage stay views of one storage; a storage of which a single view sees
 /// only a part is not written whole.
-pub(super) fn place(tensors: &[(String, Arc<WeightExpr>)]) -> Storages {
+pub(crate) fn place(tensors: &[(String, Arc<WeightExpr>)]) -> Storages {
     let mut views: HashMap<Identity, HashSet<(usize, Vec<usize>, Vec<usize>)>> = HashMap::new();
     for (_, weight) in tensors {
         if let WeightExpr::View { of, offset, shape, strides } = weight.as_ref() {

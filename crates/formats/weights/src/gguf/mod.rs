@@ -26,6 +26,7 @@ pub static GGUF: FormatDef = FormatDef {
     probe,
     read,
     graphs: true,
+    hub: false,
     shards: false,
     blocks: true,
     write: Some(write),

@@ -25,6 +25,7 @@ pub static SAFETENSORS: FormatDef = FormatDef {
     probe,
     read,
     graphs: false,
+    hub: false,
     shards: true,
     blocks: false,
     write: Some(write),

@@ -12,6 +12,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("addmm|addbmm|baddbmm|addmv(T self, T mat1, T mat2, N beta=1, N alpha=1)", addmm),
     row("bilinear(T input1, T input2, T weight, T? bias=None)", bilinear),
     row("einsum(S equation, T[] tensors, A path=None)", einsum),
+    row("det|linalg_det(T self)", determinant),
     row("outer|ger(T self, T vec2)", outer),
     row("chain_matmul|linalg_multi_dot(T[] matrices)", chain),
     row(
@@ -230,5 +231,11 @@ fn cosine(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
     }
     let size = cx.op("Mul", &norms)?;
     let made = cx.op("Div", &[dot, size])?;
+    Ok(cx.tensor(made))
+}
+
+fn determinant(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
+    let v = a.tensor(cx, 0)?;
+    let made = cx.op("Det", &[v])?;
     Ok(cx.tensor(made))
 }

@@ -94,7 +94,8 @@ fn native_batch_flag(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
     with_empties(cx, made, 2)
 }
 
-fn layered(cx: &mut Context, a: &Args<'_>) -> Outcome<ValueId> {
+/// Operands and attributes of LayerNormalization.
+fn layered(cx: &mut Context, a: &Args<'_>) -> Outcome<(Vec<Option<ValueId>>, Attrs)> {
     let x = a.tensor(cx, 0)?;
     let shape = a.ints(cx, 1)?;
     let dtype = cx.dtype(x)?;
@@ -111,17 +112,19 @@ fn layered(cx: &mut Context, a: &Args<'_>) -> Outcome<ValueId> {
         Some(b) => vec![Some(x), Some(scale), Some(b)],
         None => vec![Some(x), Some(scale)],
     };
-    cx.op_opt("LayerNormalization", &inputs, attrs)
+    Ok((inputs, attrs))
 }
 
 fn layer_norm(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
-    let made = layered(cx, a)?;
+    let (inputs, attrs) = layered(cx, a)?;
+    let made = cx.op_opt("LayerNormalization", &inputs, attrs)?;
     Ok(cx.tensor(made))
 }
 
 fn native_layer_norm(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
-    let made = layered(cx, a)?;
-    with_empties(cx, made, 2)
+    let (inputs, attrs) = layered(cx, a)?;
+    let made = cx.node("LayerNormalization", &inputs, attrs, 3)?;
+    Ok(Val::tuple(made.into_iter().map(|v| cx.tensor(v)).collect()))
 }
 
 /// Groups of channels, each normalised by itself; then scaled by channel.

@@ -256,8 +256,14 @@ fn rot90(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
 }
 
 fn triangle(cx: &mut Context, a: &Args<'_>) -> Outcome<Val> {
-    let (v, k) = (a.tensor(cx, 0)?, a.int(cx, 1)?);
-    let k = cx.int(k);
+    let v = a.tensor(cx, 0)?;
+    let k = match a.get(1) {
+        Val::Num(_, k) => *k,
+        _ => {
+            let k = a.int(cx, 1)?;
+            cx.int(k)
+        }
+    };
     let attrs = Attrs::new().with("upper", i64::from(a.name == "aten::triu"));
     let flags = cx.dtype(v)? == DType::Bool;
     let v = if flags { cx.cast(v, DType::U8)? } else { v };

@@ -6,6 +6,7 @@ use crate::aten::mold::same;
 use crate::aten::schema::Given;
 use crate::aten::value::ListRef;
 use crate::aten::{Kind, List, Outcome, Stop, Val, unsupported};
+use modelsmith_base::DType;
 use modelsmith_ir::{Attrs, TensorType};
 
 impl Walk<'_> {
@@ -77,7 +78,15 @@ impl Walk<'_> {
             }
             ("min" | "max", [a, b]) => return self.arithmetic(op, a, b),
             ("abs", [v]) => return self.questions("abs", std::slice::from_ref(v)),
-            ("tolist", _) => return unsupported("a tensor as a list of Python"),
+            ("tolist", [Val::Tensor(t), ..]) => {
+                let v = self.cx.read(*t)?;
+                let ty = self.cx.ty(v).clone();
+                if ty.rank() != Some(1) || !ty.dtype().is_some_and(DType::is_int) {
+                    return unsupported("a tensor of other than a row of integers as a list of Python");
+                }
+                let v = self.cx.cast(v, DType::I64)?;
+                self.cx.add_list(List::Vector(Kind::Int, v))
+            }
             ("RaiseException", [v, ..]) => return Err(Stop::Raise(self.text(v))),
             ("Print" | "warn", _) => Val::None,
             _ => return Ok(None),
@@ -272,6 +281,15 @@ impl Walk<'_> {
             ("list", [Val::Str(s)]) => {
                 let items = s.chars().map(|c| Val::Str(c.to_string().into())).collect();
                 self.cx.list(items)
+            }
+            ("add", [a @ Val::List(_), more @ Val::List(_)]) if self.cx.items(a).is_err() => {
+                let whole = self.copied(a)?;
+                if let Val::List(r) = whole {
+                    for v in self.cx.items(more)? {
+                        self.append(r, &v)?;
+                    }
+                }
+                whole
             }
             ("add", [a @ (Val::List(_) | Val::Tuple(_)), b @ (Val::List(_) | Val::Tuple(_))]) => {
                 let items = [self.cx.items(a)?, self.cx.items(b)?].concat();

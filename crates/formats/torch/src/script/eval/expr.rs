@@ -222,6 +222,11 @@ impl Walk<'_> {
 
     pub(in crate::script) fn call_method(&mut self, object: &Val, method: &str, given: Vec<Given>) -> Outcome<Val> {
         let Val::Object(r) = object else {
+            if matches!(object, Val::Tensor(_)) {
+                let domain = if method == "tolist" { "prim" } else { "aten" };
+                let all = std::iter::once((None, object.clone())).chain(given).collect();
+                return self.operator(&format!("{domain}::{method}"), all, 1);
+            }
             return unsupported(format!("the method `{method}` of {}", object.what()));
         };
         let Some(o) = self.cx.heap.objects.get(r.0).cloned() else { return damaged("an object that is not there") };
