@@ -170,7 +170,7 @@ def judge(tool, path, sets, folder, options, source=None, gone=()):
 
 def reasons(text):
     """Operators and reasons of a refusal."""
-    return re.findall(r"\(?(\w+)\)?(?:#\d+)?: (.+)", text.split("nodes:", 1)[-1]) or [("", text.strip()[:200])]
+    return re.findall(r"\(?(\w+)\)?(?:#\d+)?: (.+)", text.split("nodes:", 1)[-1].split("help:")[0]) or [("", text.strip()[:200])]
 
 
 def main():
