@@ -219,6 +219,21 @@ fn transposed() {
 }
 
 #[test]
+fn nothing_to_compute() {
+    for p in [problem(0, 16, [9, 11], 40, [3, 3], [1, 1], [1, 1], [1; 4], 1), {
+        let p = problem(1, 16, [9, 11], 40, [3, 3], [1, 1], [1, 1], [1; 4], 1);
+        ConvProblem { oh: 0, ow: 0, ..p }
+    }] {
+        for kernel in KERNELS.iter().filter(|k| crate::detect().contains(k.isa) && k.accepts(&p).is_ok()) {
+            for threads in [1, 3] {
+                assert!(kernel.cost(&p, &Facts::guess(kernel.isa, threads)).is_finite(), "{}", kernel.name);
+                assert!(of_noise(kernel, &p, threads).is_empty(), "{}", kernel.name);
+            }
+        }
+    }
+}
+
+#[test]
 fn impossible_problems_are_refused() {
     let good = problem(1, 4, [5, 5], 4, [3, 3], [1, 1], [1, 1], [1; 4], 1);
     let last = KERNELS.last().unwrap();

@@ -100,7 +100,7 @@ impl Blocks {
         let rows = p.oh.div_ceil(row_blocks);
         let all_panels = p.oc.div_ceil(PANEL);
         let groups = all_panels.div_ceil(T::SET.max_panels());
-        let by_rows = wanted.min(p.n * row_blocks);
+        let by_rows = wanted.min(p.n * row_blocks).max(1);
         Blocks {
             tiles,
             c,
