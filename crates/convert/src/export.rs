@@ -30,7 +30,8 @@ pub fn target_opsets(model: &Model, opset: Option<u32>) -> Vec<OpSetImport> {
     out
 }
 
-/// Takes a hub model down to the operator sets of `export`, where the format has such, and writes it. Files appear when all are complete.
+/// Takes a hub model down to the operator sets of `export`, where the format has such, and writes it. Files appear when
+/// all are complete.
 ///
 /// # Errors
 /// One diagnostic for each node that the target cannot say; when the file cannot be written.

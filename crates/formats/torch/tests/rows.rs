@@ -8,8 +8,8 @@ use modelsmith_tensor::{Tensor, Value};
 
 const OBJECT: &[u8] = b"\x80\x02c__torch__.t\nM\n)\x81}X\x08\0\0\0training\x89sb.";
 
-/// What the method `forward` with this body gives for `x`, and the findings.
-fn run_with(body: &str, x: &[f32], more: &[(&str, &[u8])]) -> (Vec<f64>, String) {
+/// The model whose method `forward` has this body, and the findings.
+fn read_with(body: &str, more: &[(&str, &[u8])]) -> (Artifact, String) {
     let body = body.lines().map(|l| format!("    {l}\n")).collect::<String>();
     let code = format!("class M(Module):\n  def forward(self: __torch__.t.M,\n    x: Tensor) -> Tensor:\n{body}");
     let mut zip = Archive::new();
@@ -23,7 +23,13 @@ fn run_with(body: &str, x: &[f32], more: &[(&str, &[u8])]) -> (Vec<f64>, String)
     let options = ReadOptions { ranks: vec![("x".to_owned(), 1)], ..ReadOptions::default() };
     let found = (SCRIPT.read)(&input, &options).unwrap();
     let said = found.findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    let Artifact::Model(model) = found.artifact else { panic!("a checkpoint") };
+    (found.artifact, said)
+}
+
+/// What the method `forward` with this body gives for `x`, and the findings.
+fn run_with(body: &str, x: &[f32], more: &[(&str, &[u8])]) -> (Vec<f64>, String) {
+    let (artifact, said) = read_with(body, more);
+    let Artifact::Model(model) = artifact else { panic!("a checkpoint") };
     let mut running = Reference.load(&model, &Opts::default()).unwrap_or_else(|e| panic!("{e}\n{said}"));
     let out = running.run(&[Value::from(Tensor::vector(x))], &mut |_, _| {}).unwrap();
     (out[0].tensor().unwrap().to_f64s().unwrap(), said)
@@ -143,18 +149,7 @@ fn windows_are_pytorchs() {
 #[test]
 fn what_complex_numbers_cannot_do_is_said() {
     let body = "z = torch.stft(x, 4, 2, 4, None, False, True, True)\nreturn torch.abs(torch.exp(z))";
-    let body = body.lines().map(|l| format!("    {l}\n")).collect::<String>();
-    let code = format!("class M(Module):\n  def forward(self: __torch__.t.M,\n    x: Tensor) -> Tensor:\n{body}");
-    let mut zip = Archive::new();
-    for (name, bytes) in [("m/data.pkl", OBJECT), ("m/code/__torch__/t.py", code.as_bytes())] {
-        zip.add(name, Content { head: bytes.to_vec(), weight: None }).unwrap();
-    }
-    let mut output = Output::memory();
-    output.emit("", &zip.finish(), &WriteOptions::new(&Operators)).unwrap();
-    let input = Input::from_bytes("m.pt", output.into_memory().remove(0).1);
-    let options = ReadOptions { ranks: vec![("x".to_owned(), 1)], ..ReadOptions::default() };
-    let found = (SCRIPT.read)(&input, &options).unwrap();
-    let said = found.findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let (_, said) = read_with(body, &[]);
     assert!(said.contains("code/__torch__/t.py, line 5): exp of complex numbers"), "{said}");
 }
 

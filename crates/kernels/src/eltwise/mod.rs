@@ -2,8 +2,9 @@
 //! that has the same strides and an equally wide type; otherwise they may not share memory.
 //!
 //! The iteration space is walked in chunks of at most [`CHUNK`] elements: as they follow each other, or, where an operand
-//! has gaps or is broadcast, in pieces of the innermost dim, within which most operands are used where they lie. Each instruction runs over a whole chunk in registers
-//! that stay in the first-level cache, so a chain of any length passes over memory once.
+//! has gaps or is broadcast, in pieces of the innermost dim, within which most operands are used where they lie. Each
+//! instruction runs over a whole chunk in registers that stay in the first-level cache, so a chain of any length passes over
+//! memory once.
 
 mod check;
 mod exec;

@@ -219,11 +219,6 @@ impl<'m> Cx<'m> {
         Ok(self.attributes.add(&self.label(v), &weight))
     }
 
-    /// A weight that is made of others: an attribute.
-    pub(super) fn derived(&mut self, name: &str, weight: &Arc<WeightExpr>) -> String {
-        self.attributes.add(name, weight)
-    }
-
     /// The name of a value in the graph.
     pub(super) fn label(&self, v: ValueId) -> String {
         let name = self.model.values.get(v).map_or("", |v| v.name.as_str());

@@ -1,15 +1,14 @@
 //! The tree of modules that holds the weights, its classes and its pickle.
 
-use super::names::{ident, path};
+use super::names::{ident, is_keyword, path};
 use modelsmith_format::{MetaValue, Tree};
 use modelsmith_tensor::WeightExpr;
 use std::collections::HashSet;
 use std::fmt::Write;
 use std::sync::Arc;
 
-/// What no attribute may be called: words of Python, and what every module has.
-const TAKEN: &str = "forward training and as assert async await break class continue def del elif else except finally \
-    for from global if import in is lambda nonlocal not or pass raise return try while with yield None True False";
+/// What no attribute may be called, as every module has it.
+const TAKEN: [&str; 2] = ["forward", "training"];
 
 /// Weights by the path of their attribute.
 #[derive(Default)]
@@ -24,7 +23,7 @@ impl Attributes {
     pub(super) fn add(&mut self, name: &str, weight: &Arc<WeightExpr>) -> String {
         let mut at = path(name);
         for part in &mut at {
-            if TAKEN.split_whitespace().any(|t| t == part) {
+            if TAKEN.contains(&part.as_str()) || is_keyword(part) {
                 part.push('_');
             }
         }

@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 
+/// Words of Python's grammar.
+const KEYWORDS: &str = "True False None and as assert async await break class continue def del elif else except finally for \
+    from global if import in is lambda nonlocal not or pass raise return try while with yield";
+
 /// What a variable may not be called.
 const TAKEN: &str = "self torch ops inf nan infj nanj CONSTANTS annotate uninitialized unchecked_cast fork getattr \
-    hasattr int float bool str len range min max abs print Tensor List Dict Tuple Optional None \
-    True False and as assert async await break class continue def del elif else except finally for \
-    from global if import in is lambda nonlocal not or pass raise return try while with yield \
+    hasattr int float bool str len range min max abs print Tensor List Dict Tuple Optional \
     device dtype number Any Future RRef Generator Stream Storage Scalar round sorted enumerate zip \
     isinstance tuple list dict reversed complex ord chr hex oct bin divmod sum all any id Final \
     Module training";
@@ -16,7 +18,7 @@ pub(super) struct Names(HashSet<String>);
 
 impl Names {
     pub(super) fn new() -> Names {
-        Names(TAKEN.split_whitespace().map(str::to_owned).collect())
+        Names(KEYWORDS.split_whitespace().chain(TAKEN.split_whitespace()).map(str::to_owned).collect())
     }
 
     /// A name like `wanted` that nothing has yet.
@@ -30,6 +32,11 @@ impl Names {
         }
         name
     }
+}
+
+/// Whether Python's grammar keeps `name` for itself.
+pub(super) fn is_keyword(name: &str) -> bool {
+    KEYWORDS.split_whitespace().any(|k| k == name)
 }
 
 /// The nearest name of Python: other characters become `_`, and a number gets a letter before it.

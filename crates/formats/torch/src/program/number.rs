@@ -42,10 +42,7 @@ pub(super) fn narrow(x: f32) -> String {
 /// The elements of a tensor, one by one; `None` for types of which there are no literals.
 pub(super) fn elements(t: &Tensor) -> Option<Vec<String>> {
     match t.dtype() {
-        DType::Bool => {
-            let word = |x: i64| if x != 0 { "True" } else { "False" };
-            Some(t.to_i64s().ok()?.into_iter().map(|x| word(x).to_owned()).collect())
-        }
+        DType::Bool => Some(t.to_i64s().ok()?.into_iter().map(|x| truth(x != 0).to_owned()).collect()),
         DType::F32 => Some(t.to_f64s().ok()?.into_iter().map(|x| narrow(shorter(x))).collect()),
         DType::F16 | DType::BF16 | DType::F64 => Some(t.to_f64s().ok()?.into_iter().map(float).collect()),
         d if d.is_int() && code(d).is_some() => Some(t.to_i64s().ok()?.iter().map(i64::to_string).collect()),

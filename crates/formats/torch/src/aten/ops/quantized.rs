@@ -55,6 +55,9 @@ pub(crate) const ROWS: &[Row] = &[
     row("quantized::relu6(T qx, B inplace=False)", relu6),
 ];
 
+/// Most bytes that the scales or the zero points of one tensor may take.
+const GRID_BYTES: u64 = 1 << 26;
+
 /// The integers that a tensor is rounded to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Grid {
@@ -471,7 +474,7 @@ pub(crate) fn weight(cx: &mut Context, parts: &[Arc<WeightExpr>], names: &[Strin
         return unsupported("a quantized tensor without scale and zero point");
     };
     let read = |w: &WeightExpr| {
-        let budget = modelsmith_base::Budget::unlimited();
+        let budget = modelsmith_base::Budget::new(GRID_BYTES);
         materialize(w, &modelsmith_ops::interp::Operators, &budget).map_err(|e| Stop::Damaged(e.to_string()))
     };
     let (scale, zero) = (read(scale)?, read(zero)?);

@@ -19,7 +19,7 @@ fn constant(cx: &mut Cx<'_>) -> Said<Made> {
     match cx.node.attrs.get("value") {
         Some(Attr::Tensor(weight)) => {
             let (label, weight) = (cx.label(v), weight.clone());
-            Ok(Made::from(cx.derived(&label, &weight)))
+            Ok(Made::from(cx.attributes.add(&label, &weight)))
         }
         _ => Err("a constant of this kind".to_owned()),
     }
@@ -31,7 +31,7 @@ fn filled(cx: &mut Cx<'_>) -> Said<Made> {
             let t = modelsmith_tensor::materialize(
                 weight,
                 &modelsmith_ops::interp::Operators,
-                &modelsmith_base::Budget::unlimited(),
+                &modelsmith_base::Budget::new(64),
             );
             let t = t.map_err(|e| e.to_string())?;
             elements(&t).filter(|e| e.len() == 1).map(|e| e.concat()).ok_or("a fill value of this kind")?

@@ -43,9 +43,10 @@ fn layer(cx: &mut Cx<'_>) -> Said<Made> {
     let sizes = cx.dims(&inner).ok_or("the sizes that are normalized are not known")?;
     let (x, w, b, eps) = (cx.tensor(0)?, cx.opt(1)?, cx.opt(2)?, narrow(cx.attr_float("epsilon")?));
     if cx.node.output(1).is_some() || cx.node.output(2).is_some() {
-        return Ok(Made::Together(format!("torch.native_layer_norm({x}, {sizes}, {w}, {b}, {eps})"))).and_then(
-            |made| if cx.node.outputs.len() == 3 { Ok(made) } else { Err("two of three results".to_owned()) },
-        );
+        if cx.node.outputs.len() != 3 {
+            return Err("two of three results".to_owned());
+        }
+        return Ok(Made::Together(format!("torch.native_layer_norm({x}, {sizes}, {w}, {b}, {eps})")));
     }
     Ok(Made::from(format!("torch.layer_norm({x}, {sizes}, {w}, {b}, {eps}, False)")))
 }

@@ -130,7 +130,7 @@ fn gates(cx: &mut Cx<'_>, i: usize, d: usize, order: &[usize], hidden: usize, fi
         };
         let way = if d == 0 { "" } else { "_reverse" };
         let name = format!("{}_{kind}{way}", cx.label(v));
-        return Ok(cx.derived(&name, &whole));
+        return Ok(cx.attributes.add(&name, &whole));
     }
     let of = cx.tensor(i)?;
     let of = cx.set("direction", format!("torch.select({of}, 0, {d})"));
