@@ -29,6 +29,7 @@ pub mod run;
 pub mod scan;
 pub mod shapes;
 mod sides;
+pub mod target;
 pub mod test_data;
 pub mod write;
 

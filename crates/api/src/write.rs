@@ -12,6 +12,9 @@ use modelsmith_ir::{Dim, OpSetImport, Type};
 use modelsmith_ops::run::Opts;
 use std::path::{Path, PathBuf};
 
+pub use modelsmith_convert::FormatDef as Format;
+pub use modelsmith_ir::OpSetImport as Opsets;
+
 /// Sets of inputs on which original and result are run.
 pub const VERIFY_SAMPLES: usize = 3;
 

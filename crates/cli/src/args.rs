@@ -368,10 +368,32 @@ pub struct Compare {
 #[derive(Args, Debug)]
 pub struct Check {
     /// Model
-    pub model: PathBuf,
-    /// Runtime to load in, for example onnxruntime-1.31 (not built yet)
+    #[arg(required_unless_present = "target")]
+    pub model: Option<PathBuf>,
+    /// Runtime to load in, for example onnxruntime-1.31; without a version the newest; `help` lists them
     #[arg(long, value_name = "PROFILE")]
     pub target: Option<String>,
+}
+
+/// What is written for a runtime that lacks something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Gaps {
+    /// The largest part that loads
+    Part,
+    /// Everything, as far as it could be said
+    Whole,
+    /// Nothing
+    None,
+}
+
+#[derive(Args, Debug)]
+pub struct TargetArgs {
+    /// Runtime that is to load the result, for example onnxruntime-1.31: `check --target help` lists them
+    #[arg(long, value_name = "PROFILE")]
+    pub target: Option<String>,
+    /// What to write where the runtime lacks something that has no other form
+    #[arg(long, value_name = "WHAT", default_value = "part", requires = "target")]
+    pub gaps: Gaps,
 }
 
 #[derive(Args, Debug)]
@@ -391,6 +413,8 @@ pub struct Convert {
     /// Opset to write; by default that of the input
     #[arg(long)]
     pub opset: Option<u32>,
+    #[command(flatten)]
+    pub target: TargetArgs,
     #[command(flatten)]
     pub inputs: InputArgs,
     /// Fix every free dimension
@@ -421,6 +445,8 @@ pub struct Optimize {
     /// Opset to write; by default that of the input
     #[arg(long)]
     pub opset: Option<u32>,
+    #[command(flatten)]
+    pub target: TargetArgs,
     /// Run only these passes
     #[arg(long, value_delimiter = ',', value_name = "A,B")]
     pub passes: Vec<String>,

@@ -47,8 +47,7 @@ fn main() -> ExitCode {
 }
 
 /// Options of the contract that this version does not have.
-const NOT_BUILT: [&str; 23] = [
-    "--target",
+const NOT_BUILT: [&str; 22] = [
     "--graph",
     "--weights",
     "--key",

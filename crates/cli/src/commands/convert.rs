@@ -1,3 +1,4 @@
+use super::target::{self, Destination};
 use super::{Context, compare, options};
 use crate::args::Convert;
 use crate::table::bytes;
@@ -5,8 +6,9 @@ use modelsmith::checkpoint::{self, Checkpoint, File};
 use modelsmith::compare::{Comparison, Verdict};
 use modelsmith::inspect::Finding;
 use modelsmith::run::Opts;
+use modelsmith::target::{Graph, Target, Targeted};
 use modelsmith::write::{self, Verify, Written};
-use modelsmith::{Error, Result};
+use modelsmith::{Error, Model, Result};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -18,7 +20,9 @@ struct Report<'a> {
     written: bool,
     bytes: u64,
     findings: &'a [Finding],
-    verification: &'a Option<Comparison>,
+    verification: Option<&'a Comparison>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'a Targeted>,
 }
 
 pub fn run(cx: &Context, a: &Convert) -> Result<u8> {
@@ -54,31 +58,52 @@ pub fn run(cx: &Context, a: &Convert) -> Result<u8> {
     if a.fixed || sized || !inputs.sizes.dims.is_empty() {
         write::specialise(&mut hub, &inputs.sizes.bind(model.hub())?);
     }
-    let opsets = write::target_opsets(&model, a.opset);
     let verify = Verify {
         inputs,
         agreement: options::agreement(&a.agreement)?,
         opts: Opts { threads: cx.threads, isa: cx.isa.clone(), ..Opts::default() },
     };
-    cx.progress.step("writing and verifying");
     let wanted = (a.verify != "no").then_some(&verify);
-    let done = write::write(&model, &hub, output, format, opsets.clone(), a.no_clobber, wanted)?;
-    cx.progress.end();
-    let code = show(cx, output, &done);
-    let opsets = opsets.into_iter().map(|o| (o.domain, o.version)).collect();
-    cx.screen.document(
-        "convert",
-        &Report {
-            input: model.path().display().to_string(),
-            output: output.display().to_string(),
-            format: format.name,
-            opsets,
-            written: done.kept,
-            bytes: done.bytes,
-            findings: &done.findings,
-            verification: &done.verification,
-        },
-    )?;
+    let (opset, gaps, no_clobber) = (a.opset, a.target.gaps, a.no_clobber);
+    let to = Destination { path: output, format, opset, gaps, no_clobber, verify: wanted };
+    write_model(cx, &model, &hub, &to, target::profile(&a.target)?)
+}
+
+/// Writes a model, for a target where one is given, and reports.
+fn write_model(
+    cx: &Context,
+    model: &Model,
+    hub: &Graph,
+    to: &Destination,
+    profile: Option<&'static Target>,
+) -> Result<u8> {
+    let (done, opsets, target) = match profile {
+        Some(p) => target::write_for(cx, model, hub, p, to)?,
+        None => {
+            cx.progress.step("writing and verifying");
+            let opsets = write::target_opsets(model, to.opset);
+            let done = write::write(model, hub, to.path, to.format, opsets.clone(), to.no_clobber, to.verify)?;
+            cx.progress.end();
+            (Some(done), opsets, None)
+        }
+    };
+    let code = match (&target, &done) {
+        (Some(t), done) => target::show_written(cx, to, done.as_ref(), t),
+        (None, Some(done)) => show(cx, to.path, done),
+        (None, None) => 1,
+    };
+    let report = Report {
+        input: model.path().display().to_string(),
+        output: to.path.display().to_string(),
+        format: to.format.name,
+        opsets: opsets.into_iter().map(|o| (o.domain, o.version)).collect(),
+        written: done.as_ref().is_some_and(|d| d.kept),
+        bytes: done.as_ref().map_or(0, |d| d.bytes),
+        findings: done.as_ref().map_or(&[], |d| &d.findings),
+        verification: done.as_ref().and_then(|d| d.verification.as_ref()),
+        target: target.as_ref(),
+    };
+    cx.screen.document("convert", &report)?;
     Ok(code)
 }
 

@@ -14,6 +14,7 @@ mod optimize;
 mod options;
 mod run;
 mod scan;
+mod target;
 
 use crate::args::{Cli, Command};
 use crate::progress::Progress;

@@ -1,9 +1,11 @@
+use super::target::{self, Destination};
 use super::{Context, convert, options};
 use crate::args::Optimize;
 use crate::table::{ms, table};
 use modelsmith::compare::Comparison;
 use modelsmith::optimize::{PassReport, Passes, Simplified, simplify};
 use modelsmith::run::Opts;
+use modelsmith::target::Targeted;
 use modelsmith::write::{self, Verify};
 use modelsmith::{Model, Result};
 use serde::Serialize;
@@ -16,7 +18,9 @@ struct Report<'a> {
     bytes: u64,
     #[serde(flatten)]
     passes: &'a Simplified,
-    verification: &'a Option<Comparison>,
+    verification: Option<&'a Comparison>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'a Targeted>,
 }
 
 pub fn run(cx: &Context, a: &Optimize) -> Result<u8> {
@@ -32,24 +36,37 @@ pub fn run(cx: &Context, a: &Optimize) -> Result<u8> {
         agreement: options::agreement(&a.agreement)?,
         opts: Opts { threads: cx.threads, isa: cx.isa.clone(), ..Opts::default() },
     };
-    cx.progress.step("writing and verifying");
-    let opsets = write::target_opsets(&model, a.opset);
     let wanted = (!a.no_verify).then_some(&verify);
-    let written = write::write(&model, &hub, &a.output, format, opsets, a.no_clobber, wanted)?;
+    let (gaps, no_clobber) = (a.target.gaps, a.no_clobber);
+    let to = Destination { path: &a.output, format, opset: a.opset, gaps, no_clobber, verify: wanted };
+    let (written, target) = match target::profile(&a.target)? {
+        Some(p) => {
+            let (written, _, target) = target::write_for(cx, &model, &hub, p, &to)?;
+            (written, target)
+        }
+        None => {
+            cx.progress.step("writing and verifying");
+            let opsets = write::target_opsets(&model, a.opset);
+            (Some(write::write(&model, &hub, to.path, format, opsets, no_clobber, wanted)?), None)
+        }
+    };
     cx.progress.end();
     show(cx, &done);
-    let code = convert::show(cx, &a.output, &written);
-    cx.screen.document(
-        "optimize",
-        &Report {
-            input: a.input.display().to_string(),
-            output: a.output.display().to_string(),
-            written: written.kept,
-            bytes: written.bytes,
-            passes: &done,
-            verification: &written.verification,
-        },
-    )?;
+    let code = match (&target, &written) {
+        (Some(t), w) => target::show_written(cx, &to, w.as_ref(), t),
+        (None, Some(w)) => convert::show(cx, to.path, w),
+        (None, None) => 1,
+    };
+    let report = Report {
+        input: a.input.display().to_string(),
+        output: a.output.display().to_string(),
+        written: written.as_ref().is_some_and(|w| w.kept),
+        bytes: written.as_ref().map_or(0, |w| w.bytes),
+        passes: &done,
+        verification: written.as_ref().and_then(|w| w.verification.as_ref()),
+        target: target.as_ref(),
+    };
+    cx.screen.document("optimize", &report)?;
     Ok(code)
 }
 
