@@ -1,5 +1,5 @@
 use crate::{
-    Attr, AttrView, Attrs, Model, Node, NodeId, Op, OpError, OpResult, OpSet, Origin, RegionId, Type, ValueId,
+    Attr, AttrView, Attrs, Def, Model, Node, NodeId, Op, OpError, OpResult, OpSet, Origin, RegionId, Type, ValueId,
     infer_node,
 };
 use modelsmith_tensor::{Tensor, WeightExpr};
@@ -131,6 +131,47 @@ impl<'a> Builder<'a> {
             }
         }
         Ok(self.model.nodes[id].outputs.iter().flatten().copied().collect())
+    }
+
+    /// Moves the nodes of a body here, where its parameters are `args`; the body is left empty. The values that
+    /// replace its results. To be called when nothing else can fail, for a node that is replaced.
+    ///
+    /// # Errors
+    /// When there are not as many arguments as parameters; nothing was moved then.
+    pub fn splice(&mut self, body: RegionId, args: &[ValueId]) -> OpResult<Vec<ValueId>> {
+        let params = self.model.regions[body].params.clone();
+        if params.len() != args.len() {
+            let (wanted, given) = (params.len(), args.len());
+            return Err(OpError::invalid(format!("the body takes {wanted} inputs, {given} given")));
+        }
+        let bound = |v: ValueId| params.iter().position(|&p| p == v).map_or(v, |i| args[i]);
+        for node in self.model.nodes_in(body) {
+            self.model.nodes[node].inputs.iter_mut().flatten().for_each(|v| *v = bound(*v));
+        }
+        for region in self.model.regions_in(body) {
+            self.model.regions[region].results.iter_mut().for_each(|v| *v = bound(*v));
+        }
+        let from = &mut self.model.regions[body];
+        let (nodes, weights) = (std::mem::take(&mut from.body), std::mem::take(&mut from.weights));
+        let results = std::mem::take(&mut from.results);
+        for &w in &weights {
+            let value = &mut self.model.values[w];
+            value.name.clear();
+            if let Def::Weight(region, _) = &mut value.def {
+                *region = self.region;
+            }
+        }
+        self.model.regions[self.region].weights.extend(weights);
+        for &n in &nodes {
+            // Two bodies may use one name.
+            for v in self.model.nodes[n].outputs.clone().into_iter().flatten() {
+                self.model.values[v].name.clear();
+            }
+        }
+        let count = nodes.len();
+        self.model.regions[self.region].body.splice(self.at..self.at, nodes);
+        self.at += count;
+        Ok(results)
     }
 
     /// Sets an attribute of a node built before.

@@ -86,7 +86,8 @@ pub fn without_invented(ty: &Type) -> Type {
     })
 }
 
-fn map_dims(ty: &Type, f: &dyn Fn(&Dim) -> Dim) -> Type {
+/// The type with `f` of each dimension.
+pub(crate) fn map_dims(ty: &Type, f: &dyn Fn(&Dim) -> Dim) -> Type {
     let tensor =
         |t: &TensorType| TensorType { dtype: t.dtype, shape: t.shape.as_ref().map(|s| s.iter().map(f).collect()) };
     match ty {

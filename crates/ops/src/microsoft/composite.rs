@@ -1,10 +1,11 @@
 //! Operators that are others in a row: their decomposition is their definition, through which they are inferred and
 //! evaluated. What others make of them is judged by `conformance/operators.py`.
 
+use crate::infer::{is_invented, map_dims, without_invented};
 use crate::interp::Reference;
 use crate::prelude::*;
 use crate::run::{Opts, Runner};
-use modelsmith_ir::{Model, Node, Op, Origin, fact_of};
+use modelsmith_ir::{Model, Node, Op, Origin};
 use modelsmith_tensor::WeightExpr;
 use std::sync::Arc;
 
@@ -50,20 +51,28 @@ pub(crate) fn within_schema(b: &Builder, node: NodeId) -> OpResult<()> {
     }
 }
 
+/// Before the names of dimensions that the inference around made up, so that the one inside keeps them.
+const OUTER: char = '~';
+
 /// Facts of the results, from the decomposition of `def`.
 ///
 /// # Errors
 /// When the operands break the specification.
 pub(crate) fn infer(def: &'static OpDef, cx: &mut InferCx) -> OpResult<()> {
-    let operands = (0..cx.input_count()).map(|i| cx.fact(i).cloned()).collect();
-    let model = match parts(def, cx.attrs.raw(), operands, cx.output_count()) {
+    let renamed = |ty: &Type, by: &dyn Fn(&str) -> Option<Dim>| map_dims(ty, &|d| d.substitute(by));
+    let outer = |s: &str| is_invented(s).then(|| Dim::symbol(&format!("{OUTER}{s}")));
+    let operand = |f: &Fact| Fact { ty: renamed(&f.ty, &outer), ..f.clone() };
+    let operands = (0..cx.input_count()).map(|i| cx.fact(i).map(operand)).collect();
+    let mut model = match parts(def, cx.attrs.raw(), operands, cx.output_count()) {
         Ok(model) => model,
         // Operands of unknown type may be more than the decomposition can say; the results are unknown then.
         Err(OpError::Unsupported(_)) => return Ok(()),
         Err(e) => return Err(e),
     };
+    let (facts, _) = crate::infer::infer(&mut model);
     for (i, &v) in model.graph().results.iter().enumerate() {
-        cx.set(i, fact_of(&model, v).ty);
+        let own = without_invented(&facts.get(&model, v).ty);
+        cx.set(i, renamed(&own, &|s| s.strip_prefix(OUTER).map(Dim::symbol)));
     }
     Ok(())
 }

@@ -44,7 +44,10 @@ pub static MAT_MUL_N_BITS: OpDef = OpDef {
 };
 
 /// The numbers packed in the bytes of `x`, lowest bits first, as `[n, count]`; those past `count` are padding.
-fn unpacked(b: &mut Builder, x: ValueId, bits: i64, n: i64, count: i64, to: DType) -> OpResult<ValueId> {
+///
+/// # Errors
+/// Never for bytes.
+pub(crate) fn unpacked(b: &mut Builder, x: ValueId, bits: i64, n: i64, count: i64, to: DType) -> OpResult<ValueId> {
     let mut fields = Vec::new();
     let axis = b.ints(&[-1]);
     let mask = b.constant(Tensor::scalar(((1u16 << bits) - 1) as u8));

@@ -15,6 +15,7 @@ pub mod normalizer;
 pub mod one_hot_encoder;
 pub mod scaler;
 pub mod scores;
+pub mod svm_classifier;
 pub mod svm_regressor;
 pub mod tree_ensemble;
 pub mod tree_ensemble_classifier;

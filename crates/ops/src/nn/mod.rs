@@ -17,6 +17,7 @@ pub mod depth_to_space;
 pub mod direct;
 pub mod dropout;
 pub mod elu;
+pub mod flex_attention;
 pub mod gelu;
 pub mod global_average_pool;
 pub mod global_lp_pool;

@@ -1,6 +1,7 @@
 //! Softmax: `exp(x)` over its sum along `axis`. <https://onnx.ai/onnx/operators/onnx__Softmax.html>
 
 use super::lanes;
+use super::normalization::rounder;
 use crate::prelude::*;
 
 const SCHEMA: Schema = Schema {
@@ -42,7 +43,19 @@ fn infer(cx: &mut InferCx) -> OpResult<()> {
 }
 
 fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
-    lanes::map(cx, inputs, softmax)
+    match cx.tensor(inputs, 0)?.dtype() {
+        // The steps of the function body in the specification, each rounded: they show in 16 bits.
+        dtype @ (F16 | BF16) => lanes::map(cx, inputs, |x| stepwise(x, rounder(dtype))),
+        _ => lanes::map(cx, inputs, softmax),
+    }
+}
+
+/// Softmax of one lane, in place, with `round` after each step.
+fn stepwise(x: &mut [f64], round: fn(f64) -> f64) {
+    let top = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    x.iter_mut().for_each(|v| *v = round(round(*v - top).exp()));
+    let sum = round(x.iter().sum::<f64>());
+    x.iter_mut().for_each(|v| *v = round(*v / sum));
 }
 
 /// Softmax of one lane, in place.
