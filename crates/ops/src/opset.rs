@@ -1,8 +1,10 @@
 //! Moving a model between the opsets of its file and the hub, by the histories of the operators.
 
 use crate::all;
+use crate::typesets::spelled;
 use modelsmith_base::{Diagnostic, Place, Severity};
 use modelsmith_ir::{Adapt, AdaptCx, Builder, HUB_OPSET, Model, NodeId, Op, OpDef, OpSetImport, RegionId, Stage};
+use std::collections::HashMap;
 
 /// Newest version of each domain that this program reads.
 fn newest(domain: &str) -> u32 {
@@ -136,21 +138,31 @@ pub fn replace(model: &mut Model, region: RegionId, node: NodeId, def: &OpDef) -
 /// # Errors
 /// One diagnostic for each node that the target cannot say.
 pub fn downgrade(model: &mut Model, target: &[OpSetImport]) -> Result<(), Vec<Diagnostic>> {
-    let mut found = Vec::new();
+    let (mut found, mut failed) = (Vec::new(), Vec::new());
     crate::infer::infer(model);
     // Adapters and decompositions insert hub nodes, which the next round takes down.
     for _ in 0..16 {
         let work = all_nodes(model).into_iter().filter(|&(_, n)| model.nodes[n].known().is_some()).collect::<Vec<_>>();
-        if work.is_empty() || !found.is_empty() {
+        if work.is_empty() || !failed.is_empty() {
             break;
         }
         for (region, node) in work {
             let Some(def) = model.nodes[node].known() else { continue };
             if let Err(message) = lower_node(model, region, node, def, target) {
-                let d = Diagnostic::new(Severity::Error, "op.downgrade", message);
-                found.push(d.at(Place::node(model.node_label(node))));
+                failed.push((region, node, def, message));
             }
         }
+    }
+    let mut known = HashMap::new();
+    for (region, node, def, message) in failed {
+        let at = known.entry((def.name, message.clone()));
+        let at = at.or_insert_with(|| nearest(model, region, node, def, target));
+        let near = match at {
+            Some(version) => format!("the nearest opset that can is {version}"),
+            None => "no opset can".into(),
+        };
+        let d = Diagnostic::new(Severity::Error, "op.downgrade", format!("{message}; {near}"));
+        found.push(d.at(Place::node(model.node_label(node))));
     }
     for id in model.functions.ids().collect::<Vec<_>>() {
         for wanted in target {
@@ -164,6 +176,19 @@ pub fn downgrade(model: &mut Model, target: &[OpSetImport]) -> Result<(), Vec<Di
         true => Ok(()),
         false => Err(found),
     }
+}
+
+/// The first version above that of `target` which says the node as it is.
+fn nearest(model: &Model, region: RegionId, node: NodeId, def: &'static OpDef, target: &[OpSetImport]) -> Option<u32> {
+    let same = |o: &OpSetImport| o.domain == def.domain || (def.domain.is_empty() && o.domain == "ai.onnx");
+    let from = target.iter().find(|o| same(o))?.version;
+    let newest = newest(def.domain).min(def.since.max(from));
+    let exists = |v: &u32| def.version_at(*v).is_some() && def.ends.is_none_or(|end| *v < end);
+    (from + 1..=newest).filter(exists).find(|&version| {
+        let raised = |o: &OpSetImport| if same(o) { OpSetImport { version, ..o.clone() } } else { o.clone() };
+        let target = target.iter().map(raised).collect::<Vec<_>>();
+        lower_node(&mut model.clone(), region, node, def, &target).is_ok()
+    })
 }
 
 fn lower_node(
@@ -196,8 +221,12 @@ fn check_types(model: &Model, node: NodeId, def: &OpDef, version: u32) -> Result
     let n = &model.nodes[node];
     for (i, v) in n.inputs.iter().enumerate() {
         let Some(dtype) = v.and_then(|v| model.ty(v).dtype()) else { continue };
-        let allowed = schema.input(i).and_then(|p| schema.allowed(p.ty));
-        if allowed.is_some_and(|set| !set.has(dtype)) {
+        let Some(param) = schema.input(i) else { continue };
+        let fits = match schema.allowed(param.ty) {
+            Some(set) => set.has(dtype),
+            None => !param.ty.starts_with("tensor(") || param.ty == format!("tensor({})", spelled(dtype)),
+        };
+        if !fits {
             return Err(format!("{} takes no {dtype} at opset {version} (input {i})", def.name));
         }
     }

@@ -1,7 +1,7 @@
 //! Sets of element types that the specification uses again and again, by the names it gives them.
 
 use modelsmith_ir::TypeSet;
-use modelsmith_tensor::DType::*;
+use modelsmith_tensor::DType::{self, *};
 
 /// Real floats of 16, 32 and 64 bit.
 pub const FLOATS: TypeSet = TypeSet::tensors(&[F32, F64, F16]);
@@ -56,3 +56,18 @@ pub const WIDE_BF16: TypeSet = TypeSet::tensors(&[F32, F64, F16, BF16, I32, I64,
 pub const BYTES: TypeSet = TypeSet::tensors(&[I8, U8]);
 /// 8-bit floats.
 pub const FLOATS8: TypeSet = TypeSet::tensors(&[F8E4M3FN, F8E4M3FNUZ, F8E5M2, F8E5M2FNUZ]);
+
+/// The name of an element type in the specification.
+pub fn spelled(dtype: DType) -> std::string::String {
+    match dtype {
+        F32 => "float".into(),
+        F64 => "double".into(),
+        F16 => "float16".into(),
+        BF16 => "bfloat16".into(),
+        Complex64 => "complex64".into(),
+        Complex128 => "complex128".into(),
+        Bool | String => dtype.name().into(),
+        d if d.is_int() => d.name().replacen('i', "int", 1).replacen('u', "uint", 1),
+        d => d.name().replacen("f8", "float8", 1).replacen("f4", "float4", 1),
+    }
+}

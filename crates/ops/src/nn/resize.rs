@@ -84,7 +84,7 @@ pub static RESIZE: OpDef = OpDef {
                 ..SCHEMA
             },
             up: Adapt::Compatible,
-            down: Adapt::Compatible,
+            down: Adapt::Rewrite(to_13),
         },
         Past { since: 18, schema: SCHEMA, up: Adapt::Compatible, down: Adapt::Rewrite(to_18) },
     ],
@@ -290,6 +290,41 @@ fn to_11(cx: &mut AdaptCx) -> OpResult<()> {
             let empty = cx.constant(Tensor::vector::<f32>(&[]));
             cx.set_input(i, Some(empty));
         }
+    }
+    Ok(())
+}
+
+/// Opset 18 brought `axes`; before, scales and sizes were those of all axes.
+fn to_13(cx: &mut AdaptCx) -> OpResult<()> {
+    let Some(Attr::Ints(axes)) = cx.attrs().remove("axes") else { return Ok(()) };
+    let unknown = || OpError::unsupported("some axes of an operand of unknown rank before opset 18");
+    let (rank, x) = (cx.rank(0).ok_or_else(unknown)?, cx.input(0).ok_or_else(unknown)?);
+    if cx.input(1).is_some_and(|roi| cx.model.ty(roi).shape() != Some(&[Dim::Known(0)][..])) {
+        return Err(OpError::unsupported("a region of some axes before opset 18"));
+    }
+    let axes = shapes::axes(&axes, rank)?.into_iter().map(|a| a as i64).collect::<Vec<_>>();
+    for i in [2, 3] {
+        let Some(some) = cx.input(i).filter(|&v| cx.model.ty(v).shape() != Some(&[Dim::Known(0)][..])) else {
+            continue;
+        };
+        let given = cx.constant_of(some);
+        let mut b = cx.before();
+        let all = match (i, given) {
+            (2, Some(given)) => {
+                let mut scales = vec![1f32; rank];
+                axes.iter().zip(given.as_slice::<f32>()?).for_each(|(&a, &s)| scales[a as usize] = s);
+                b.constant(Tensor::vector(&scales))
+            }
+            (2, None) => {
+                let (ones, places) = (b.constant(Tensor::vector(&vec![1f32; rank])), b.ints(&axes));
+                b.op_with("ScatterElements", &[ones, places, some], Attrs::new().with("axis", 0))?
+            }
+            _ => {
+                let (sizes, places) = (b.op("Shape", &[x])?, b.ints(&axes));
+                b.op_with("ScatterElements", &[sizes, places, some], Attrs::new().with("axis", 0))?
+            }
+        };
+        cx.set_input(i, Some(all));
     }
     Ok(())
 }

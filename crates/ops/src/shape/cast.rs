@@ -5,6 +5,7 @@
 //! <https://onnx.ai/onnx/operators/onnx__Cast.html>
 
 use crate::prelude::*;
+use modelsmith_ir::dtype_of_code;
 use std::string::String;
 
 const SCHEMA: Schema = Schema {
@@ -101,7 +102,7 @@ pub static CAST: OpDef = OpDef {
                 ..SCHEMA
             },
             up: Adapt::Compatible,
-            down: Adapt::Compatible,
+            down: Adapt::Rewrite(without_saturation),
         },
         Past {
             since: 19,
@@ -344,6 +345,10 @@ fn from_floats(values: &[f64], shape: &[usize], to: DType, modes: &Modes) -> OpR
         F8E4M3FN | F8E4M3FNUZ | F8E5M2 | F8E5M2FNUZ => {
             bytes(&|v| modelsmith_base::minifloat::encode(to, v, modes.saturate))?
         }
+        // The specification's page on types of 4 bits: to the nearest, ties to even, then cut to the bits there are.
+        I4 | U4 | I2 | U2 => {
+            Tensor::from_i64s(to, shape, &values.iter().map(|&v| v.round_ties_even() as i64).collect::<Vec<_>>())?
+        }
         _ if to.is_int() && to.bits() < 32 => {
             Tensor::from_i64s(to, shape, &values.iter().map(|&v| v as i64).collect::<Vec<_>>())?
         }
@@ -441,6 +446,18 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
 /// The types between which casts exist.
 pub(crate) fn castable() -> impl Iterator<Item = DType> {
     ALL_IR13.dtypes().filter(|d| !d.is_complex())
+}
+
+/// `saturate` means something for floats of 8 bit only, which came with it.
+fn without_saturation(cx: &mut AdaptCx) -> OpResult<()> {
+    let to = match cx.attrs().get("to") {
+        Some(Attr::Int(code)) => dtype_of_code(*code),
+        _ => None,
+    };
+    if !to.is_some_and(|d| d == F8E8M0 || FLOATS8.has(d)) {
+        cx.attrs().remove("saturate");
+    }
+    Ok(())
 }
 
 fn samples(s: &mut Samples) {

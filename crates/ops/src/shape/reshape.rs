@@ -45,7 +45,7 @@ pub static RESHAPE: OpDef = OpDef {
             since: 13,
             schema: Schema { attrs: &[], types: &[types_of("T", ALL_IR4)], ..SCHEMA },
             up: Adapt::Compatible,
-            down: Adapt::Compatible,
+            down: Adapt::Rewrite(without_empty),
         },
         Past {
             since: 14,
@@ -160,6 +160,21 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     let sizes = out.iter().map(Dim::size).collect::<Option<Vec<_>>>();
     let sizes = sizes.ok_or_else(|| OpError::invalid(format!("{} elements do not fill shape {wanted:?}", x.len())))?;
     Ok(vec![x.reshaped(&sizes)?.into()])
+}
+
+/// Before opset 14 a 0 always stood for the size that was there.
+fn without_empty(cx: &mut AdaptCx) -> OpResult<()> {
+    if !matches!(cx.attrs().get("allowzero"), Some(Attr::Int(n)) if *n != 0) {
+        return Ok(());
+    }
+    let sizes = cx.input(1).and_then(|v| cx.constant_of(v)).map(|t| t.to_i64s()).transpose()?;
+    match sizes.is_some_and(|s| !s.contains(&0)) {
+        true => {
+            cx.attrs().remove("allowzero");
+            Ok(())
+        }
+        false => Err(OpError::unsupported("allowzero with sizes that may be 0 before opset 14")),
+    }
 }
 
 fn samples(s: &mut Samples) {

@@ -31,7 +31,7 @@ pub static SHAPE: OpDef = OpDef {
             since: 13,
             schema: Schema { attrs: &[], types: &[types_of("T", ALL_IR4), types_of("T1", I64_ONLY)], ..SCHEMA },
             up: Adapt::Compatible,
-            down: Adapt::Compatible,
+            down: Adapt::Rewrite(whole),
         },
         Past {
             since: 15,
@@ -93,6 +93,22 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     let x = cx.tensor(inputs, 0)?;
     let dims = x.shape()[range(&cx.attrs, x.rank())?].iter().map(|&d| d as i64).collect::<Vec<_>>();
     Ok(vec![Tensor::vector(&dims).into()])
+}
+
+/// Before opset 15 the whole shape came out, of which a slice is taken.
+fn whole(cx: &mut AdaptCx) -> OpResult<()> {
+    let mut number = |name: &str| match cx.attrs().remove(name) {
+        Some(Attr::Int(n)) => Some(n),
+        _ => None,
+    };
+    let (start, end) = (number("start").unwrap_or(0), number("end"));
+    if start == 0 && end.is_none() {
+        return Ok(());
+    }
+    rewire::behind(cx, 0, |b, shape| {
+        let (start, end, axis) = (b.ints(&[start]), b.ints(&[end.unwrap_or(i64::MAX)]), b.ints(&[0]));
+        b.op("Slice", &[shape, start, end, axis])
+    })
 }
 
 fn samples(s: &mut Samples) {

@@ -1,5 +1,6 @@
 //! Windows that are sums of cosines: Hann, Hamming and Blackman.
 
+use crate::nn::normalization::rounder;
 use crate::prelude::*;
 use std::f64::consts::TAU;
 
@@ -29,9 +30,11 @@ pub fn eval(cx: &EvalCx, inputs: &[Option<&Value>], w: [f64; 3]) -> OpResult<Vec
     let dtype = cx.attrs.opt_dtype("output_datatype")?.unwrap_or(F32);
     Tensor::zeros(F64, &[size])?;
     let step = TAU / (size as f64 - if cx.attrs.flag("periodic")? { 0.0 } else { 1.0 });
+    // Integers are cut from 32-bit floats, in which the top of the window is 1.
+    let round = rounder(if dtype.is_int() { F32 } else { F64 });
     let at = |i: usize| {
         let angle = i as f64 * step;
-        w[0] - w[1] * angle.cos() + w[2] * (angle * 2.0).cos()
+        round(w[0] - w[1] * angle.cos() + w[2] * (angle * 2.0).cos())
     };
     Ok(vec![Tensor::from_f64s(dtype, &[size], &(0..size).map(at).collect::<Vec<_>>())?.into()])
 }
@@ -64,6 +67,9 @@ pub fn decompose(b: &mut Builder, node: NodeId, w: [f64; 3]) -> OpResult<Vec<Val
         let cosine = b.op("Cos", &[double])?;
         let second = b.op("Mul", &[weights[2], cosine])?;
         y = b.op("Add", &[y, second])?;
+    }
+    if dtype.is_int() {
+        y = b.op_with("Cast", &[y], Attrs::new().with("to", F32))?;
     }
     Ok(vec![b.op_with("Cast", &[y], Attrs::new().with("to", dtype))?])
 }

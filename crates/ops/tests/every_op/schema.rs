@@ -2,6 +2,7 @@
 
 use crate::case::{Case, all_cases};
 use modelsmith_ir::{Attrs, Default, OpDef, ParamKind, Schema};
+use modelsmith_ops::typesets::spelled;
 use modelsmith_tensor::{DType, Value};
 use std::collections::HashMap;
 
@@ -35,24 +36,8 @@ fn misfit(schema: &Schema, ty: &str, value: &Value) -> Option<String> {
         Value::Sparse(_) => "sparse_tensor(",
         Value::Map(_) => "map(",
     };
-    let spelled = dtype.map(onnx_name).is_none_or(|name| ty.contains(&format!("({name}")));
+    let spelled = dtype.map(spelled).is_none_or(|name| ty.contains(&format!("({name}")));
     (!ty.starts_with(kind) || !spelled).then(|| format!("a {} of {dtype:?} is given for {ty}", value.kind()))
-}
-
-/// The name of an element type in the ONNX specification.
-fn onnx_name(dtype: DType) -> String {
-    match dtype {
-        DType::F32 => "float".into(),
-        DType::F64 => "double".into(),
-        DType::F16 => "float16".into(),
-        DType::BF16 => "bfloat16".into(),
-        DType::Bool => "bool".into(),
-        DType::String => "string".into(),
-        DType::Complex64 => "complex64".into(),
-        DType::Complex128 => "complex128".into(),
-        d if d.is_int() => d.name().replacen('i', "int", 1).replacen('u', "uint", 1),
-        d => d.name().replacen("f8", "float8", 1).replacen("f4", "float4", 1),
-    }
 }
 
 /// What a node's attributes lack or hold against a schema.
