@@ -142,7 +142,6 @@ OPENVINO = {
     "Pad": ["attr mode constant edge reflect"],
     "Resize": ["attr coordinate_transformation_mode align_corners asymmetric half_pixel pytorch_half_pixel tf_half_pixel_for_nn"],
     "STFT": ["constant 1"],
-    "SoftmaxCrossEntropyLoss": ["without ignore_index"],
     "Unsqueeze": ["constant 1"],
 }
 
