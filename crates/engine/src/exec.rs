@@ -629,7 +629,8 @@ fn host_tensor(o: &Operand, bytes: &[u8]) -> modelsmith_tensor::Result<Tensor> {
     }
     let stored = std::iter::once(o.shape[0]).chain(o.shape[2..].iter().copied()).chain([o.shape[1]]);
     let stored = Tensor::from_bytes(o.dtype, &stored.collect::<Vec<_>>(), bytes)?;
-    stored.gathered(&o.shape, index::Offsets::unsigned(&o.shape, &o.layout.strides(&o.shape)))
+    let strides = o.layout.strides(&o.shape).into_iter().map(|s| s as isize).collect::<Vec<_>>();
+    stored.strided(&o.shape, &strides, 0)
 }
 
 /// Runs the bodies of a control-flow step.

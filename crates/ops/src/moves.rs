@@ -104,6 +104,24 @@ pub fn order_of(t: &Tensor) -> OpResult<Box<dyn Fn(usize, usize) -> Ordering>> {
     })
 }
 
+/// Numbers that are ordered as the elements of a tensor of real numbers are; NaN is the largest.
+///
+/// # Errors
+/// For strings and complex numbers.
+pub fn sort_keys(t: &Tensor) -> OpResult<Vec<u64>> {
+    const SIGN: u64 = 1 << 63;
+    let float = |x: f64| match (x + 0.0).to_bits() {
+        _ if x.is_nan() => u64::MAX,
+        bits if bits & SIGN != 0 => !bits,
+        bits => bits | SIGN,
+    };
+    Ok(match t.dtype() {
+        U64 => t.to_u64s()?,
+        d if d.is_int() || d == Bool => t.to_i64s()?.into_iter().map(|x| x as u64 ^ SIGN).collect(),
+        _ => t.to_f64s()?.into_iter().map(float).collect(),
+    })
+}
+
 /// Tensors of one shape as one tensor with a new dimension at `axis`.
 ///
 /// # Errors
@@ -133,5 +151,5 @@ pub fn taken(t: &Tensor, axis: usize, at: usize) -> OpResult<Tensor> {
     let mut shape = t.shape().to_vec();
     let along = strides.remove(axis);
     shape.remove(axis);
-    Ok(t.gathered(&shape, index::Offsets::new(&shape, &strides, along * at as isize))?)
+    Ok(t.strided(&shape, &strides, along * at as isize)?)
 }

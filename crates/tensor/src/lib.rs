@@ -14,6 +14,7 @@ pub mod index;
 #[allow(unsafe_code)]
 mod mmap;
 pub mod npy;
+mod pick;
 mod ranged;
 mod runs;
 mod source;

@@ -7,18 +7,18 @@ use std::sync::Arc;
 pub struct Tensor {
     dtype: DType,
     shape: Vec<usize>,
-    data: Data,
+    pub(crate) data: Data,
 }
 
 #[derive(Clone)]
-enum Data {
+pub(crate) enum Data {
     Bytes(Bytes),
     Strings(Arc<Vec<String>>),
 }
 
 /// Words, so that every element type is aligned; `start` is the first that counts, `len` the exact length in bytes.
 #[derive(Clone)]
-struct Bytes {
+pub(crate) struct Bytes {
     words: Arc<Vec<u64>>,
     start: usize,
     len: usize,
@@ -219,57 +219,9 @@ impl Tensor {
         Ok(Tensor { shape: shape.to_vec(), ..self.clone() })
     }
 
-    /// Elements gathered by flat index: `out[i] = self[source[i]]`. Works for every element type.
-    ///
-    /// # Errors
-    /// When the count does not fill `shape` or an index is out of range.
-    pub fn gathered(&self, shape: &[usize], source: impl Iterator<Item = usize>) -> Result<Tensor> {
-        let n = self.len();
-        let checked = |i: usize| match i < n {
-            true => Ok(i),
-            false => Err(Error::Shape(format!("flat index {i} is outside a tensor of {n} elements"))),
-        };
-        match &self.data {
-            Data::Strings(s) => {
-                Tensor::from_strings(shape, source.map(|i| Ok(s[checked(i)?].clone())).collect::<Result<_>>()?)
-            }
-            Data::Bytes(..) if self.dtype.bits() < 8 => {
-                let all = self.bytes();
-                let (bits, mask) = (self.dtype.bits(), ((1u16 << self.dtype.bits()) - 1) as u8);
-                let per = 8 / bits;
-                let values = source
-                    .map(|i| checked(i).map(|i| i64::from((all[i / per] >> (i % per * bits)) & mask)))
-                    .collect::<Result<Vec<_>>>()?;
-                let unsigned = if bits == 2 { DType::U2 } else { DType::U4 };
-                let packed = Tensor::from_i64s(unsigned, shape, &values)?;
-                Ok(Tensor { dtype: self.dtype, ..packed })
-            }
-            Data::Bytes(..) => {
-                let width = self.dtype.bits() / 8;
-                let mut out = Tensor::zeros(self.dtype, shape)?;
-                let (total, from) = (out.len(), self.bytes());
-                let mut done = 0;
-                let to = out.bytes_mut();
-                for i in source {
-                    let i = checked(i)?;
-                    if done == total {
-                        return Err(Error::Shape(format!("more elements than shape {shape:?} holds")));
-                    }
-                    to[done * width..][..width].copy_from_slice(&from[i * width..][..width]);
-                    done += 1;
-                }
-                match done == total {
-                    true => Ok(out),
-                    false => Err(Error::Size {
-                        dtype: self.dtype,
-                        shape: shape.to_vec(),
-                        wanted: total,
-                        found: done,
-                        unit: "elements",
-                    }),
-                }
-            }
-        }
+    /// The same bits as elements of `dtype`, which are as wide.
+    pub(crate) fn relabelled(self, dtype: DType) -> Tensor {
+        Tensor { dtype, ..self }
     }
 
     /// True when both hold the same type, shape and bits.
@@ -343,14 +295,5 @@ mod tests {
             assert!(a.is_alone());
             assert_eq!((a.to_f64s().unwrap()[n - 1], b.to_f64s().unwrap()[n - 1]), (1.0, 0.0));
         }
-    }
-
-    #[test]
-    fn gathers_packed_and_wide() {
-        let a = Tensor::from_i64s(DType::I4, &[4], &[-1, 2, -3, 4]).unwrap();
-        assert_eq!(a.gathered(&[2], [3, 0].into_iter()).unwrap().to_i64s().unwrap(), [4, -1]);
-        let a = Tensor::vector(&[1.5f64, 2.5]);
-        assert_eq!(a.gathered(&[1], [1].into_iter()).unwrap().to_f64s().unwrap(), [2.5]);
-        assert!(a.gathered(&[1], [2].into_iter()).is_err());
     }
 }

@@ -230,7 +230,7 @@ fn viewed(t: &Tensor, offset: usize, shape: &[usize], strides: &[usize]) -> Resu
         return Err(Error::Shape(format!("{what} leaves its storage")));
     }
     let signed = strides.iter().map(|&s| s as isize).collect::<Vec<_>>();
-    t.gathered(shape, index::Offsets::new(shape, &signed, offset as isize))
+    t.strided(shape, &signed, offset as isize)
 }
 
 fn decoded(b: &Blocks) -> Result<Tensor> {
@@ -328,7 +328,7 @@ fn sliced(t: &Tensor, axis: usize, start: usize, len: usize) -> Result<Tensor> {
     let mut shape = t.shape().to_vec();
     shape[axis] = len;
     let signed = own.iter().map(|&s| s as isize).collect::<Vec<_>>();
-    t.gathered(&shape, index::Offsets::new(&shape, &signed, (start * own[axis]) as isize))
+    t.strided(&shape, &signed, (start * own[axis]) as isize)
 }
 
 /// `parts` joined along `axis`.

@@ -83,8 +83,9 @@ pub fn depth_last(attrs: &AttrView) -> OpResult<bool> {
 /// When the counts differ.
 pub fn rearranged(x: &Tensor, split: &[usize], perm: &[usize], to: &[usize]) -> OpResult<Tensor> {
     let strides = index::strides(split);
-    let pick = |list: &[usize]| perm.iter().map(|&p| list[p]).collect::<Vec<_>>();
-    Ok(x.gathered(to, index::Offsets::unsigned(&pick(split), &pick(&strides)))?)
+    let shape = perm.iter().map(|&p| split[p]).collect::<Vec<_>>();
+    let steps = perm.iter().map(|&p| strides[p] as isize).collect::<Vec<_>>();
+    Ok(x.strided(&shape, &steps, 0)?.reshaped(to)?)
 }
 
 fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {

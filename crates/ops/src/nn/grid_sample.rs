@@ -91,11 +91,12 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
         return Ok(vec![x.gathered(&shape, source.into_iter())?.into()]);
     }
     let sampled = |data: &[f64]| {
-        let value = |i: usize| {
-            let image = &data[i / count * plane..][..plane];
-            taps[i / count / c * count + i % count].iter().map(|&(at, w)| image[at] * w).sum::<f64>()
-        };
-        (0..n * c * count).map(value).collect::<Vec<_>>()
+        let mut out = Vec::with_capacity(n * c * count);
+        for (i, image) in data.chunks_exact(plane).enumerate() {
+            let own = &taps[i / c * count..][..count];
+            out.extend(own.iter().map(|t| t.iter().map(|&(at, w)| image[at] * w).sum::<f64>()));
+        }
+        out
     };
     if x.dtype().is_complex() {
         let data = x.to_complex()?;

@@ -96,6 +96,9 @@ fn corners(y: f64, x: f64, h: usize, w: usize) -> [(usize, f64); 4] {
     ]
 }
 
+/// Most points at which one region is sampled.
+const MOST_POINTS: usize = 1 << 24;
+
 /// Points sampled along one axis of a region: for each of `bins`, the coordinates.
 fn points(
     start: f64,
@@ -145,14 +148,22 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
         let at = |i: usize| round(round(roi[i] * scale) - offset);
         let columns = points(at(0), at(2), out_w, ratio, shifted, round)?;
         let rows = points(at(1), at(3), out_h, ratio, shifted, round)?;
-        for channel in 0..c {
-            let plane = &data[(image * c + channel) * h * w..][..h * w];
-            for (ys, xs) in rows.iter().flat_map(|ys| columns.iter().map(move |xs| (ys, xs))) {
-                let all = ys.iter().flat_map(|&y| xs.iter().map(move |&x| corners(y, x, h, w)));
-                let products = all.flatten().map(|(i, weight)| if weight == 0.0 { 0.0 } else { plane[i] * weight });
+        let points = |axis: &[Vec<f64>]| axis.iter().map(Vec::len).sum::<usize>();
+        if points(&rows).saturating_mul(points(&columns)) > MOST_POINTS {
+            return Err(OpError::invalid(format!("a region is sampled at more than {MOST_POINTS} points")));
+        }
+        let bins = rows.iter().flat_map(|ys| columns.iter().map(move |xs| (ys, xs)));
+        let taps = |(ys, xs): (&Vec<f64>, &Vec<f64>)| {
+            let all = ys.iter().flat_map(|&y| xs.iter().map(move |&x| corners(y, x, h, w))).flatten();
+            (all.collect::<Vec<_>>(), (ys.len() * xs.len()).max(1) as f64)
+        };
+        let bins = bins.map(taps).collect::<Vec<_>>();
+        for plane in data[image * c * h * w..].chunks_exact((h * w).max(1)).take(c) {
+            for (taps, count) in &bins {
+                let products = taps.iter().map(|&(i, weight)| if weight == 0.0 { 0.0 } else { plane[i] * weight });
                 out.push(match largest {
                     true => products.reduce(f64::max).unwrap_or(0.0),
-                    false => products.sum::<f64>() / (ys.len() * xs.len()).max(1) as f64,
+                    false => products.sum::<f64>() / count,
                 });
             }
         }

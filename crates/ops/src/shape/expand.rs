@@ -52,7 +52,8 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     let shape = index::broadcast(&[x.shape(), &wanted])?;
     moves::affordable(&shape)?;
     let strides = index::broadcast_strides(x.shape(), &shape)?;
-    Ok(vec![x.gathered(&shape, index::Offsets::unsigned(&shape, &strides))?.into()])
+    let strides = strides.into_iter().map(|s| s as isize).collect::<Vec<_>>();
+    Ok(vec![x.strided(&shape, &strides, 0)?.into()])
 }
 
 fn samples(s: &mut Samples) {

@@ -66,9 +66,8 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     moves::affordable(&shape)?;
     let (outer, inner) = (x.shape()[..axis].iter().product::<usize>(), x.shape()[axis + 1..].iter().product::<usize>());
     let at = &at;
-    let source =
-        (0..outer).flat_map(|o| at.iter().flat_map(move |&i| (0..inner).map(move |k| (o * d + i) * inner + k)));
-    Ok(vec![x.gathered(&shape, source)?.into()])
+    let starts = (0..outer).flat_map(|o| at.iter().map(move |&i| (o * d + i) * inner));
+    Ok(vec![x.gathered_runs(&shape, inner, starts)?.into()])
 }
 
 fn samples(s: &mut Samples) {

@@ -79,12 +79,11 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
         (i >= 0.0 && i < depth as f64).then_some(i as usize)
     });
     let hot = hot.collect::<Vec<_>>();
-    let n = shape.iter().product::<usize>();
-    let from = (0..n).map(|p| {
-        let (outer, k, i) = (p / (depth * inner), p / inner % depth, p % inner);
-        usize::from(hot[outer * inner + i] == Some(k))
-    });
-    Ok(vec![values.gathered(&shape, from)?.into()])
+    let places = hot.iter().enumerate().filter_map(|(p, k)| Some((p / inner * depth + (*k)?) * inner + p % inner));
+    let places = places.collect::<Vec<_>>();
+    let cold = values.strided(&shape, &vec![0; shape.len()], 0)?;
+    let on = values.strided(&[places.len()], &[0], 1)?;
+    Ok(vec![cold.replaced(&places, &on)?.into()])
 }
 
 fn samples(s: &mut Samples) {

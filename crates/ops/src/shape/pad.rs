@@ -260,14 +260,19 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     let from = from.collect::<OpResult<Vec<_>>>()?;
     let shape = from.iter().map(Vec::len).collect::<Vec<_>>();
     moves::affordable(&shape)?;
-    let (strides, constant) = (index::strides(x.shape()), x.len());
     let all = moves::pool(&[x, &fill])?;
     let mut flat = vec![Some(0usize)];
-    for (along, stride) in from.iter().zip(&strides) {
-        let wider = flat.iter().flat_map(|&base| along.iter().map(move |&i| Some(base? + i? * stride)));
-        flat = wider.collect();
+    for (along, stride) in from.iter().zip(index::strides(x.shape())) {
+        let mut wider = Vec::with_capacity(flat.len() * along.len());
+        for base in flat {
+            match base {
+                Some(base) => wider.extend(along.iter().map(|i| i.map(|i| base + i * stride))),
+                None => wider.resize(wider.len() + along.len(), None),
+            }
+        }
+        flat = wider;
     }
-    Ok(vec![all.gathered(&shape, flat.into_iter().map(|i| i.unwrap_or(constant)))?.into()])
+    Ok(vec![all.gathered(&shape, flat.into_iter().map(|i| i.unwrap_or(x.len())))?.into()])
 }
 
 fn samples(s: &mut Samples) {

@@ -43,9 +43,7 @@ pub(crate) fn scattered(data: &Tensor, updates: &Tensor, at: &[usize], reduction
     }
     let dtype = data.dtype();
     if reduction == "none" {
-        let mut from = (0..data.len()).collect::<Vec<_>>();
-        at.iter().enumerate().for_each(|(i, &p)| from[p] = data.len() + i);
-        return Ok(moves::pool(&[data, updates])?.gathered(data.shape(), from.into_iter())?);
+        return Ok(data.replaced(at, updates)?);
     }
     if !["add", "mul", "min", "max"].contains(&reduction) {
         return Err(OpError::invalid(format!("reduction {reduction:?}")));

@@ -105,8 +105,8 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     moves::affordable(&shape)?;
     // Each dimension of the result is two: the repeats, which do not move, and the dimension itself.
     let pairs = repeats.iter().zip(x.shape()).flat_map(|(&n, &d)| [n, d]).collect::<Vec<_>>();
-    let strides = index::strides(x.shape()).into_iter().flat_map(|s| [0, s]).collect::<Vec<_>>();
-    Ok(vec![x.gathered(&shape, index::Offsets::unsigned(&pairs, &strides))?.into()])
+    let strides = index::strides(x.shape()).into_iter().flat_map(|s| [0, s as isize]).collect::<Vec<_>>();
+    Ok(vec![x.strided(&pairs, &strides, 0)?.reshaped(&shape)?.into()])
 }
 
 fn samples(s: &mut Samples) {

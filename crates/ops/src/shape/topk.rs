@@ -86,16 +86,21 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
         _ => return Err(OpError::invalid(format!("K is {k:?}, axis {axis} has {d} elements"))),
     };
     let largest = cx.attrs.flag("largest")?;
-    let order = moves::order_of(x)?;
+    let keys = moves::sort_keys(x)?;
     let (outer, inner) = (x.shape()[..axis].iter().product::<usize>(), x.shape()[axis + 1..].iter().product::<usize>());
     let mut from = vec![0; outer * k * inner];
     let mut indices = vec![0i64; from.len()];
     for row in 0..outer * inner {
         let (o, i) = (row / inner, row % inner);
         let at = |j: usize| (o * d + j) * inner + i;
-        let mut ranked = (0..d).collect::<Vec<_>>();
-        ranked.sort_by(|&a, &b| if largest { order(at(b), at(a)) } else { order(at(a), at(b)) });
-        for (j, &source) in ranked.iter().take(k).enumerate() {
+        let key = |j: usize| if largest { !keys[at(j)] } else { keys[at(j)] };
+        let mut ranked = (0..d).map(|j| (key(j), j)).collect::<Vec<_>>();
+        if k > 0 && k < d {
+            ranked.select_nth_unstable(k - 1);
+        }
+        ranked.truncate(k);
+        ranked.sort_unstable();
+        for (j, &(_, source)) in ranked.iter().enumerate() {
             let to = (o * k + j) * inner + i;
             from[to] = at(source);
             indices[to] = source as i64;

@@ -36,14 +36,16 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     };
     let k = cx.opt_ints(inputs, 1)?.and_then(|k| k.first().copied()).unwrap_or(0);
     let upper = cx.attrs.flag("upper")?;
-    let zero = x.len();
+    let mut from = Vec::with_capacity(x.len());
     let all = moves::pool(&[x, &Tensor::zeros(x.dtype(), &[1])?])?;
-    let from = (0..x.len()).map(|p| {
-        let (row, column) = ((p / columns % rows) as i64, (p % columns) as i64);
-        let diagonal = column - row;
-        if (upper && diagonal >= k) || (!upper && diagonal <= k) { p } else { zero }
-    });
-    Ok(vec![all.gathered(x.shape(), from)?.into()])
+    for row in 0..x.len() / columns.max(1) {
+        // The first column right of the diagonal, or on it.
+        let edge = (row % rows) as i64 + k.clamp(-(1 << 40), 1 << 40) + i64::from(!upper);
+        let edge = usize::try_from(edge).unwrap_or(0).min(columns);
+        let kept = if upper { edge..columns } else { 0..edge };
+        from.extend((0..columns).map(|c| if kept.contains(&c) { row * columns + c } else { x.len() }));
+    }
+    Ok(vec![all.gathered(x.shape(), from.into_iter())?.into()])
 }
 
 fn samples(s: &mut Samples) {
