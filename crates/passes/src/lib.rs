@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod control_flow;
+pub mod decompose;
 pub mod fold_constants;
 pub mod fuse_affine;
 pub mod infer_shapes;

@@ -1,0 +1,76 @@
+//! Puts the parts of operators in their place that have kernels only for their parts.
+
+use modelsmith_ir::{Attr, Model, Node, NodeId, OpDef};
+use modelsmith_ops::opset::replace;
+use modelsmith_rewrite::{Pass, Preserves};
+
+/// See the module.
+pub static PASS: Pass = Pass {
+    name: "decompose",
+    doc: "puts the parts of operators in their place that have kernels only for their parts",
+    preserves: Preserves::Float(256),
+    after: &["infer-shapes"],
+    before: &["fold-constants"],
+    run: |cx| {
+        let mut changes = 0;
+        // The parts of a vendor's operator may have parts in their turn.
+        for _ in 0..4 {
+            let found = candidates(cx.model);
+            let made = found.iter().filter(|(r, n, def)| replace(cx.model, *r, *n, def).is_ok()).count();
+            changes += made;
+            if made == 0 {
+                break;
+            }
+        }
+        Ok(changes)
+    },
+    ..Pass::BASE
+};
+
+fn candidates(model: &Model) -> Vec<(modelsmith_ir::RegionId, NodeId, &'static OpDef)> {
+    let all = model.regions.iter().flat_map(|(r, region)| region.body.iter().map(move |&n| (r, n)));
+    let known = all.filter_map(|(r, n)| Some((r, n, model.nodes[n].known()?)));
+    known.filter(|(_, n, def)| def.decompose.is_some() && in_parts(model, &model.nodes[*n], def)).collect()
+}
+
+/// Whether the planner does better with the parts of `node`.
+fn in_parts(model: &Model, node: &Node, def: &OpDef) -> bool {
+    let given = |name: &str, usual: f64| match node.attrs.get(name) {
+        Some(Attr::Int(v)) => *v as f64 != usual,
+        Some(Attr::Float(v)) => f64::from(*v) != usual,
+        _ => false,
+    };
+    match (def.domain, def.name) {
+        ("com.microsoft", _) => true,
+        (
+            "",
+            "CausalConvWithState"
+            | "CenterCropPad"
+            | "DepthToSpace"
+            | "DynamicQuantizeLinear"
+            | "MeanVarianceNormalization"
+            | "ReduceLogSum"
+            | "RotaryEmbedding"
+            | "SpaceToDepth"
+            | "SwiGLU",
+        ) => true,
+        ("", "Attention") => {
+            let more = (4..=6).any(|i| node.input(i).is_some()) || node.outputs.iter().flatten().count() > 1;
+            let windows = ["left_window_size", "right_window_size"].iter().any(|w| given(w, -1.0));
+            more || windows || given("softcap", 0.0)
+        }
+        ("", "BatchNormalization") => {
+            let fixed = (1..5).all(|i| node.input(i).is_some_and(|v| model.weight(v).is_some()));
+            !fixed && !given("training_mode", 0.0)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn literate() {
+        modelsmith_rewrite::check::check_literate(&super::PASS, include_str!("../tests/ir/decompose.ir")).unwrap();
+    }
+}
