@@ -14,7 +14,7 @@ use modelsmith_kop::{Isa, Layout};
 use modelsmith_ops::interp::Operators;
 use modelsmith_plan::{Block, Body, BufferId, EvalOp, Form, Home, Operand, Plan, Step, StepOp};
 use modelsmith_pool::Pool;
-use modelsmith_tensor::{DType, Tensor, Value, index};
+use modelsmith_tensor::{DType, Tensor, Value};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 

@@ -17,11 +17,33 @@ pub enum Lane {
     I64,
     /// 0 or 1.
     Bool,
+    /// 8-bit unsigned integer, of which programs only make others.
+    U8,
+    /// 8-bit signed integer, likewise.
+    I8,
+    /// IEEE half, likewise.
+    F16,
+    /// bfloat16, likewise.
+    BF16,
 }
 
 impl Lane {
     /// Every lane type.
-    pub const ALL: [Lane; 4] = [Lane::F32, Lane::I32, Lane::I64, Lane::Bool];
+    pub const ALL: [Lane; 8] = [Lane::F32, Lane::I32, Lane::I64, Lane::Bool, Lane::U8, Lane::I8, Lane::F16, Lane::BF16];
+
+    /// True for types that are only loaded, stored, selected and cast.
+    pub const fn is_narrow(self) -> bool {
+        matches!(self, Lane::U8 | Lane::I8 | Lane::F16 | Lane::BF16)
+    }
+
+    /// The type in which values of this one are computed with.
+    pub const fn wide(self) -> Lane {
+        match self {
+            Lane::U8 | Lane::I8 => Lane::I32,
+            Lane::F16 | Lane::BF16 => Lane::F32,
+            lane => lane,
+        }
+    }
 
     /// The element type in memory.
     pub const fn dtype(self) -> DType {
@@ -30,6 +52,10 @@ impl Lane {
             Lane::I32 => DType::I32,
             Lane::I64 => DType::I64,
             Lane::Bool => DType::Bool,
+            Lane::U8 => DType::U8,
+            Lane::I8 => DType::I8,
+            Lane::F16 => DType::F16,
+            Lane::BF16 => DType::BF16,
         }
     }
 
@@ -43,7 +69,8 @@ impl Lane {
         match self {
             Lane::F32 | Lane::I32 => 4,
             Lane::I64 => 8,
-            Lane::Bool => 1,
+            Lane::F16 | Lane::BF16 => 2,
+            Lane::Bool | Lane::U8 | Lane::I8 => 1,
         }
     }
 }
@@ -194,7 +221,8 @@ pub enum Inst {
         /// Register taken elsewhere.
         b: u8,
     },
-    /// `dst = a` converted; float to integer rounds towards zero and saturates, anything to `Bool` is `a != 0`.
+    /// `dst = a` converted; float to integer rounds towards zero and saturates, integers wrap, floats round to the nearest,
+    /// anything to `Bool` is `a != 0`.
     Cast {
         /// Type of `a`.
         from: Lane,

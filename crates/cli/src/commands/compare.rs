@@ -59,14 +59,20 @@ pub fn run(cx: &Context, a: &Compare) -> Result<u8> {
     if let Some(file) = &witness {
         cx.screen.say(&format!("{file}: inputs on which they differ; --inputs {file} gives them again"));
     }
-    let causes = follow_up(cx, a, (&left, &right), &found)?;
+    let causes = follow_up(cx, a, (&left, &right), &options, &found)?;
     let (a, b) = (a.a.display().to_string(), b_path.display().to_string());
     cx.screen.document("compare", &Report { a, b, causes, witness, comparison: &found })?;
     Ok(u8::from(found.verdict != Verdict::Agree))
 }
 
 /// Says why the first diverging value differs, and writes the part of the second model that makes it.
-fn follow_up(cx: &Context, a: &Compare, models: (&Model, &Model), found: &Comparison) -> Result<Vec<String>> {
+fn follow_up(
+    cx: &Context,
+    a: &Compare,
+    models: (&Model, &Model),
+    options: &CompareOptions,
+    found: &Comparison,
+) -> Result<Vec<String>> {
     let (Some(value), Some(layers)) = (&found.first_diverging, &found.layers) else {
         if (a.explain || a.reduce.is_some()) && found.verdict != Verdict::Agree {
             cx.screen.note("no named value differs on the way: --explain and --reduce have nothing to look at");
@@ -76,12 +82,20 @@ fn follow_up(cx: &Context, a: &Compare, models: (&Model, &Model), found: &Compar
     let causes = if a.explain { modelsmith::explain::explain(models.0, models.1, value, layers) } else { vec![] };
     causes.iter().for_each(|c| cx.screen.say(&format!("cause: {c}")));
     if let Some(path) = &a.reduce {
-        let part = modelsmith::reduce::reduce(models.1, value, layers)?;
+        let reduced = modelsmith::reduce::differing(models, value, layers, options)?;
+        let part = reduced.part;
         let nodes = part.graph().body.len();
         let format = modelsmith::write::format_for(path, None)?;
         let opsets = modelsmith::write::target_opsets(models.1, None);
         modelsmith::write::write(models.1, &part, path, format, opsets, false, None)?;
-        cx.screen.say(&format!("{}: the {nodes} nodes that make {value}", path.display()));
+        let seen = match reduced.seen {
+            Some((samples, 0)) => {
+                format!("agree on {samples} inputs drawn for them: the difference needs other values")
+            }
+            Some((samples, differ)) => format!("differ on {differ} of {samples} inputs drawn for them"),
+            None => "were not run by themselves: a command or a recording runs the whole model only".into(),
+        };
+        cx.screen.say(&format!("{}: the nodes that make {value}, {nodes} in number; they {seen}", path.display()));
     }
     Ok(causes)
 }

@@ -134,7 +134,7 @@ fn moved(m: &mut Move, s: &mut Samples) {
 }
 
 fn program(e: &mut Eltwise, s: &mut Samples) {
-    let lane = |l: &mut Lane, s: &mut Samples| *l = Lane::ALL[s.below(4) as usize];
+    let lane = |l: &mut Lane, s: &mut Samples| *l = Lane::ALL[s.below(8) as usize];
     match s.below(8) {
         0 => list(&mut e.inputs, s, lane),
         1 => list(&mut e.outputs, s, lane),
@@ -150,7 +150,7 @@ fn program(e: &mut Eltwise, s: &mut Samples) {
 
 fn instruction(i: &mut Inst, s: &mut Samples) {
     let n = [0u8, 1, 2, 3, 15, 16, 17, 255][s.below(8) as usize];
-    let l = Lane::ALL[s.below(4) as usize];
+    let l = Lane::ALL[s.below(8) as usize];
     let which = s.below(4);
     match i {
         Inst::Load { dst, input } => *(if which < 2 { dst } else { input }) = n,

@@ -61,7 +61,9 @@ fn types(p: &EltwiseProblem) -> Result<(), Reject> {
                 (dst, p.inputs.get(input as usize).ok_or_else(|| wrong("no such input"))?.lane)
             }
             Inst::ConstF32 { dst, .. } => (dst, Lane::F32),
-            Inst::ConstInt { lane: Lane::F32, .. } => return Err(wrong("integer constant in f32 lanes")),
+            Inst::ConstInt { lane, .. } if !matches!(lane, Lane::I32 | Lane::I64 | Lane::Bool) => {
+                return Err(wrong("integer constant in lanes of another type"));
+            }
             Inst::ConstInt { dst, lane, .. } => (dst, lane),
             Inst::Unary { op, lane, dst, a } => {
                 holds(a, lane)?;
@@ -86,6 +88,9 @@ fn types(p: &EltwiseProblem) -> Result<(), Reject> {
             }
             Inst::Cast { from, to, dst, a } => {
                 holds(a, from)?;
+                if !super::cast::allowed(from, to) {
+                    return Err(wrong("no such cast"));
+                }
                 (dst, to)
             }
             Inst::Store { output, a } => {
@@ -103,11 +108,15 @@ fn unary_allowed(op: UnaryOp, lane: Lane) -> bool {
         Lane::F32 => op != UnaryOp::Not,
         Lane::I32 | Lane::I64 => matches!(op, UnaryOp::Neg | UnaryOp::Abs | UnaryOp::Sign),
         Lane::Bool => op == UnaryOp::Not,
+        Lane::U8 | Lane::I8 | Lane::F16 | Lane::BF16 => false,
     }
 }
 
 fn binary_allowed(op: BinaryOp, lane: Lane) -> bool {
     use BinaryOp::*;
+    if lane.is_narrow() {
+        return false;
+    }
     match op {
         And | Or | Xor => lane == Lane::Bool,
         Pow | PRelu => lane == Lane::F32,

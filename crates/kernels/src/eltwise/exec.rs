@@ -1,6 +1,7 @@
 //! Running a program over chunks.
 
 use super::CHUNK;
+use super::cast::cast;
 use super::walk::Walk;
 use crate::simd::{Body, Simd, math};
 use modelsmith_kop::{Activation, BinaryOp, EltwiseProblem, Inst, Lane, UnaryOp};
@@ -63,7 +64,10 @@ impl<'a> Program<'a> {
                 let def = p.code[..at].iter().rposition(|i| written(i) == Some(a));
                 let in_place = walk.in_place(outputs[output as usize].operand);
                 if let Some(def) = def.filter(|_| in_place)
-                    && matches!(p.code[def], Inst::Unary { .. } | Inst::Binary { .. } | Inst::Select { .. })
+                    && matches!(
+                        p.code[def],
+                        Inst::Unary { .. } | Inst::Binary { .. } | Inst::Select { .. } | Inst::Cast { .. }
+                    )
                     && direct[def].is_none()
                 {
                     direct[def] = Some(output as usize);
@@ -130,10 +134,12 @@ unsafe fn step<S: Simd>(
                 } else {
                     regs[dst as usize] = own[dst as usize];
                     let n = if uniform { CHUNK } else { n };
-                    match place.lane {
-                        Lane::F32 | Lane::I32 => load::<u32>(program.walk, place, own[dst as usize].cast(), start, n),
-                        Lane::I64 => load::<u64>(program.walk, place, own[dst as usize].cast(), start, n),
-                        Lane::Bool => load::<u8>(program.walk, place, own[dst as usize].cast(), start, n),
+                    let to = own[dst as usize];
+                    match place.lane.bytes() {
+                        8 => load::<u64>(program.walk, place, to.cast(), start, n),
+                        4 => load::<u32>(program.walk, place, to.cast(), start, n),
+                        2 => load::<u16>(program.walk, place, to.cast(), start, n),
+                        _ => load::<u8>(program.walk, place, to, start, n),
                     }
                 }
             }
@@ -152,10 +158,11 @@ unsafe fn step<S: Simd>(
             Inst::Store { output, a } => {
                 let place = &program.outputs[output as usize];
                 let from = regs[a as usize];
-                match place.lane {
-                    Lane::F32 | Lane::I32 => store::<u32>(program.walk, place, from.cast(), start, n),
-                    Lane::I64 => store::<u64>(program.walk, place, from.cast(), start, n),
-                    Lane::Bool => store::<u8>(program.walk, place, from, start, n),
+                match place.lane.bytes() {
+                    8 => store::<u64>(program.walk, place, from.cast(), start, n),
+                    4 => store::<u32>(program.walk, place, from.cast(), start, n),
+                    2 => store::<u16>(program.walk, place, from.cast(), start, n),
+                    _ => store::<u8>(program.walk, place, from, start, n),
                 }
             }
             _ => {
@@ -184,7 +191,7 @@ unsafe fn compute<S: Simd>(inst: &Inst, direct: Option<*mut u8>, own: &Pointers,
                     Lane::F32 => unary_f32::<S>(op, d.cast(), a.cast(), n),
                     Lane::I32 => unary_int(op, d.cast::<i32>(), a.cast(), n, i32::wrapping_neg, i32::signum),
                     Lane::I64 => unary_int(op, d.cast::<i64>(), a.cast(), n, i64::wrapping_neg, i64::signum),
-                    Lane::Bool => map(d, a, n, |a: u8| a ^ 1),
+                    _ => map(d, a, n, |a: u8| a ^ 1),
                 }
             }
             Inst::Binary { op, lane, dst, a, b } => {
@@ -194,7 +201,7 @@ unsafe fn compute<S: Simd>(inst: &Inst, direct: Option<*mut u8>, own: &Pointers,
                     Lane::F32 => binary_f32::<S>(op, d, a.cast(), b.cast(), n),
                     Lane::I32 => binary_i32(op, d, a.cast(), b.cast(), n),
                     Lane::I64 => binary_i64(op, d, a.cast(), b.cast(), n),
-                    Lane::Bool => binary_bool(op, d, a, b, n),
+                    _ => binary_bool(op, d, a, b, n),
                 }
             }
             Inst::Select { lane, dst, cond, a, b } => {
@@ -204,18 +211,24 @@ unsafe fn compute<S: Simd>(inst: &Inst, direct: Option<*mut u8>, own: &Pointers,
                 std::ptr::copy_nonoverlapping(regs[cond as usize], held.as_mut_ptr(), n);
                 let c = held.as_ptr();
                 regs[dst as usize] = d;
-                match lane {
-                    Lane::F32 | Lane::I32 => select::<u32>(d.cast(), c, a.cast(), b.cast(), n),
-                    Lane::I64 => select::<u64>(d.cast(), c, a.cast(), b.cast(), n),
-                    Lane::Bool => select::<u8>(d, c, a, b, n),
+                match lane.bytes() {
+                    8 => select::<u64>(d.cast(), c, a.cast(), b.cast(), n),
+                    4 => select::<u32>(d.cast(), c, a.cast(), b.cast(), n),
+                    2 => select::<u16>(d.cast(), c, a.cast(), b.cast(), n),
+                    _ => select::<u8>(d, c, a, b, n),
                 }
             }
             Inst::Cast { from, to, dst, a } => {
-                // Widths differ, so the result never shares the operand's register.
-                let d = own[dst as usize];
-                let a = regs[a as usize];
+                let (d, a) = (direct.unwrap_or(own[dst as usize]), regs[a as usize]);
                 regs[dst as usize] = d;
-                cast(from, to, d, a, n);
+                if std::ptr::eq(d, a) {
+                    // Where types differ in width the elements move.
+                    let mut copy = Register([0; CHUNK]);
+                    cast(from, to, copy.0.as_mut_ptr().cast(), a, n);
+                    std::ptr::copy_nonoverlapping(copy.0.as_ptr().cast(), d, n * to.bytes());
+                } else {
+                    cast(from, to, d, a, n);
+                }
             }
             Inst::Load { .. } | Inst::ConstF32 { .. } | Inst::ConstInt { .. } | Inst::Store { .. } => {}
         }
@@ -474,37 +487,6 @@ unsafe fn binary_bool(op: BinaryOp, d: *mut u8, a: *const u8, b: *const u8, n: u
             BinaryOp::Or => map2(d, a, b, n, |x: u8, y: u8| x | y),
             BinaryOp::Xor => map2(d, a, b, n, |x: u8, y: u8| x ^ y),
             _ => map2(d, a, b, n, |x: u8, y: u8| u8::from(x == y)),
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn cast(from: Lane, to: Lane, d: *mut u8, a: *const u8, n: usize) {
-    use Lane::*;
-    // Where types differ in width the elements move; a register is never cast onto itself in place.
-    let mut copy = Register([0; CHUNK]);
-    let d0 = if std::ptr::eq(d, a) { copy.0.as_mut_ptr().cast::<u8>() } else { d };
-    // SAFETY: registers hold `n` elements of up to 8 bytes.
-    unsafe {
-        match (from, to) {
-            (F32, I32) => map(d0.cast(), a.cast(), n, |x: f32| x as i32),
-            (F32, I64) => map(d0.cast(), a.cast(), n, |x: f32| x as i64),
-            (F32, Bool) => map(d0, a.cast(), n, |x: f32| u8::from(x != 0.0)),
-            (I32, F32) => map(d0.cast(), a.cast(), n, |x: i32| x as f32),
-            (I32, I64) => map(d0.cast(), a.cast(), n, |x: i32| i64::from(x)),
-            (I32, Bool) => map(d0, a.cast(), n, |x: i32| u8::from(x != 0)),
-            (I64, F32) => map(d0.cast(), a.cast(), n, |x: i64| x as f32),
-            (I64, I32) => map(d0.cast(), a.cast(), n, |x: i64| x as i32),
-            (I64, Bool) => map(d0, a.cast(), n, |x: i64| u8::from(x != 0)),
-            (Bool, F32) => map(d0.cast(), a, n, |x: u8| f32::from(x)),
-            (Bool, I32) => map(d0.cast(), a, n, |x: u8| i32::from(x)),
-            (Bool, I64) => map(d0.cast(), a, n, |x: u8| i64::from(x)),
-            (F32, F32) | (I32, I32) => map(d0.cast(), a.cast(), n, |x: u32| x),
-            (I64, I64) => map(d0.cast(), a.cast(), n, |x: u64| x),
-            (Bool, Bool) => map(d0, a, n, |x: u8| x),
-        }
-        if !std::ptr::eq(d0, d) {
-            std::ptr::copy_nonoverlapping(d0, d, n * to.bytes());
         }
     }
 }

@@ -6,6 +6,7 @@
 //! instruction runs over a whole chunk in registers that stay in the first-level cache, so a chain of any length passes over
 //! memory once.
 
+mod cast;
 mod check;
 mod exec;
 mod walk;

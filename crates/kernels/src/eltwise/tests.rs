@@ -151,6 +151,55 @@ fn strided_views_and_in_place() {
 }
 
 #[test]
+fn narrow_types_are_loaded_cast_and_stored() {
+    // Rows of `(u8 - zero of the row) * 0.5` as halves, and of the same rounded to i8.
+    let (rows, columns) = (3usize, 75usize);
+    let x = (0..rows * columns).map(|i| (i * 7 % 256) as u8).collect::<Vec<_>>();
+    let zeros = [0i8, 100, -128];
+    let p = |to: Lane, bytes: Vec<Inst>| EltwiseProblem {
+        dims: vec![rows, columns],
+        inputs: vec![operand(Lane::U8, &[columns, 1]), operand(Lane::I8, &[1, 0])],
+        outputs: vec![operand(to, &[columns, 1])],
+        registers: 6,
+        code: [
+            vec![
+                Inst::Load { dst: 0, input: 0 },
+                Inst::Load { dst: 1, input: 1 },
+                Inst::Cast { from: Lane::U8, to: Lane::F32, dst: 2, a: 0 },
+                Inst::Cast { from: Lane::I8, to: Lane::F32, dst: 3, a: 1 },
+                Inst::ConstF32 { dst: 4, value: 0.5 },
+                Inst::Binary { op: BinaryOp::Sub, lane: Lane::F32, dst: 2, a: 2, b: 3 },
+                Inst::Binary { op: BinaryOp::Mul, lane: Lane::F32, dst: 2, a: 2, b: 4 },
+            ],
+            bytes,
+        ]
+        .concat(),
+    };
+    let value = |i: usize| (f32::from(x[i]) - f32::from(zeros[i / columns])) * 0.5;
+    let bytes = zeros.map(|z| z as u8);
+    let inputs = [Src::new(&x), Src::new(&bytes)];
+    let half = vec![Inst::Cast { from: Lane::F32, to: Lane::F16, dst: 5, a: 2 }, Inst::Store { output: 0, a: 5 }];
+    on_all(&p(Lane::F16, half), &inputs, 2 * x.len(), |name, out| {
+        for (i, got) in out.chunks_exact(2).enumerate() {
+            let got = modelsmith_base::f16::from_le_bytes([got[0], got[1]]);
+            assert_eq!(got.to_f32(), value(i), "{name} {i}");
+        }
+    });
+    let byte = vec![Inst::Cast { from: Lane::F32, to: Lane::I8, dst: 5, a: 2 }, Inst::Store { output: 0, a: 5 }];
+    on_all(&p(Lane::I8, byte), &inputs, x.len(), |name, out| {
+        for (i, &got) in out.iter().enumerate() {
+            assert_eq!(got as i8, value(i) as i8, "{name} {i}");
+        }
+    });
+    let sum =
+        vec![Inst::Binary { op: BinaryOp::Add, lane: Lane::U8, dst: 5, a: 0, b: 0 }, Inst::Store { output: 0, a: 5 }];
+    for kernel in KERNELS {
+        let refused = (kernel.accepts)(&p(Lane::U8, sum.clone())).err().unwrap();
+        assert_eq!(refused.to_string(), "instruction 7: no such function of this type");
+    }
+}
+
+#[test]
 fn integers_booleans_and_casts() {
     let n = 300;
     let x: Vec<i64> = (0..n).map(|i| i * 37 % 101 - 50).collect();

@@ -21,7 +21,7 @@ pub static EINSUM: OpDef = OpDef {
     flags: Flags::NONE,
     infer,
     eval,
-    decompose: None,
+    decompose: Some(super::einsum_product::decompose),
     history: &[Past {
         since: 12,
         schema: Schema { types: &[types_of("T", NUMERIC)], ..SCHEMA },

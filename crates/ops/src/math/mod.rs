@@ -27,6 +27,7 @@ pub mod cumsum;
 pub mod det;
 pub mod div;
 pub mod einsum;
+pub mod einsum_product;
 pub mod equal;
 pub mod equation;
 pub mod erf;

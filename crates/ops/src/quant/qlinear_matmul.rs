@@ -34,7 +34,7 @@ pub static QLINEAR_MATMUL: OpDef = OpDef {
     flags: Flags::NONE,
     infer,
     eval,
-    decompose: None,
+    decompose: Some(decompose),
     history: &[Past {
         since: 10,
         schema: Schema {
@@ -87,6 +87,35 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     };
     let out = sums.iter().enumerate().map(value).collect::<Vec<_>>();
     Ok(vec![quantized(y_zero.dtype(), &p.shape, &out, true)?.into()])
+}
+
+/// The product in integers, scaled and rounded once.
+fn decompose(b: &mut Builder, node: NodeId) -> OpResult<Vec<ValueId>> {
+    let input = |b: &Builder, i: usize| b.input(node, i);
+    let [x, row, p, y, column, q, scale, zero] = {
+        let mut all = Vec::new();
+        for i in 0..8 {
+            all.push(input(b, i)?);
+        }
+        <[ValueId; 8]>::try_from(all).map_err(|_| OpError::invalid("eight operands are wanted"))?
+    };
+    let one = |b: &Builder, v: ValueId| b.ty(v).sizes().is_some_and(|s| s.iter().product::<usize>() == 1);
+    let bytes = |b: &Builder, v: ValueId| matches!(b.ty(v).dtype(), Some(I8 | U8));
+    let single = |b: &Builder, v: ValueId| b.ty(v).dtype() == Some(F32);
+    if ![row, p, scale, zero].iter().all(|&v| one(b, v)) || ![x, y, zero].iter().all(|&v| bytes(b, v)) {
+        return Err(OpError::unsupported("scales for each row, or a type of other than 8 bits"));
+    }
+    if ![row, column, scale].iter().all(|&v| single(b, v)) {
+        return Err(OpError::unsupported("scales that are no singles"));
+    }
+    let operands = [x, y, p, q].map(Some);
+    let sums = b.node("", "MatMulInteger", &operands, Attrs::new(), 1)?[0];
+    let sums = b.op_with("Cast", &[sums], Attrs::new().with("to", F32))?;
+    let ratio = b.op("Mul", &[row, column])?;
+    let ratio = b.op("Div", &[ratio, scale])?;
+    let (scaled, unit, none) = (b.op("Mul", &[sums, ratio])?, b.constant(Tensor::scalar(1f32)), b.ints(&[]));
+    let zero = b.op("Reshape", &[zero, none])?;
+    Ok(vec![b.op("QuantizeLinear", &[scaled, unit, zero])?])
 }
 
 fn samples(s: &mut Samples) {

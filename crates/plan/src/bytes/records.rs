@@ -64,7 +64,7 @@ code_enum!(ReduceOp { 0: Sum, 1: Mean, 2: Max, 3: Min, 4: Prod, 5: L1, 6: L2, 7:
 code_enum!(ResizeMode { 0: Nearest(m), 1: Linear });
 code_enum!(NearestMode { 0: RoundPreferFloor, 1: RoundPreferCeil, 2: Floor, 3: Ceil });
 code_enum!(CoordMode { 0: HalfPixel, 1: PytorchHalfPixel, 2: AlignCorners, 3: Asymmetric });
-code_enum!(Lane { 0: F32, 1: I32, 2: I64, 3: Bool });
+code_enum!(Lane { 0: F32, 1: I32, 2: I64, 3: Bool, 4: U8, 5: I8, 6: F16, 7: BF16 });
 code_enum!(Activation {
     0: Relu,
     1: Clip { min, max },

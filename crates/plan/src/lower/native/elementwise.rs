@@ -47,6 +47,20 @@ impl Program {
         self.put(|dst| Inst::Binary { op, lane, dst, a, b })
     }
 
+    pub fn cast(&mut self, from: Lane, to: Lane, a: u8) -> u8 {
+        if from == to { a } else { self.put(|dst| Inst::Cast { from, to, dst, a }) }
+    }
+
+    /// An operand in the type in which it is computed with.
+    pub fn widened(&mut self, lane: Lane) -> (u8, Lane) {
+        let a = self.load(lane);
+        (self.cast(lane, lane.wide(), a), lane.wide())
+    }
+
+    pub fn select(&mut self, lane: Lane, cond: u8, a: u8, b: u8) -> u8 {
+        self.put(|dst| Inst::Select { lane, dst, cond, a, b })
+    }
+
     pub fn act(&mut self, a: Activation, x: u8) -> u8 {
         self.unary(UnaryOp::Act(a), Lane::F32, x)
     }
@@ -70,29 +84,35 @@ impl Lowering<'_> {
         let Some(out) = site.types[0].dtype().and_then(Lane::of) else { return Ok(None) };
         let mut p = Program::new();
         let mut operands = Vec::new();
-        let Some(result) = self.body(site, &mut p, &mut operands) else { return Ok(None) };
+        let Some((mut result, mut lane)) = self.body(site, &mut p, &mut operands) else { return Ok(None) };
+        if out.is_narrow() && out.wide() == lane {
+            (result, lane) = (p.cast(lane, out, result), out);
+        }
+        if lane != out {
+            return Ok(None);
+        }
         let inputs = operands.into_iter().map(|v| self.buffer(v)).collect::<crate::Result<Vec<_>>>()?;
         self.emit(site, p.finish(result, out), inputs)
     }
 
-    /// Writes the operator's instructions; returns the register of the result.
-    fn body(&mut self, site: &Site, p: &mut Program, operands: &mut Vec<ValueId>) -> Option<u8> {
-        let lane = Lane::of(site.dtype(0)?)?;
+    /// Writes the operator's instructions; returns the register of the result and its type, which may be wider than asked.
+    fn body(&mut self, site: &Site, p: &mut Program, operands: &mut Vec<ValueId>) -> Option<(u8, Lane)> {
         let mut load = |p: &mut Program, i: usize| -> Option<(u8, Lane)> {
             let lane = Lane::of(site.dtype(i)?)?;
             let v = site.input(i)?;
             if let Some(t) = site.fact(i).and_then(|f| f.constant.as_ref()).filter(|t| t.len() == 1)
-                && lane == Lane::F32
+                && lane.wide() == Lane::F32
             {
-                return Some((p.float(t.as_slice::<f32>().ok()?[0]), lane));
+                return Some((p.float(*t.to_f64s().ok()?.first()? as f32), Lane::F32));
             }
             operands.push(v);
-            Some((p.load(lane), lane))
+            Some(p.widened(lane))
         };
         if let Some(op) = binary(site.name, site) {
             let ((a, la), (b, lb)) = (load(p, 0)?, load(p, 1)?);
             let ok = la == lb && site.inputs.len() == 2 && allowed(op, la);
-            return ok.then(|| p.binary(op, la, a, b));
+            let result = if op.is_comparison() { Lane::Bool } else { la };
+            return ok.then(|| (p.binary(op, la, a, b), result));
         }
         if let Some(op) = unary(site) {
             let (a, l) = load(p, 0)?;
@@ -101,7 +121,7 @@ impl Lowering<'_> {
                 Lane::Bool => op == UnaryOp::Not,
                 _ => matches!(op, UnaryOp::Neg | UnaryOp::Abs | UnaryOp::Sign),
             };
-            return (ok && site.inputs.len() == 1).then(|| p.unary(op, l, a));
+            return (ok && site.inputs.len() == 1).then(|| (p.unary(op, l, a), l));
         }
         match site.name {
             "Min" | "Max" | "Sum" | "Mean" => {
@@ -110,7 +130,7 @@ impl Lowering<'_> {
                     "Max" => BinaryOp::Max,
                     _ => BinaryOp::Add,
                 };
-                let (mut acc, _) = load(p, 0)?;
+                let (mut acc, lane) = load(p, 0)?;
                 for i in 1..site.inputs.len() {
                     let (b, l) = load(p, i)?;
                     acc = (l == lane && lane != Lane::Bool).then(|| p.binary(op, lane, acc, b))?;
@@ -119,39 +139,21 @@ impl Lowering<'_> {
                     let n = (lane == Lane::F32).then(|| p.float(site.inputs.len() as f32))?;
                     acc = p.binary(BinaryOp::Div, Lane::F32, acc, n);
                 }
-                Some(acc)
+                Some((acc, lane))
             }
             "Where" => {
                 let ((c, lc), (a, la), (b, lb)) = (load(p, 0)?, load(p, 1)?, load(p, 2)?);
-                (lc == Lane::Bool && la == lb).then(|| p.put(|dst| Inst::Select { lane: la, dst, cond: c, a, b }))
+                (lc == Lane::Bool && la == lb).then(|| (p.select(la, c, a, b), la))
             }
             "Cast" | "CastLike" => {
-                let to = Lane::of(site.types[0].dtype()?)?;
                 let (a, from) = load(p, 0)?;
-                // A cast to bool of an integer, or between integers, follows the reference exactly.
-                Some(if from == to { a } else { p.put(|dst| Inst::Cast { from, to, dst, a }) })
+                converted(p, a, from, Lane::of(site.dtype(0)?)?, Lane::of(site.types[0].dtype()?)?)
             }
             "Clip" => self.clip(site, p, &mut load),
-            "Swish" => {
-                let alpha = site.attrs.float("alpha").ok()?;
-                let (x, l) = load(p, 0)?;
-                if l != Lane::F32 {
-                    return None;
-                }
-                if alpha == 1.0 {
-                    return Some(p.act(Activation::Silu, x));
-                }
-                let k = p.float(alpha);
-                let scaled = p.binary(BinaryOp::Mul, l, x, k);
-                let s = p.act(Activation::Sigmoid, scaled);
-                Some(p.binary(BinaryOp::Mul, l, x, s))
+            _ => {
+                let (x, lane) = load(p, 0)?;
+                (lane == Lane::F32).then(|| composed(site, p, x)).flatten()
             }
-            "IsNaN" => {
-                let (x, l) = load(p, 0)?;
-                let same = (l == Lane::F32).then(|| p.binary(BinaryOp::Equal, l, x, x))?;
-                Some(p.unary(UnaryOp::Not, Lane::Bool, same))
-            }
-            _ => None,
         }
     }
 
@@ -160,13 +162,13 @@ impl Lowering<'_> {
         site: &Site,
         p: &mut Program,
         load: &mut dyn FnMut(&mut Program, usize) -> Option<(u8, Lane)>,
-    ) -> Option<u8> {
+    ) -> Option<(u8, Lane)> {
         let (x, lane) = load(p, 0)?;
         let bound = |i: usize| -> Option<Option<f32>> {
             match site.input(i) {
                 None => Some(None),
                 Some(v) => match self.tensor(v) {
-                    Some(t) if t.len() == 1 && t.dtype() == DType::F32 => Some(t.to_f64s().ok().map(|v| v[0] as f32)),
+                    Some(t) if t.len() == 1 && t.dtype().is_float() => Some(t.to_f64s().ok().map(|v| v[0] as f32)),
                     _ => None,
                 },
             }
@@ -174,10 +176,11 @@ impl Lowering<'_> {
         if let (Lane::F32, Some(min), Some(max)) = (lane, bound(1), bound(2)) {
             let (min, max) = (min.unwrap_or(f32::NEG_INFINITY), max.unwrap_or(f32::INFINITY));
             if min <= max {
-                return Some(match (min, max) {
-                    (0.0, f32::INFINITY) => p.act(Activation::Relu, x),
-                    _ => p.act(Activation::Clip { min, max }, x),
-                });
+                let clip = match (min, max) {
+                    (0.0, f32::INFINITY) => Activation::Relu,
+                    _ => Activation::Clip { min, max },
+                };
+                return Some((p.act(clip, x), lane));
             }
         }
         let mut acc = x;
@@ -187,8 +190,78 @@ impl Lowering<'_> {
                 acc = (l == lane && lane != Lane::Bool).then(|| p.binary(op, lane, acc, b))?;
             }
         }
-        Some(acc)
+        Some((acc, lane))
     }
+}
+
+/// A value of type `from` in the type `to`, as the operator Cast has it; it was loaded from elements of type `stored`.
+fn converted(p: &mut Program, a: u8, from: Lane, stored: Lane, to: Lane) -> Option<(u8, Lane)> {
+    let exact = matches!(stored, Lane::U8 | Lane::I8 | Lane::Bool);
+    let through = match (from, to) {
+        // The operator takes the low bits of the whole number; the instruction saturates.
+        (Lane::F32, Lane::U8 | Lane::I8) => Lane::I64,
+        (Lane::Bool, Lane::U8 | Lane::I8) => Lane::I32,
+        // Numbers that a single does not hold are infinite in halves, but would be rounded twice on the way to bfloat16.
+        (Lane::I32 | Lane::I64 | Lane::Bool, Lane::BF16) if !exact => return None,
+        (Lane::I32 | Lane::I64 | Lane::Bool, Lane::F16 | Lane::BF16) => Lane::F32,
+        _ => from,
+    };
+    let a = p.cast(from, through, a);
+    Some((p.cast(through, to, a), to))
+}
+
+/// Functions of `x`, a single, that are written as several instructions.
+fn composed(site: &Site, p: &mut Program, x: u8) -> Option<(u8, Lane)> {
+    const F: Lane = Lane::F32;
+    let number = |name: &str| site.attrs.float(name).ok();
+    let y = match site.name {
+        "Swish" => {
+            let alpha = number("alpha")?;
+            if alpha == 1.0 {
+                return Some((p.act(Activation::Silu, x), F));
+            }
+            let k = p.float(alpha);
+            let scaled = p.binary(BinaryOp::Mul, F, x, k);
+            let s = p.act(Activation::Sigmoid, scaled);
+            p.binary(BinaryOp::Mul, F, x, s)
+        }
+        "IsNaN" => {
+            let same = p.binary(BinaryOp::Equal, F, x, x);
+            return Some((p.unary(UnaryOp::Not, Lane::Bool, same), Lane::Bool));
+        }
+        "Selu" => {
+            let (low, gamma) = (p.act(Activation::Elu { alpha: number("alpha")? }, x), p.float(number("gamma")?));
+            p.binary(BinaryOp::Mul, F, low, gamma)
+        }
+        "Celu" => {
+            let (alpha, zero) = (p.float(number("alpha")?), p.float(0.0));
+            let ratio = p.binary(BinaryOp::Div, F, x, alpha);
+            let low = p.act(Activation::Elu { alpha: 1.0 }, ratio);
+            let low = p.binary(BinaryOp::Mul, F, low, alpha);
+            let above = p.binary(BinaryOp::Greater, F, x, zero);
+            p.select(F, above, x, low)
+        }
+        "ThresholdedRelu" => {
+            let (alpha, zero) = (p.float(number("alpha")?), p.float(0.0));
+            let above = p.binary(BinaryOp::Greater, F, x, alpha);
+            p.select(F, above, x, zero)
+        }
+        "Shrink" => {
+            let (lambd, below) = (p.float(number("lambd")?), p.float(-number("lambd")?));
+            let (bias, zero) = (p.float(number("bias")?), p.float(0.0));
+            let (up, down) = (p.binary(BinaryOp::Add, F, x, bias), p.binary(BinaryOp::Sub, F, x, bias));
+            let (low, high) = (p.binary(BinaryOp::Less, F, x, below), p.binary(BinaryOp::Greater, F, x, lambd));
+            let inner = p.select(F, high, down, zero);
+            p.select(F, low, up, inner)
+        }
+        "Softsign" => {
+            let (size, one) = (p.unary(UnaryOp::Abs, F, x), p.float(1.0));
+            let below = p.binary(BinaryOp::Add, F, size, one);
+            p.binary(BinaryOp::Div, F, x, below)
+        }
+        _ => return None,
+    };
+    Some((y, F))
 }
 
 /// Small integer tensors are sizes, indices and the like; handing them to a kernel costs more than it saves.
@@ -221,7 +294,7 @@ fn binary(name: &str, site: &Site) -> Option<BinaryOp> {
         "Pow" => BinaryOp::Pow,
         "PRelu" => BinaryOp::PRelu,
         // The kernel has the sign of the divisor for integers and `fmod` for floats.
-        "Mod" if site.attrs.flag("fmod").ok()? == (site.dtype(0) == Some(DType::F32)) => BinaryOp::Mod,
+        "Mod" if site.attrs.flag("fmod").ok()? == site.dtype(0).is_some_and(DType::is_float) => BinaryOp::Mod,
         "Equal" => BinaryOp::Equal,
         "Less" => BinaryOp::Less,
         "LessOrEqual" => BinaryOp::LessEqual,

@@ -6,6 +6,7 @@ mod elementwise;
 mod image;
 mod movement;
 mod norms;
+mod quantization;
 mod recurrent;
 
 use super::Lowering;
@@ -101,6 +102,8 @@ impl Lowering<'_> {
             "LSTM" => self.lstm(&site)?,
             "GRU" => self.gru(&site)?,
             "Attention" => self.attention(&site)?,
+            "QuantizeLinear" => self.quantize(&site)?,
+            "DequantizeLinear" => self.dequantize(&site)?,
             _ => self.elementwise(&site)?,
         };
         Ok(done.is_some())

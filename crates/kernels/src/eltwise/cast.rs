@@ -1,0 +1,137 @@
+//! Casts between the types of registers and of memory. Plain loops: compiled for the instruction set of their caller.
+
+use modelsmith_kop::Lane;
+
+/// Whether there is a cast from `from` to `to`.
+pub(super) fn allowed(from: Lane, to: Lane) -> bool {
+    use Lane::*;
+    match (from, to) {
+        (F16 | BF16, t) => t == F32,
+        (f, F16 | BF16) => f == F32,
+        (U8 | I8, t) => matches!(t, F32 | I32 | I64 | Bool),
+        (f, U8 | I8) => f != Bool,
+        _ => true,
+    }
+}
+
+/// `d[i] = f(a[i])`.
+///
+/// # Safety
+/// `a` holds `n` elements and `d` has room for as many; both may be the same where the widths are.
+#[inline(always)]
+unsafe fn map<A: Copy, D>(d: *mut u8, a: *const u8, n: usize, f: impl Fn(A) -> D) {
+    let (d, a) = (d.cast::<D>(), a.cast::<A>());
+    for i in 0..n {
+        // SAFETY: by contract.
+        unsafe { d.add(i).write_unaligned(f(a.add(i).read_unaligned())) };
+    }
+}
+
+/// `n` elements of type `from` at `a` as elements of type `to` at `d`; see [`modelsmith_kop::Inst::Cast`].
+///
+/// # Safety
+/// The cast is [`allowed`], `a` holds `n` elements, `d` has room for as many and is other memory.
+#[inline(always)]
+pub(super) unsafe fn cast(from: Lane, to: Lane, d: *mut u8, a: *const u8, n: usize) {
+    use Lane::*;
+    // SAFETY: by contract.
+    unsafe {
+        match (from, to) {
+            (F32, I32) => map(d, a, n, |x: f32| x as i32),
+            (F32, I64) => map(d, a, n, |x: f32| x as i64),
+            (F32, U8) => map(d, a, n, |x: f32| x as u8),
+            (F32, I8) => map(d, a, n, |x: f32| x as i8),
+            (F32, Bool) => map(d, a, n, |x: f32| u8::from(x != 0.0)),
+            (F32, F16) => map(d, a, n, half_of_single),
+            (F32, BF16) => map(d, a, n, brain_of_single),
+            (F16, _) => map(d, a, n, single_of_half),
+            (BF16, _) => map(d, a, n, |x: u16| f32::from_bits(u32::from(x) << 16)),
+            (I32, F32) => map(d, a, n, |x: i32| x as f32),
+            (I32, I64) => map(d, a, n, |x: i32| i64::from(x)),
+            (I32, U8 | I8) => map(d, a, n, |x: i32| x as u8),
+            (I32, Bool) => map(d, a, n, |x: i32| u8::from(x != 0)),
+            (I64, F32) => map(d, a, n, |x: i64| x as f32),
+            (I64, I32) => map(d, a, n, |x: i64| x as i32),
+            (I64, U8 | I8) => map(d, a, n, |x: i64| x as u8),
+            (I64, Bool) => map(d, a, n, |x: i64| u8::from(x != 0)),
+            (U8 | Bool, F32) => map(d, a, n, |x: u8| f32::from(x)),
+            (U8 | Bool, I32) => map(d, a, n, |x: u8| i32::from(x)),
+            (U8 | Bool, I64) => map(d, a, n, |x: u8| i64::from(x)),
+            (I8, F32) => map(d, a, n, |x: i8| f32::from(x)),
+            (I8, I32) => map(d, a, n, |x: i8| i32::from(x)),
+            (I8, I64) => map(d, a, n, |x: i8| i64::from(x)),
+            (U8 | I8, Bool) => map(d, a, n, |x: u8| u8::from(x != 0)),
+            (F32, F32) | (I32, I32) => map(d, a, n, |x: u32| x),
+            (I64, I64) => map(d, a, n, |x: u64| x),
+            (Bool, _) | (U8 | I8, _) => map(d, a, n, |x: u8| x),
+            (I32 | I64, F16 | BF16) => {}
+        }
+    }
+}
+
+/// The single of the same value as a half. Every step is one for whole vectors: no branches, no tables.
+#[inline(always)]
+fn single_of_half(h: u16) -> f32 {
+    let (sign, rest) = ((u32::from(h) & 0x8000) << 16, (u32::from(h) & 0x7fff) << 13);
+    // The exponent's bias is 112 less; a product also makes subnormals normal.
+    let scaled = f32::from_bits(rest) * f32::from_bits((127 + 112) << 23);
+    let bits = if rest >= 0x7c00 << 13 { rest | 0x7f80_0000 } else { scaled.to_bits() };
+    f32::from_bits(bits | sign)
+}
+
+/// The nearest half, ties to even.
+#[inline(always)]
+fn half_of_single(x: f32) -> u16 {
+    const SMALLEST_NORMAL: u32 = (127 - 14) << 23;
+    const TOO_LARGE: u32 = (127 + 16) << 23;
+    // In a sum with this the last bit is that of the smallest half.
+    const HALF: u32 = 126 << 23;
+    let (sign, size) = ((x.to_bits() >> 16) & 0x8000, x.to_bits() & 0x7fff_ffff);
+    let even = 0xfff + ((size >> 13) & 1);
+    let normal = size.wrapping_sub(112 << 23).wrapping_add(even) >> 13;
+    let subnormal = (f32::from_bits(size) + f32::from_bits(HALF)).to_bits().wrapping_sub(HALF);
+    let special = if size > 0x7f80_0000 { 0x7e00 } else { 0x7c00 };
+    let finite = if size < SMALLEST_NORMAL { subnormal } else { normal };
+    let rounded = if size >= TOO_LARGE { special } else { finite };
+    (rounded | sign) as u16
+}
+
+/// The nearest bfloat16, ties to even.
+#[inline(always)]
+fn brain_of_single(x: f32) -> u16 {
+    let bits = x.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
+    let special = (bits >> 16) | 0x40;
+    (if bits & 0x7fff_ffff > 0x7f80_0000 { special } else { rounded }) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use modelsmith_base::{bf16, f16};
+
+    #[test]
+    fn every_half_is_its_single_and_comes_back() {
+        for bits in 0..=u16::MAX {
+            let (want, got) = (f16::from_bits(bits).to_f32(), single_of_half(bits));
+            assert!(want.to_bits() == got.to_bits() || want.is_nan() && got.is_nan(), "{bits:x}");
+            assert!(half_of_single(want) == bits || want.is_nan(), "{bits:x}");
+        }
+    }
+
+    #[test]
+    fn singles_round_to_the_nearest_half_and_bfloat16() {
+        // Every exponent and the bits around which both kinds round.
+        for high in 0..=u16::MAX {
+            for low in [0u32, 1, 0x0fff, 0x1000, 0x1001, 0x1fff, 0x2000, 0x3000, 0x7fff, 0x8000, 0x8001, 0xffff] {
+                let x = f32::from_bits((u32::from(high) << 16) | low);
+                let (h, b) = (half_of_single(x), brain_of_single(x));
+                if x.is_nan() {
+                    assert!(f16::from_bits(h).is_nan() && bf16::from_bits(b).is_nan(), "{x}");
+                } else {
+                    assert_eq!((h, b), (f16::from_f32(x).to_bits(), bf16::from_f32(x).to_bits()), "{x:e}");
+                }
+            }
+        }
+    }
+}
