@@ -14,11 +14,12 @@ pub struct Checked {
     pub findings: Vec<Finding>,
 }
 
-/// Checks the structure of `model` and infers its types.
+/// Checks the structure of `model`, infers its types, and looks for sizes that an exporter wrote down.
 pub fn check(model: &Model) -> Checked {
     let mut found = model.findings().to_vec();
     if model.engine().is_none() {
         found.extend(modelsmith_ir::verify(model.hub()));
+        found.extend(crate::baked::lint(model.hub()));
     }
     let valid = found.iter().all(|d| d.severity < Severity::Error);
     Checked { valid, findings: found.iter().map(Finding::from).collect() }

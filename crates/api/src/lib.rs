@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agreement;
+mod baked;
 pub mod bench;
 pub mod cache;
 pub mod check;

@@ -3,6 +3,7 @@
 use crate::index::Offsets;
 use crate::tensor::Data;
 use crate::{DType, Error, Result, Tensor};
+use std::ops::Range;
 
 /// Runs `$call::<W>` with the bytes of an element as `W`.
 macro_rules! by_width {
@@ -52,26 +53,28 @@ impl Tensor {
         }
     }
 
-    /// Runs of `run` elements that follow each other, each from the flat index that `starts` gives.
+    /// Runs of elements that follow each other, by their flat indices.
     ///
     /// # Errors
     /// When the count does not fill `shape` or a run leaves the tensor.
-    pub fn gathered_runs(&self, shape: &[usize], run: usize, starts: impl Iterator<Item = usize>) -> Result<Tensor> {
-        if !self.is_bytes() || run == 1 {
-            return self.gathered(shape, starts.flat_map(|s| s..s.saturating_add(run)));
+    pub fn gathered_runs(&self, shape: &[usize], runs: impl Iterator<Item = Range<usize>>) -> Result<Tensor> {
+        if !self.is_bytes() {
+            return self.gathered(shape, runs.flatten());
         }
         let (mut out, width) = (Tensor::zeros(self.dtype(), shape)?, self.dtype().bits() / 8);
         let (from, mut done, total) = (self.bytes(), 0, out.len());
         let to = out.bytes_mut();
-        for start in starts {
-            let inside = start.checked_add(run).filter(|&end| end <= self.len());
-            let end = inside.ok_or_else(|| outside(start.saturating_add(run), self.len()))?;
-            if total - done < run {
+        for run in runs.filter(|r| !r.is_empty()) {
+            if run.end > self.len() {
+                return Err(outside(run.end - 1, self.len()));
+            }
+            if total - done < run.len() {
                 done = total.saturating_add(1);
                 break;
             }
-            to[done * width..][..run * width].copy_from_slice(&from[start * width..end * width]);
-            done += run;
+            let place = &mut to[done * width..][..run.len() * width];
+            done += run.len();
+            place.copy_from_slice(&from[run.start * width..run.end * width]);
         }
         filled(out, done)
     }
@@ -233,11 +236,11 @@ mod tests {
     #[test]
     fn runs_are_those_of_single_elements() {
         for t in [count(12), Tensor::from_i64s(DType::U4, &[12], &(0..12).collect::<Vec<_>>()).unwrap()] {
-            let got = t.gathered_runs(&[2, 3], 3, [9, 0].into_iter()).unwrap();
+            let got = t.gathered_runs(&[2, 3], [9..12, 4..4, 0..3].into_iter()).unwrap();
             assert_eq!(got.to_i64s().unwrap(), [9, 10, 11, 0, 1, 2]);
-            assert!(t.gathered_runs(&[3], 3, [10].into_iter()).is_err());
-            assert!(t.gathered_runs(&[3], 3, [0, 0].into_iter()).is_err());
-            assert!(t.gathered_runs(&[6], 3, [0].into_iter()).is_err());
+            assert!(t.gathered_runs(&[3], [10..13].into_iter()).is_err());
+            assert!(t.gathered_runs(&[3], [0..3, 0..3].into_iter()).is_err());
+            assert!(t.gathered_runs(&[6], std::iter::once(0..3)).is_err());
         }
     }
 

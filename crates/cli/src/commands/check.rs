@@ -29,6 +29,9 @@ pub fn run(cx: &Context, a: &Check) -> Result<u8> {
         }
         let place = if f.place.is_empty() { String::new() } else { format!(" ({})", f.place) };
         cx.screen.say(&format!("{}[{}]: {}{place}", f.severity, f.code, f.message));
+        if let Some(help) = &f.help {
+            cx.screen.say(&format!("  help: {help}"));
+        }
     }
     cx.screen.say(&cx.screen.verdict(found.valid, if found.valid { "valid" } else { "not valid" }));
     if let Some(t) = &target {

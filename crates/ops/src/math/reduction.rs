@@ -167,29 +167,36 @@ pub fn position(cx: &EvalCx, inputs: &[Option<&Value>], largest: bool) -> OpResu
     if g.size == 0 && g.count() > 0 {
         return Err(OpError::invalid(format!("axis {axis} is empty, it has no extreme")));
     }
-    let inner = x.shape()[axis + 1..].iter().product::<usize>().max(1);
-    let at = |i: usize| (i / inner % g.size.max(1)) as i64;
+    let along = (g.size, x.shape()[axis + 1..].iter().product::<usize>());
     let out = if x.dtype().is_float() {
         let better =
             |a: f64, b: f64| if largest { b > a } else { b < a } || (last && a == b) || (a.is_nan() && !b.is_nan());
-        best(&g, &x.to_f64s()?, at, better)
+        best(along, &x.to_f64s()?, better)
     } else if x.dtype() == U64 {
-        best(&g, &x.to_u64s()?, at, |a, b| if largest { b > a } else { b < a } || (last && a == b))
+        best(along, &x.to_u64s()?, |a, b| if largest { b > a } else { b < a } || (last && a == b))
     } else {
-        best(&g, &x.to_i64s()?, at, |a, b| if largest { b > a } else { b < a } || (last && a == b))
+        best(along, &x.to_i64s()?, |a, b| if largest { b > a } else { b < a } || (last && a == b))
     };
     Ok(vec![Tensor::new(&g.shape, out)?.into()])
 }
 
-fn best<E: Copy>(g: &Groups, x: &[E], at: impl Fn(usize) -> i64, better: impl Fn(E, E) -> bool) -> Vec<i64> {
-    let mut out = vec![None; g.count()];
-    for (i, group) in g.of_each().enumerate() {
-        match out[group] {
-            Some((held, _)) if !better(held, x[i]) => {}
-            _ => out[group] = Some((x[i], at(i))),
+/// For each row of `size` elements that lie `inner` apart, the index of the best.
+fn best<E: Copy>((size, inner): (usize, usize), x: &[E], better: impl Fn(E, E) -> bool) -> Vec<i64> {
+    let mut out = vec![0; x.len() / size.max(1)];
+    if out.is_empty() {
+        return out;
+    }
+    for (block, places) in x.chunks_exact(size * inner).zip(out.chunks_exact_mut(inner)) {
+        let mut held = block[..inner].to_vec();
+        for (k, line) in block.chunks_exact(inner).enumerate().skip(1) {
+            for ((held, place), &v) in held.iter_mut().zip(&mut *places).zip(line) {
+                if better(*held, v) {
+                    (*held, *place) = (v, k as i64);
+                }
+            }
         }
     }
-    out.into_iter().map(|b| b.map_or(0, |(_, p)| p)).collect()
+    out
 }
 
 /// Type of ArgMax and ArgMin.

@@ -80,10 +80,16 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
         return Ok(vec![Tensor::zeros(x.dtype(), &shape)?.into()]);
     }
     let positions = grid.to_f64s()?;
-    let taps = positions.chunks_exact(axes).map(|p| how.taps(p, spatial)).collect::<Vec<_>>();
+    // One list for all places, with the end of each: a list of its own for each would be met one by one in memory.
+    let (mut taps, mut ends) = (Vec::new(), vec![0]);
+    for p in positions.chunks_exact(axes) {
+        taps.extend(how.taps(p, spatial));
+        ends.push(taps.len());
+    }
+    let taps_of = |place: usize| &taps[ends[place]..ends[place + 1]];
     let (plane, count) = (spatial.iter().product::<usize>(), places[1..].iter().product::<usize>());
     if x.dtype() == DType::String {
-        let nearest = |i: usize| match taps[i / count / c * count + i % count].as_slice() {
+        let nearest = |i: usize| match taps_of(i / count / c * count + i % count) {
             [(at, _)] => Ok(i / count * plane + at),
             _ => Err(OpError::unsupported("strings that are mixed, or lie outside of the image")),
         };
@@ -93,8 +99,8 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     let sampled = |data: &[f64]| {
         let mut out = Vec::with_capacity(n * c * count);
         for (i, image) in data.chunks_exact(plane).enumerate() {
-            let own = &taps[i / c * count..][..count];
-            out.extend(own.iter().map(|t| t.iter().map(|&(at, w)| image[at] * w).sum::<f64>()));
+            let places = i / c * count..(i / c + 1) * count;
+            out.extend(places.map(|p| taps_of(p).iter().map(|&(at, w)| image[at] * w).sum::<f64>()));
         }
         out
     };

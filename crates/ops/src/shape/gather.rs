@@ -66,8 +66,8 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     moves::affordable(&shape)?;
     let (outer, inner) = (x.shape()[..axis].iter().product::<usize>(), x.shape()[axis + 1..].iter().product::<usize>());
     let at = &at;
-    let starts = (0..outer).flat_map(|o| at.iter().map(move |&i| (o * d + i) * inner));
-    Ok(vec![x.gathered_runs(&shape, inner, starts)?.into()])
+    let runs = (0..outer).flat_map(|o| at.iter().map(move |&i| (o * d + i) * inner..(o * d + i + 1) * inner));
+    Ok(vec![x.gathered_runs(&shape, runs)?.into()])
 }
 
 fn samples(s: &mut Samples) {

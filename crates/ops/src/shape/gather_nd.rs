@@ -66,7 +66,7 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     let rows = &indices.shape()[..indices.rank() - 1];
     let used = batch + indices.shape()[indices.rank() - 1];
     let shape = [rows, &x.shape()[used..]].concat();
-    Ok(vec![x.gathered_runs(&shape, inner, starts.into_iter())?.into()])
+    Ok(vec![x.gathered_runs(&shape, starts.into_iter().map(|s| s..s + inner))?.into()])
 }
 
 fn samples(s: &mut Samples) {

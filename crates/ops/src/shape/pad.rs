@@ -4,6 +4,7 @@
 //! <https://onnx.ai/onnx/operators/onnx__Pad.html>
 
 use crate::prelude::*;
+use std::ops::Range;
 
 const SCHEMA: Schema = Schema {
     inputs: &[
@@ -261,18 +262,38 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     let shape = from.iter().map(Vec::len).collect::<Vec<_>>();
     moves::affordable(&shape)?;
     let all = moves::pool(&[x, &fill])?;
-    let mut flat = vec![Some(0usize)];
-    for (along, stride) in from.iter().zip(index::strides(x.shape())) {
-        let mut wider = Vec::with_capacity(flat.len() * along.len());
-        for base in flat {
-            match base {
-                Some(base) => wider.extend(along.iter().map(|i| i.map(|i| base + i * stride))),
-                None => wider.resize(wider.len() + along.len(), None),
-            }
-        }
-        flat = wider;
+    let Some((inner, outer)) = from.split_last() else { return Ok(vec![x.clone().into()]) };
+    let mut rows = vec![Some(0usize)];
+    for (along, stride) in outer.iter().zip(index::strides(x.shape())) {
+        let wider = rows.iter().flat_map(|&base| along.iter().map(move |&i| Some(base? + i? * stride)));
+        rows = wider.collect();
     }
-    Ok(vec![all.gathered(&shape, flat.into_iter().map(|i| i.unwrap_or(x.len())))?.into()])
+    let (pieces, width) = (pieces(inner), inner.len());
+    let constant = x.len()..x.len() + 1;
+    let fills = |n: usize| std::iter::repeat_n(constant.clone(), n);
+    let runs = rows.iter().flat_map(|&base| {
+        let whole = fills(if base.is_none() { width } else { 0 });
+        let parts = base.into_iter().flat_map(|base| {
+            let part =
+                move |(run, n): &(Option<Range<usize>>, usize)| (run.clone().map(|r| base + r.start..base + r.end), *n);
+            pieces.iter().map(part)
+        });
+        whole.chain(parts.flat_map(|(run, n)| fills(if run.is_none() { n } else { 0 }).chain(run)))
+    });
+    Ok(vec![all.gathered_runs(&shape, runs)?.into()])
+}
+
+/// Sources along one dimension as runs, each with its length; `None` is the constant.
+fn pieces(along: &[Option<usize>]) -> Vec<(Option<Range<usize>>, usize)> {
+    let mut out: Vec<(Option<Range<usize>>, usize)> = vec![];
+    for &at in along {
+        match (out.last_mut(), at) {
+            (Some((Some(run), n)), Some(i)) if run.end == i => (run.end, *n) = (i + 1, *n + 1),
+            (Some((None, n)), None) => *n += 1,
+            _ => out.push((at.map(|i| i..i + 1), 1)),
+        }
+    }
+    out
 }
 
 fn samples(s: &mut Samples) {

@@ -36,16 +36,18 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     };
     let k = cx.opt_ints(inputs, 1)?.and_then(|k| k.first().copied()).unwrap_or(0);
     let upper = cx.attrs.flag("upper")?;
-    let mut from = Vec::with_capacity(x.len());
-    let all = moves::pool(&[x, &Tensor::zeros(x.dtype(), &[1])?])?;
-    for row in 0..x.len() / columns.max(1) {
+    let all = moves::pool(&[x, &Tensor::zeros(x.dtype(), &[columns])?])?;
+    let runs = (0..x.len() / columns.max(1)).flat_map(|row| {
         // The first column right of the diagonal, or on it.
         let edge = (row % rows) as i64 + k.clamp(-(1 << 40), 1 << 40) + i64::from(!upper);
         let edge = usize::try_from(edge).unwrap_or(0).min(columns);
-        let kept = if upper { edge..columns } else { 0..edge };
-        from.extend((0..columns).map(|c| if kept.contains(&c) { row * columns + c } else { x.len() }));
-    }
-    Ok(vec![all.gathered(x.shape(), from.into_iter())?.into()])
+        let at = row * columns;
+        match upper {
+            true => [x.len()..x.len() + edge, at + edge..at + columns],
+            false => [at..at + edge, x.len()..x.len() + columns - edge],
+        }
+    });
+    Ok(vec![all.gathered_runs(x.shape(), runs)?.into()])
 }
 
 fn samples(s: &mut Samples) {
