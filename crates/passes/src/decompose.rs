@@ -49,7 +49,10 @@ fn in_parts(model: &Model, node: &Node, def: &OpDef) -> bool {
         ("com.microsoft", "QLinearAveragePool" | "QLinearGlobalAveragePool") => false,
         // Their parts are what defines them.
         ("com.microsoft", _) => !half,
-        ("", "CenterCropPad" | "DepthToSpace" | "MatMulInteger" | "QLinearMatMul" | "SpaceToDepth") => true,
+        // An operand of unknown rank may be empty, which the Reshape in their parts cannot always say.
+        ("", "CenterCropPad" | "DepthToSpace" | "MatMulInteger" | "QLinearMatMul" | "SpaceToDepth") => {
+            node.input(0).is_some_and(|v| model.ty(v).shape().is_some())
+        }
         ("", _) if !single => false,
         (
             "",
