@@ -238,7 +238,7 @@ mod tests {
         for t in [count(12), Tensor::from_i64s(DType::U4, &[12], &(0..12).collect::<Vec<_>>()).unwrap()] {
             let got = t.gathered_runs(&[2, 3], [9..12, 4..4, 0..3].into_iter()).unwrap();
             assert_eq!(got.to_i64s().unwrap(), [9, 10, 11, 0, 1, 2]);
-            assert!(t.gathered_runs(&[3], [10..13].into_iter()).is_err());
+            assert!(t.gathered_runs(&[3], std::iter::once(10..13)).is_err());
             assert!(t.gathered_runs(&[3], [0..3, 0..3].into_iter()).is_err());
             assert!(t.gathered_runs(&[6], std::iter::once(0..3)).is_err());
         }

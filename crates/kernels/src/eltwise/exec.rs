@@ -156,14 +156,7 @@ unsafe fn step<S: Simd>(
                 }
             }
             Inst::Store { output, a } => {
-                let place = &program.outputs[output as usize];
-                let from = regs[a as usize];
-                match place.lane.bytes() {
-                    8 => store::<u64>(program.walk, place, from.cast(), start, n),
-                    4 => store::<u32>(program.walk, place, from.cast(), start, n),
-                    2 => store::<u16>(program.walk, place, from.cast(), start, n),
-                    _ => store::<u8>(program.walk, place, from, start, n),
-                }
+                put(program.walk, &program.outputs[output as usize], regs[a as usize], start, n)
             }
             _ => {
                 // Only whole vectors use an operand's memory as a register: instructions may run over the end of a part.
@@ -174,6 +167,20 @@ unsafe fn step<S: Simd>(
                 });
                 compute::<S>(inst, direct, own, regs, n);
             }
+        }
+    }
+}
+
+/// Stores a register of `n` elements.
+#[inline(always)]
+unsafe fn put(walk: &Walk, place: &Place, from: *const u8, start: usize, n: usize) {
+    // SAFETY: see `Chunk::run`.
+    unsafe {
+        match place.lane.bytes() {
+            8 => store::<u64>(walk, place, from.cast(), start, n),
+            4 => store::<u32>(walk, place, from.cast(), start, n),
+            2 => store::<u16>(walk, place, from.cast(), start, n),
+            _ => store::<u8>(walk, place, from, start, n),
         }
     }
 }

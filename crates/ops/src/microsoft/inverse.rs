@@ -62,7 +62,7 @@ fn samples(s: &mut Samples) {
             let n = shape[shape.len() - 1];
             let count = shape.iter().product::<usize>();
             // A dominant diagonal keeps the matrices far from singular.
-            let value = |i: usize, noise: f64| noise + if i % (n * n) % (n + 1) == 0 { 4.0 } else { 0.0 };
+            let value = |i: usize, noise: f64| noise + if (i % (n * n)).is_multiple_of(n + 1) { 4.0 } else { 0.0 };
             let values = (0..count).map(|i| value(i, s.uniform(-1.0, 1.0))).collect::<Vec<_>>();
             s.case().input(Tensor::from_f64s(dtype, shape, &values).expect("as many as the shape holds")).add();
         }

@@ -100,7 +100,7 @@ impl Machine {
             return Some(format!("{pairs} pairs of classes, {n} of rho, {a} of prob_a and {b} of prob_b"));
         }
         let wanted = supports.checked_mul(self.classes - 1);
-        (Some(self.coefficients.len()) != wanted || self.vectors.len() % supports != 0).then(|| {
+        (Some(self.coefficients.len()) != wanted || !self.vectors.len().is_multiple_of(supports)).then(|| {
             let (c, v) = (self.coefficients.len(), self.vectors.len());
             format!("{c} coefficients and {v} numbers for {supports} support vectors of {} classes", self.classes)
         })
