@@ -4,6 +4,7 @@
 pub mod agreement;
 mod baked;
 pub mod bench;
+pub mod bisect;
 pub mod cache;
 pub mod check;
 pub mod checkpoint;

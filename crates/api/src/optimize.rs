@@ -1,19 +1,21 @@
 //! Simplifying a model: the passes, and what each of them did.
 
 use crate::{Error, Kind, Model, Result};
-use modelsmith_passes::pipelines;
+use modelsmith_passes::{aliases, pipelines};
 use modelsmith_rewrite::{Options, Preserves};
 use serde::Serialize;
 
-/// Which passes run.
+/// Which passes run. Passes, rules and names known from onnxoptimizer may be given.
 #[derive(Clone, Debug, Default)]
 pub struct Passes {
     /// Only these; empty for all.
     pub only: Vec<String>,
     /// Not these.
     pub skip: Vec<String>,
-    /// Keep the text of the graph after this one.
+    /// Keep the text of the graph after this pass.
     pub dump_after: Option<String>,
+    /// Stop after this pass has run once.
+    pub stop_after: Option<String>,
 }
 
 /// What one pass did, over all rounds in which it ran.
@@ -55,6 +57,8 @@ pub struct Simplified {
     pub rules: Vec<(String, usize)>,
     /// Text of the graph after the pass that was named.
     pub dump: Option<String>,
+    /// Names given for which nothing stands, with the reason.
+    pub notes: Vec<String>,
 }
 
 /// Simplifies the hub form of `model`.
@@ -62,15 +66,8 @@ pub struct Simplified {
 /// # Errors
 /// When a pass is not known, or leaves a broken model.
 pub fn simplify(model: &Model, passes: &Passes) -> Result<(modelsmith_ir::Model, Simplified)> {
-    let mut hub = model.hub().clone();
-    let options = Options {
-        only: passes.only.clone(),
-        skip: passes.skip.clone(),
-        dump_after: passes.dump_after.iter().cloned().collect(),
-        ..Options::default()
-    };
-    let before = modelsmith_rewrite::count_nodes(&hub);
-    let report = pipelines::simplify(&mut hub, &options).map_err(|e| error(&e).in_file(model.path()))?;
+    let before = modelsmith_rewrite::count_nodes(model.hub());
+    let (hub, report) = limited(model, passes, None, None)?;
     let mut out = Simplified {
         nodes_before: before,
         nodes_after: modelsmith_rewrite::count_nodes(&hub),
@@ -78,6 +75,7 @@ pub fn simplify(model: &Model, passes: &Passes) -> Result<(modelsmith_ir::Model,
         steps: vec![PassStep { pass: "as read".into(), nodes: before }],
         rules: report.trace.fired.iter().map(|(r, n)| ((*r).to_owned(), *n)).collect(),
         dump: report.steps.iter().rev().find_map(|s| s.dump.clone()),
+        notes: [&passes.only, &passes.skip].into_iter().flat_map(|l| aliases::resolve(l).1).collect(),
     };
     for s in &report.steps {
         if !out.passes.iter().any(|p| p.pass == s.pass) {
@@ -94,6 +92,27 @@ pub fn simplify(model: &Model, passes: &Passes) -> Result<(modelsmith_ir::Model,
         }
     }
     Ok((hub, out))
+}
+
+/// Runs the passes; of all steps the first `steps`, and of the last of these the first `rewrites`.
+pub(crate) fn limited(
+    model: &Model,
+    passes: &Passes,
+    steps: Option<usize>,
+    rewrites: Option<usize>,
+) -> Result<(modelsmith_ir::Model, modelsmith_rewrite::Report)> {
+    let mut hub = model.hub().clone();
+    let options = Options {
+        only: passes.only.clone(),
+        skip: passes.skip.clone(),
+        dump_after: passes.dump_after.iter().cloned().collect(),
+        stop_after: passes.stop_after.clone(),
+        max_steps: steps,
+        max_rewrites: rewrites,
+        ..Options::default()
+    };
+    let report = pipelines::simplify(&mut hub, &options).map_err(|e| error(&e).in_file(model.path()))?;
+    Ok((hub, report))
 }
 
 fn error(e: &modelsmith_rewrite::Error) -> Error {
@@ -117,6 +136,56 @@ pub struct PassInfo {
     pub preserves: String,
     /// Passes that run before it.
     pub after: Vec<String>,
+    /// Rules that it applies.
+    pub rules: Vec<RuleInfo>,
+}
+
+/// A rule, for the list of passes.
+#[derive(Clone, Debug, Serialize)]
+pub struct RuleInfo {
+    /// Name.
+    pub name: String,
+    /// What becomes of what.
+    pub doc: String,
+    /// As for passes.
+    pub preserves: String,
+}
+
+/// A name from onnxoptimizer.
+#[derive(Clone, Debug, Serialize)]
+pub struct AliasInfo {
+    /// Name.
+    pub name: String,
+    /// Passes and rules that stand for it.
+    pub stands_for: Vec<String>,
+    /// Why nothing does.
+    pub why_not: String,
+}
+
+/// Names that users know from onnxoptimizer.
+pub fn names_elsewhere() -> Vec<AliasInfo> {
+    let one = |a: &aliases::Alias| AliasInfo {
+        name: a.name.into(),
+        stands_for: a.stands_for.iter().map(|s| (*s).to_owned()).collect(),
+        why_not: a.why_not.into(),
+    };
+    aliases::ALIASES.iter().map(one).collect()
+}
+
+fn claim(preserves: Preserves) -> String {
+    match preserves {
+        Preserves::Exact => "exact".into(),
+        Preserves::Float(n) => format!("float({n} ulp)"),
+        Preserves::Lossy(why) => format!("lossy: {why}"),
+    }
+}
+
+fn rule_info(r: &modelsmith_rewrite::Rule) -> RuleInfo {
+    let doc = match r.body {
+        modelsmith_rewrite::Body::Text { from, to, .. } if r.doc.is_empty() => format!("{from} becomes {to}"),
+        _ => r.doc.into(),
+    };
+    RuleInfo { name: r.name.into(), doc, preserves: claim(r.preserves) }
 }
 
 /// Every pass in the order in which the simplifier runs them.
@@ -125,12 +194,22 @@ pub fn passes() -> Vec<PassInfo> {
         name: p.name.into(),
         doc: p.doc.into(),
         kind: if p.kind == modelsmith_rewrite::Kind::Must { "must" } else { "may" }.into(),
-        preserves: match p.preserves {
-            Preserves::Exact => "exact".into(),
-            Preserves::Float(n) => format!("float({n} ulp)"),
-            Preserves::Lossy(why) => format!("lossy: {why}"),
-        },
+        preserves: claim(p.preserves),
         after: p.after.iter().map(|a| (*a).to_owned()).collect(),
+        rules: p.all_rules().map(rule_info).collect(),
     };
     pipelines::all().iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_for_which_nothing_stands_is_said() {
+        let model = Model::open(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/digits/digits.onnx")).unwrap();
+        let passes = Passes { only: vec!["nop".into(), "eliminate_deadend".into()], ..Passes::default() };
+        let (_, done) = simplify(&model, &passes).unwrap();
+        assert_eq!(done.notes, ["nop does nothing here: it does nothing there either"]);
+    }
 }

@@ -18,6 +18,10 @@ pub use modelsmith_ir::OpSetImport as Opsets;
 /// Sets of inputs on which original and result are run.
 pub const VERIFY_SAMPLES: usize = 3;
 
+/// Bytes of weights that each side keeps while both are run: what is above is read again at each use, so that a model of any
+/// size is verified in bounded memory.
+const KEPT: u64 = 64 << 20;
+
 /// How to verify.
 #[derive(Clone, Debug, Default)]
 pub struct Verify {
@@ -146,7 +150,7 @@ pub fn compare_options(v: &Verify) -> CompareOptions {
         agreement: v.agreement.clone(),
         a: Judge::Backend(Backend::Reference),
         b: Judge::Backend(Backend::Reference),
-        opts: v.opts.clone(),
+        opts: Opts { kept_weights: Some(KEPT), ..v.opts.clone() },
         ..CompareOptions::default()
     }
 }

@@ -440,22 +440,28 @@ pub struct Optimize {
     #[arg(id = "in", value_name = "IN")]
     pub input: PathBuf,
     /// File to write; may be the input
-    #[arg(id = "out", value_name = "OUT")]
-    pub output: PathBuf,
+    #[arg(id = "out", value_name = "OUT", required_unless_present = "bisect")]
+    pub output: Option<PathBuf>,
     /// Opset to write; by default that of the input
     #[arg(long)]
     pub opset: Option<u32>,
     #[command(flatten)]
     pub target: TargetArgs,
-    /// Run only these passes
+    /// Run only these passes and rules; `modelsmith passes` lists them and the names of onnxoptimizer that are taken too
     #[arg(long, value_delimiter = ',', value_name = "A,B")]
     pub passes: Vec<String>,
-    /// Leave out these passes
+    /// Leave out these passes and rules
     #[arg(long, value_delimiter = ',', value_name = "A,B")]
     pub skip: Vec<String>,
     /// Print the graph after this pass
     #[arg(long, value_name = "PASS")]
     pub dump_after: Option<String>,
+    /// Stop after this pass has run once
+    #[arg(long, value_name = "PASS")]
+    pub stop_after: Option<String>,
+    /// Find the first pass and rewrite after which the results differ, and write nothing
+    #[arg(long, conflicts_with_all = ["out", "no_verify", "target"])]
+    pub bisect: bool,
     /// Write without running the original and the result
     #[arg(long)]
     pub no_verify: bool,

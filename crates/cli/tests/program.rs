@@ -371,3 +371,23 @@ fn deploy_takes_a_model_the_whole_way() {
     assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("<script"));
     assert!(folder.0.join("out/digits.f32.engine").exists() && folder.0.join("out/digits.simplified.onnx").exists());
 }
+
+#[test]
+fn the_simplifier_bisects_and_takes_names_from_elsewhere() {
+    let (folder, model) = (Folder::new("bisect"), digits().display().to_string());
+    let (code, out, err) = run(&["optimize", &model, "--bisect"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("nothing to find"), "{out}");
+    let (code, out, err) = run(&["optimize", &model, "--bisect", "--rtol", "0", "--atol", "0"]);
+    assert_eq!(code, 1, "{err}");
+    assert!(out.contains("first after pass ") && err.contains("--skip "), "{out}{err}");
+    let (code, _, err) = run(&["optimize", &model]);
+    assert_eq!(code, 2, "{err}");
+    let to = folder.path("out.onnx");
+    let (code, _, err) = run(&["optimize", &model, &to, "--passes", "fuse_bn_into_conv,nop", "--skip", "fuse_qkv"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(err.contains("nop does nothing here") && err.contains("fuse_qkv does nothing here"), "{err}");
+    let (code, out, _) = run(&["passes"]);
+    assert_eq!(code, 0);
+    assert!(out.contains("eliminate_nop_transpose") && out.contains("transpose-nothing"), "{out}");
+}

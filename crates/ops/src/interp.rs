@@ -7,7 +7,7 @@ use modelsmith_ir::{
     Attr, AttrView, Attrs, Def, EvalCx, Model, Node, NodeId, Op, OpError, OpResult, RegionId, RunRegion, Type, ValueId,
 };
 use modelsmith_tensor::{DType, Evaluator, Tensor, Value, materialize};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 /// The `reference` backend.
@@ -18,12 +18,16 @@ impl Runner for Reference {
         "reference"
     }
 
-    fn load(&self, model: &Model, _: &Opts) -> Result<Box<dyn Running>> {
+    fn load(&self, model: &Model, opts: &Opts) -> Result<Box<dyn Running>> {
         let reachable = reachable_nodes(model);
         let missing = reachable.iter().filter(|&&n| matches!(model.nodes[n].op, Op::Foreign { .. }));
         let missing = missing.map(|&n| format!("{}: no such operator", model.node_label(n))).collect::<Vec<_>>();
         match missing.is_empty() {
-            true => Ok(Box::new(Interpreter { model: model.clone(), weights: RefCell::default() })),
+            true => Ok(Box::new(Interpreter {
+                model: model.clone(),
+                weights: RefCell::default(),
+                room: Cell::new(opts.kept_weights.unwrap_or(u64::MAX)),
+            })),
             false => Err(Error::Unsupported(missing)),
         }
     }
@@ -50,6 +54,8 @@ const MAX_DEPTH: usize = 64;
 struct Interpreter {
     model: Model,
     weights: RefCell<HashMap<ValueId, Value>>,
+    /// Bytes by which the kept weights may grow.
+    room: Cell<u64>,
 }
 
 impl Running for Interpreter {
@@ -82,7 +88,10 @@ impl Frame<'_> {
             }
             let fail = |source| Error::Weight { tensor: self.machine.model.values[id].name.clone(), source };
             let v = Value::Tensor(materialize(w, &Operators, &Budget::unlimited()).map_err(fail)?);
-            self.machine.weights.borrow_mut().insert(id, v.clone());
+            if let Some(left) = self.machine.room.get().checked_sub(w.byte_len()) {
+                self.machine.room.set(left);
+                self.machine.weights.borrow_mut().insert(id, v.clone());
+            }
             return Ok(v);
         }
         match self.parent {

@@ -16,6 +16,8 @@ pub struct Opts {
     pub no_fallback: bool,
     /// Values that `watch` will be asked for, even where fusion would remove them.
     pub watch: Vec<ValueId>,
+    /// Most bytes of weights that the reference keeps from one use to the next; `None` for all. The rest is read at each use.
+    pub kept_weights: Option<u64>,
 }
 
 /// Loads models.

@@ -2,7 +2,9 @@
 //!
 //! Only values that other nodes need become initializers, so what lies between costs nothing. A value is folded when it
 //! is within the target's bound for a single constant, or not larger than the initializers that it makes superfluous; so a
-//! file does not grow by, say, an Expand or a Range that was cheap to say, and the planner computes it once. Large results are described by lazy expressions.
+//! file does not grow by, say, an Expand or a Range that was cheap to say, and the planner computes it once.
+//! Large results are described by lazy expressions. Computed factors of linear operators have a wider bound: fusions and
+//! the runtimes' packing want them constant.
 
 use crate::weights;
 use modelsmith_base::Budget;
@@ -30,9 +32,9 @@ pub static PASS: Pass = Pass {
 fn run(g: &mut Graph) -> usize {
     let nodes = g.nodes();
     let constant = constant_nodes(g, &nodes);
-    let mut fold = Folder { g, constant, done: HashMap::new(), growth: 0, changes: 0 };
+    let mut fold = Folder { g, constant, done: HashMap::new(), growth: 0, linear: 0, changes: 0 };
     for &n in nodes.iter().rev() {
-        if fold.constant.contains(&n) {
+        if fold.constant.contains(&n) && !fold.g.trace.choice.spent() {
             fold.node(n);
         }
     }
@@ -72,6 +74,8 @@ struct Folder<'g, 'm> {
     /// Results computed so far.
     done: HashMap<ValueId, Arc<WeightExpr>>,
     growth: u64,
+    /// Bytes of factors of linear operators.
+    linear: u64,
     changes: usize,
 }
 
@@ -106,13 +110,14 @@ impl Folder<'_, '_> {
         if wanted.iter().any(|&v| modelsmith_rewrite::sweep::is_result(self.g.uses(v))) {
             return Err("a result of a graph must be made by a node".into());
         }
-        let single = self.g.target.single;
         let mut made = Vec::new();
-        let mut growth = 0;
+        let (mut growth, mut linear) = (0, 0);
         for &v in &wanted {
             let expected = self.g.ty(v).sizes().zip(self.g.ty(v).dtype());
             let bytes = expected.and_then(|(s, d)| d.bytes_for(s.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?));
             let saved = self.saved(v);
+            let factor = self.is_factor(v);
+            let single = if factor { self.g.target.weights } else { self.g.target.single };
             let allowed = |bytes: u64| bytes <= single || bytes <= saved;
             if bytes.is_some_and(|b| !allowed(b as u64)) {
                 return Err("the file would grow".into());
@@ -121,13 +126,14 @@ impl Folder<'_, '_> {
             if !allowed(w.byte_len()) {
                 return Err("the file would grow".into());
             }
-            growth += w.byte_len().saturating_sub(saved);
+            *(if factor { &mut linear } else { &mut growth }) += w.byte_len().saturating_sub(saved);
             made.push((v, w));
         }
-        if self.growth + growth > self.g.target.growth {
+        if self.growth + growth > self.g.target.growth || self.linear + linear > self.g.target.weights {
             return Err("the file would grow beyond the bound of all constants together".into());
         }
         self.growth += growth;
+        self.linear += linear;
         for (old, w) in made {
             let name = std::mem::take(&mut self.g.model_mut().values[old].name);
             let new = self.g.add_weight(n, w);
@@ -135,10 +141,23 @@ impl Folder<'_, '_> {
             self.g.replace_same(old, new)?;
             self.changes += 1;
         }
+        let label = self.g.model().node_label(n);
         self.g.remove_dead(n);
-        let label = format!("#{}", n.index());
         self.g.trace.note("fold-constants", || label, None);
         Ok(())
+    }
+
+    /// True when `v` is needed only as a factor, bias or statistic of linear operators.
+    fn is_factor(&self, v: ValueId) -> bool {
+        const LINEAR: &[&str] = &["Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization"];
+        let mut outside = self.g.uses(v).iter().filter(|u| match u {
+            Use::Operand(user, _) => !self.constant.contains(user),
+            Use::Result(..) => true,
+        });
+        outside.all(|u| match u {
+            Use::Operand(user, i) => *i > 0 && LINEAR.iter().any(|op| self.g.model().nodes[*user].is(op)),
+            Use::Result(..) => false,
+        })
     }
 
     /// Bytes of the initializers behind `v` that only constant nodes use.

@@ -2,7 +2,7 @@
 
 use crate::weights::scaled;
 use modelsmith_ir::{Attrs, Dim, NodeId, ValueId};
-use modelsmith_rewrite::{Graph, Pass, Preserves, Rule, Try, apply_rules};
+use modelsmith_rewrite::{Graph, Pass, Preserves, Rule, Try};
 use modelsmith_tensor::{Tensor, WeightExpr};
 
 /// See the module.
@@ -11,7 +11,8 @@ pub static PASS: Pass = Pass {
     doc: "folds scales, shifts, batch normalisation and padding into convolutions and products",
     preserves: Preserves::Float(64),
     after: &["lift-constants"],
-    run: |cx| Ok(apply_rules(&mut Graph::new(cx.model, cx.target, cx.trace), RULES)),
+    rules: &[RULES],
+    run: |cx| Ok(Pass::apply(cx, PASS.rules)),
     ..Pass::BASE
 };
 

@@ -2,6 +2,8 @@
 //! [`rules`]; the sequences in [`pipelines`].
 #![forbid(unsafe_code)]
 
+pub mod aliases;
+pub mod constant_defaults;
 pub mod control_flow;
 pub mod decompose;
 pub mod fold_constants;

@@ -1,7 +1,7 @@
 //! Turns Constant nodes into initializers of the same region.
 
 use modelsmith_ir::{Attr, NodeId};
-use modelsmith_rewrite::{Graph, Pass, Preserves, Rule, Try, apply_rules};
+use modelsmith_rewrite::{Graph, Pass, Preserves, Rule, Try};
 use modelsmith_tensor::WeightExpr;
 use std::sync::Arc;
 
@@ -9,7 +9,8 @@ use std::sync::Arc;
 pub static PASS: Pass = Pass {
     name: "lift-constants",
     doc: "turns Constant nodes into initializers",
-    run: |cx| Ok(apply_rules(&mut Graph::new(cx.model, cx.target, cx.trace), &[&LIFT])),
+    rules: &[&[&LIFT]],
+    run: |cx| Ok(Pass::apply(cx, PASS.rules)),
     ..Pass::BASE
 };
 

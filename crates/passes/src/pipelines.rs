@@ -1,12 +1,12 @@
 //! The sequences of passes: `simplify` for files, `prepare` for the planner.
 
 use crate::{
-    control_flow, decompose, fold_constants, fuse_affine, infer_shapes, inline_functions, lift_constants,
-    merge_duplicates, remove_dead, rules, simplify_identities, simplify_reshapes, simplify_transposes,
+    aliases, constant_defaults, control_flow, decompose, fold_constants, fuse_affine, infer_shapes, inline_functions,
+    lift_constants, merge_duplicates, remove_dead, rules, simplify_identities, simplify_reshapes, simplify_transposes,
 };
 use modelsmith_ir::{Model, Type, ValueId};
 use modelsmith_ops::infer::without_invented;
-use modelsmith_rewrite::{Graph, Options, Pass, Pipeline, Preserves, Report, Result, Stage, Target, apply_rules, run};
+use modelsmith_rewrite::{Options, Pass, Pipeline, Preserves, Report, Result, Stage, Target, run};
 
 /// Recognises activations and normalisations that are written out.
 pub static RECOGNISE: Pass = Pass {
@@ -14,11 +14,8 @@ pub static RECOGNISE: Pass = Pass {
     doc: "recognises activations and normalisations that are written out in simpler operators",
     preserves: Preserves::Float(256),
     after: &["lift-constants", "fold-constants"],
-    run: |cx| {
-        let mut g = Graph::new(cx.model, cx.target, cx.trace);
-        let families = [rules::normalisation::RULES, rules::activation::RULES];
-        Ok(families.iter().map(|rules| apply_rules(&mut g, rules)).sum())
-    },
+    rules: &[rules::normalisation::RULES, rules::activation::RULES],
+    run: |cx| Ok(Pass::apply(cx, RECOGNISE.rules)),
     ..Pass::BASE
 };
 
@@ -28,7 +25,8 @@ pub static RECOGNISE_ATTENTION: Pass = Pass {
     doc: "recognises scaled dot-product attention that is written out in simpler operators",
     preserves: Preserves::Float(256),
     after: &["recognise"],
-    run: |cx| Ok(apply_rules(&mut Graph::new(cx.model, cx.target, cx.trace), rules::attention::RULES)),
+    rules: &[rules::attention::RULES],
+    run: |cx| Ok(Pass::apply(cx, RECOGNISE_ATTENTION.rules)),
     ..Pass::BASE
 };
 
@@ -40,6 +38,7 @@ static CLEAN: &[&Pass] = &[
     &simplify_identities::PASS,
     &simplify_reshapes::PASS,
     &simplify_transposes::PASS,
+    &rules::merge::PASS,
     &fuse_affine::PASS,
     &remove_dead::PASS,
 ];
@@ -48,7 +47,7 @@ static CLEAN: &[&Pass] = &[
 pub static SIMPLIFY: Pipeline = Pipeline {
     name: "simplify",
     stages: &[
-        Stage { passes: &[&inline_functions::PASS, &infer_shapes::PASS], rounds: 1 },
+        Stage { passes: &[&inline_functions::PASS, &constant_defaults::PASS, &infer_shapes::PASS], rounds: 1 },
         Stage { passes: CLEAN, rounds: 6 },
         Stage { passes: &[&RECOGNISE, &RECOGNISE_ATTENTION], rounds: 1 },
         Stage { passes: &[&remove_dead::PASS, &infer_shapes::PASS], rounds: 1 },
@@ -85,12 +84,18 @@ fn growth_bound(model: &Model) -> u64 {
 }
 
 /// Simplifies a model of the hub that came from a file with the opsets of its `meta`: the result can be written there,
-/// and inputs and outputs keep their names and declared types.
+/// and inputs and outputs keep their names and declared types. Passes and rules may be named as in [`aliases`].
 ///
 /// # Errors
-/// When the options name an unknown pass, or a pass leaves a broken model.
+/// When the options name an unknown pass or rule, or a pass leaves a broken model.
 pub fn simplify(model: &mut Model, options: &Options) -> Result<Report> {
     let target = Target::file(&model.meta.opsets, growth_bound(model));
+    let mut only = aliases::resolve(&options.only).0;
+    if only.is_empty() && !options.only.is_empty() {
+        // No name at all would mean every pass.
+        only.push(infer_shapes::PASS.name.into());
+    }
+    let options = &Options { only, skip: aliases::resolve(&options.skip).0, ..options.clone() };
     let signature = Signature::of(model);
     let report = run(model, &SIMPLIFY, &target, options)?;
     signature.restore(model);
@@ -170,6 +175,20 @@ mod tests {
         let text = "graph(%x: f32[2]) { %a = Identity(%x) %y = Relu(%a) return %y }";
         let parse = || modelsmith_ir::text::parse(text, modelsmith_ops::all()).unwrap();
         let skip = Options { skip: vec!["simplify-identities".into()], ..Options::default() };
+        let mut m = parse();
+        simplify(&mut m, &skip).unwrap();
+        assert_eq!(m.nodes.len(), 2);
+        let nothing = Options { only: vec!["nop".into()], ..Options::default() };
+        let mut m = parse();
+        simplify(&mut m, &nothing).unwrap();
+        assert_eq!(m.nodes.len(), 2);
+        let rule = |name: &str| Options { only: vec![name.into()], ..Options::default() };
+        for (name, left) in [("eliminate_identity", 1), ("identity", 1), ("mul-one", 2)] {
+            let mut m = parse();
+            simplify(&mut m, &rule(name)).unwrap();
+            assert_eq!(m.nodes.len(), left, "{name}");
+        }
+        let skip = Options { skip: vec!["eliminate_identity".into()], ..Options::default() };
         let mut m = parse();
         simplify(&mut m, &skip).unwrap();
         assert_eq!(m.nodes.len(), 2);

@@ -1,13 +1,14 @@
 //! Takes out operators that give their operand back.
 
 use crate::rules::identity;
-use modelsmith_rewrite::{Graph, Pass, apply_rules};
+use modelsmith_rewrite::Pass;
 
 /// See the module.
 pub static PASS: Pass = Pass {
     name: "simplify-identities",
     doc: "takes out operators that give their operand back",
-    run: |cx| Ok(apply_rules(&mut Graph::new(cx.model, cx.target, cx.trace), identity::RULES)),
+    rules: &[identity::RULES],
+    run: |cx| Ok(Pass::apply(cx, PASS.rules)),
     ..Pass::BASE
 };
 

@@ -2,7 +2,7 @@
 
 use crate::shape_vector::shape_vector;
 use modelsmith_ir::{Dim, NodeId, ValueId};
-use modelsmith_rewrite::{Graph, Pass, Preserves, Rule, Try, apply_rules};
+use modelsmith_rewrite::{Graph, Pass, Preserves, Rule, Try};
 use modelsmith_tensor::Tensor;
 
 /// See the module.
@@ -10,7 +10,8 @@ pub static PASS: Pass = Pass {
     name: "simplify-reshapes",
     doc: "merges chains of Reshape, Squeeze, Unsqueeze and Flatten, and makes their shapes constant",
     after: &["lift-constants"],
-    run: |cx| Ok(apply_rules(&mut Graph::new(cx.model, cx.target, cx.trace), RULES)),
+    rules: &[RULES],
+    run: |cx| Ok(Pass::apply(cx, PASS.rules)),
     ..Pass::BASE
 };
 

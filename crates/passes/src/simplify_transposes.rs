@@ -1,7 +1,7 @@
 //! Merges and cancels transpositions, and moves them down through element-wise operators to where they meet.
 
 use modelsmith_ir::{Attrs, NodeId, ValueId};
-use modelsmith_rewrite::{Graph, Pass, Preserves, Rule, Try, apply_rules};
+use modelsmith_rewrite::{Graph, Pass, Preserves, Rule, Try};
 use modelsmith_tensor::WeightExpr;
 
 /// See the module.
@@ -9,7 +9,8 @@ pub static PASS: Pass = Pass {
     name: "simplify-transposes",
     doc: "merges, cancels and sinks transpositions",
     after: &["lift-constants"],
-    run: |cx| Ok(apply_rules(&mut Graph::new(cx.model, cx.target, cx.trace), RULES)),
+    rules: &[RULES],
+    run: |cx| Ok(Pass::apply(cx, PASS.rules)),
     ..Pass::BASE
 };
 

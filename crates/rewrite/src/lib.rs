@@ -21,4 +21,4 @@ pub use pattern::Match;
 pub use pipeline::{Options, Pipeline, Report, Stage, Step, count_nodes, run};
 pub use rule::{Body, Rule, apply_rules};
 pub use target::Target;
-pub use trace::{Event, Trace};
+pub use trace::{Choice, Event, Trace};

@@ -1,4 +1,4 @@
-use crate::{Target, Trace};
+use crate::{Rule, Target, Trace};
 use modelsmith_ir::Model;
 
 /// Whether a pass is needed or wished for.
@@ -45,6 +45,8 @@ pub struct Pass {
     pub after: &'static [&'static str],
     /// Passes that must not have run before.
     pub before: &'static [&'static str],
+    /// The rules that it applies, by family; each can be chosen or left out by its own name.
+    pub rules: &'static [&'static [&'static Rule]],
     /// Does it; returns the number of changes, or why it cannot go on.
     pub run: fn(&mut PassCx) -> Result<usize, String>,
 }
@@ -58,6 +60,20 @@ impl Pass {
         preserves: Preserves::Exact,
         after: &[],
         before: &[],
+        rules: &[],
         run: |_| Ok(0),
     };
+}
+
+impl Pass {
+    /// Every rule that it applies.
+    pub fn all_rules(&self) -> impl Iterator<Item = &'static Rule> {
+        self.rules.iter().flat_map(|family| family.iter().copied())
+    }
+
+    /// A pass that applies its rules, for `run`.
+    pub fn apply(cx: &mut PassCx, rules: &[&[&'static Rule]]) -> usize {
+        let mut g = crate::Graph::new(cx.model, cx.target, cx.trace);
+        rules.iter().map(|family| crate::apply_rules(&mut g, family)).sum()
+    }
 }

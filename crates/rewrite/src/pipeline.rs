@@ -1,4 +1,4 @@
-use crate::{Error, Kind, Pass, PassCx, Preserves, Result, Target, Trace};
+use crate::{Choice, Error, Kind, Pass, PassCx, Preserves, Result, Target, Trace};
 use modelsmith_ir::{Model, text, verify};
 use std::time::{Duration, Instant};
 
@@ -35,12 +35,16 @@ impl Pipeline {
 /// What a user may ask of a run.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Run these `May` passes only; empty for all.
+    /// Run these `May` passes and rules only; empty for all.
     pub only: Vec<String>,
-    /// Leave these `May` passes out.
+    /// Leave these `May` passes and rules out.
     pub skip: Vec<String>,
     /// Stop after this pass has run once.
     pub stop_after: Option<String>,
+    /// Stop after so many runs of passes.
+    pub max_steps: Option<usize>,
+    /// In the last of these, stop after so many rewrites.
+    pub max_rewrites: Option<usize>,
     /// Keep the text of the model after these passes; `all` for every one.
     pub dump_after: Vec<String>,
     /// Run the verifier after each pass.
@@ -57,6 +61,8 @@ impl Default for Options {
             only: vec![],
             skip: vec![],
             stop_after: None,
+            max_steps: None,
+            max_rewrites: None,
             dump_after: vec![],
             verify: cfg!(debug_assertions),
             lossy: false,
@@ -76,6 +82,8 @@ pub struct Step {
     pub after: usize,
     /// Changes made.
     pub changes: usize,
+    /// Rewrites that can be counted one by one.
+    pub rewrites: usize,
     /// How long it took.
     pub time: Duration,
     /// The model afterwards, where asked for.
@@ -109,6 +117,12 @@ pub fn run(model: &mut Model, pipeline: &Pipeline, target: &Target, options: &Op
         for _ in 0..stage.rounds {
             let mut changes = 0;
             for pass in stage.passes.iter().filter(|p| wanted(p, options)) {
+                let number = report.steps.len() + 1;
+                if options.max_steps.is_some_and(|most| number > most) {
+                    return Ok(report);
+                }
+                let left = options.max_rewrites.filter(|_| options.max_steps == Some(number));
+                report.trace.choice = choice(pass, options, left);
                 let step = one(model, pass, target, options, &mut report.trace, verify_each)?;
                 changes += step.changes;
                 report.steps.push(step);
@@ -125,10 +139,14 @@ pub fn run(model: &mut Model, pipeline: &Pipeline, target: &Target, options: &Op
 }
 
 fn check_names(pipeline: &Pipeline, options: &Options) -> Result<()> {
-    let known = pipeline.passes().iter().map(|p| p.name).collect::<Vec<_>>();
+    let passes = pipeline.passes();
+    let known = passes.iter().map(|p| p.name).collect::<Vec<_>>();
+    let is_pass = |n: &String| known.contains(&n.as_str());
+    let is_rule = |n: &String| passes.iter().flat_map(|p| p.all_rules()).any(|r| r.name == n);
     let dumps = options.dump_after.iter().filter(|d| *d != "all");
-    let mut named = options.only.iter().chain(&options.skip).chain(&options.stop_after).chain(dumps);
-    match named.find(|n| !known.contains(&n.as_str())) {
+    let mut whole = options.stop_after.iter().chain(dumps);
+    let mut either = options.only.iter().chain(&options.skip);
+    match whole.find(|n| !is_pass(n)).or_else(|| either.find(|n| !is_pass(n) && !is_rule(n))) {
         Some(name) => Err(Error::UnknownPass { name: name.clone(), known }),
         None => Ok(()),
     }
@@ -139,9 +157,20 @@ fn wanted(pass: &Pass, options: &Options) -> bool {
         return true;
     }
     let named = |list: &[String]| list.iter().any(|n| n == pass.name);
-    let chosen = options.only.is_empty() || named(&options.only);
+    let by_rule = || pass.all_rules().any(|r| options.only.iter().any(|n| n == r.name));
+    let chosen = options.only.is_empty() || named(&options.only) || by_rule();
     let lossy = matches!(pass.preserves, Preserves::Lossy(_)) && !options.lossy && !named(&options.only);
     chosen && !named(&options.skip) && !lossy
+}
+
+/// The rules that act in `pass`: all of a pass that is named itself, else those that are named.
+fn choice(pass: &Pass, options: &Options, left: Option<usize>) -> Choice {
+    let whole = options.only.is_empty() || pass.kind == Kind::Must || options.only.iter().any(|n| n == pass.name);
+    Choice {
+        only: (!whole).then(|| options.only.iter().cloned().collect()),
+        skip: options.skip.iter().cloned().collect(),
+        left,
+    }
 }
 
 fn one(
@@ -153,6 +182,8 @@ fn one(
     verify_each: bool,
 ) -> Result<Step> {
     let before = count_nodes(model);
+    let fired = |trace: &Trace| trace.fired.values().sum::<usize>();
+    let fired_before = fired(trace);
     let start = Instant::now();
     let changes = (pass.run)(&mut PassCx { model, target, trace });
     let time = start.elapsed();
@@ -163,6 +194,7 @@ fn one(
             return Err(Error::Broken { pass: pass.name, found });
         }
     }
+    let rewrites = fired(trace) - fired_before;
     let dump = options.dump_after.iter().any(|d| d == "all" || d == pass.name).then(|| text::print(model));
-    Ok(Step { pass: pass.name, before, after: count_nodes(model), changes, time, dump })
+    Ok(Step { pass: pass.name, before, after: count_nodes(model), changes, rewrites, time, dump })
 }

@@ -127,11 +127,13 @@ impl Ready {
     }
 }
 
-/// Applies rules everywhere until none fires. Lossy rules are left out. Returns the number of times that one fired.
+/// Applies rules everywhere until none fires, or the bound of the trace is reached. Lossy rules and those that the trace
+/// does not choose are left out. Returns the number of times that one fired.
 pub fn apply_rules(g: &mut Graph, rules: &[&'static Rule]) -> usize {
     let mut by_root = HashMap::<&str, Vec<Ready>>::new();
     let mut everywhere = Vec::new();
-    for rule in rules.iter().copied().filter(|r| !matches!(r.preserves, Preserves::Lossy(_))) {
+    let chosen = rules.iter().copied().filter(|r| !matches!(r.preserves, Preserves::Lossy(_)));
+    for rule in chosen.filter(|r| g.trace.choice.allows(r.name)) {
         if matches!(rule.body, Body::Code { roots: [], .. }) {
             everywhere.push(Ready::new(rule));
         }
@@ -146,12 +148,21 @@ pub fn apply_rules(g: &mut Graph, rules: &[&'static Rule]) -> usize {
             let Some(node) = g.node(n) else { continue };
             let Some(name) = node.known().map(|d| d.name) else { continue };
             for rule in by_root.get(name).into_iter().flatten().chain(&everywhere) {
+                if g.trace.choice.spent() {
+                    return total + fired;
+                }
                 if g.node(n).is_none() {
                     break;
                 }
+                // Where rewrites are counted, what is rewritten is named, though it may be gone after.
+                let named = g.trace.choice.left.map(|_| g.model().node_label(n));
                 let outcome = rule.apply(g, n);
                 fired += usize::from(outcome.is_ok());
-                let label = if g.node(n).is_some() { g.model().node_label(n) } else { format!("#{}", n.index()) };
+                let label = match (named, g.node(n)) {
+                    (Some(label), _) => label,
+                    (None, Some(_)) => g.model().node_label(n),
+                    (None, None) => format!("#{}", n.index()),
+                };
                 g.trace.note(rule.rule.name, || label, outcome.err().map(|why| why.0.into_owned()));
             }
         }

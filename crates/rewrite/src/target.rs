@@ -9,6 +9,8 @@ pub struct Target {
     pub growth: u64,
     /// Largest constant, in bytes, that is made although it is larger than the constants that it replaces.
     pub single: u64,
+    /// Bytes of computed constants in all that are factors of linear operators: they are made whatever their size.
+    pub weights: u64,
 }
 
 /// [`Target::single`] of a file: small enough not to be noticed.
@@ -18,12 +20,12 @@ impl Target {
     /// The model stays inside: every operator of the hub may be used, and what is computed once is not computed again
     /// with each call, whatever room it takes.
     pub fn internal() -> Target {
-        Target { opsets: None, growth: 1 << 30, single: 1 << 30 }
+        Target { opsets: None, growth: 1 << 30, single: 1 << 30, weights: 1 << 30 }
     }
 
     /// The model is written at these opsets.
     pub fn file(opsets: &[OpSetImport], growth: u64) -> Target {
-        Target { opsets: Some(opsets.to_vec()), growth, single: SMALL }
+        Target { opsets: Some(opsets.to_vec()), growth, single: SMALL, weights: 1 << 30 }
     }
 
     /// True when `def` with these attributes can be written: its domain is imported, at a version that has it, its

@@ -5,6 +5,7 @@ use crate::args::{Cli, Completions, Kernels, Ops};
 use crate::screen::Screen;
 use crate::table::{bytes, fields, table};
 use clap::CommandFactory;
+use modelsmith::optimize::AliasInfo;
 use modelsmith::{Model, Result, machine};
 use serde::Serialize;
 
@@ -54,7 +55,17 @@ pub fn passes(screen: &Screen) -> Result<u8> {
     let all = modelsmith::optimize::passes();
     let rows = all.iter().map(|p| vec![p.name.clone(), p.kind.clone(), p.preserves.clone(), p.doc.clone()]);
     screen.say(&table(&["pass", "kind", "results", "what it does"], &[], &rows.collect::<Vec<_>>()));
-    screen.document("passes", &serde_json::json!({ "passes": all }))?;
+    let rules = all
+        .iter()
+        .flat_map(|p| p.rules.iter().map(|r| vec![r.name.clone(), p.name.clone(), r.preserves.clone(), r.doc.clone()]));
+    screen.say(&table(&["rule", "pass", "results", "what it does"], &[], &rules.collect::<Vec<_>>()));
+    let names = modelsmith::optimize::names_elsewhere();
+    let stands = |a: &AliasInfo| {
+        if a.stands_for.is_empty() { format!("nothing: {}", a.why_not) } else { a.stands_for.join(", ") }
+    };
+    let rows = names.iter().map(|a| vec![a.name.clone(), stands(a)]).collect::<Vec<_>>();
+    screen.say(&table(&["name in onnxoptimizer", "stands for"], &[], &rows));
+    screen.document("passes", &serde_json::json!({ "passes": all, "aliases": names }))?;
     Ok(0)
 }
 

@@ -1,7 +1,8 @@
 use super::target::{self, Destination};
-use super::{Context, convert, options};
+use super::{Context, compare, convert, options};
 use crate::args::Optimize;
 use crate::table::{ms, table};
+use modelsmith::bisect::bisect;
 use modelsmith::compare::Comparison;
 use modelsmith::optimize::{PassReport, Passes, Simplified, simplify};
 use modelsmith::run::Opts;
@@ -24,21 +25,28 @@ struct Report<'a> {
 }
 
 pub fn run(cx: &Context, a: &Optimize) -> Result<u8> {
-    let format = write::format_for(&a.output, None)?;
+    let placed = a.output.as_deref().map(|p| write::format_for(p, None).map(|format| (p, format)));
+    let placed = placed.transpose()?;
     cx.progress.step("reading");
     let model = Model::open_sized(&a.input, &options::sizes(&a.inputs.sizes)?)?;
     options::show_findings(cx, &model);
-    cx.progress.step("simplifying");
-    let passes = Passes { only: a.passes.clone(), skip: a.skip.clone(), dump_after: a.dump_after.clone() };
-    let (hub, done) = simplify(&model, &passes)?;
+    let passes = Passes {
+        only: a.passes.clone(),
+        skip: a.skip.clone(),
+        dump_after: a.dump_after.clone(),
+        stop_after: a.stop_after.clone(),
+    };
     let verify = Verify {
         inputs: options::inputs(&a.inputs)?,
         agreement: options::agreement(&a.agreement)?,
         opts: Opts { threads: cx.threads, isa: cx.isa.clone(), ..Opts::default() },
     };
+    let Some((output, format)) = placed else { return find(cx, a, &model, &passes, &verify) };
+    cx.progress.step("simplifying");
+    let (hub, done) = simplify(&model, &passes)?;
     let wanted = (!a.no_verify).then_some(&verify);
     let (gaps, no_clobber) = (a.target.gaps, a.no_clobber);
-    let to = Destination { path: &a.output, format, opset: a.opset, gaps, no_clobber, verify: wanted };
+    let to = Destination { path: output, format, opset: a.opset, gaps, no_clobber, verify: wanted };
     let (written, target) = match target::profile(&a.target)? {
         Some(p) => {
             let (written, _, target) = target::write_for(cx, &model, &hub, p, &to)?;
@@ -57,9 +65,12 @@ pub fn run(cx: &Context, a: &Optimize) -> Result<u8> {
         (None, Some(w)) => convert::show(cx, to.path, w),
         (None, None) => 1,
     };
+    if written.as_ref().is_some_and(|w| !w.kept) {
+        cx.screen.note("--bisect in the place of the output finds the rewrite");
+    }
     let report = Report {
         input: a.input.display().to_string(),
-        output: a.output.display().to_string(),
+        output: output.display().to_string(),
         written: written.as_ref().is_some_and(|w| w.kept),
         bytes: written.as_ref().map_or(0, |w| w.bytes),
         passes: &done,
@@ -70,7 +81,33 @@ pub fn run(cx: &Context, a: &Optimize) -> Result<u8> {
     Ok(code)
 }
 
+/// The first pass and rewrite after which results differ.
+fn find(cx: &Context, a: &Optimize, model: &Model, passes: &Passes, verify: &Verify) -> Result<u8> {
+    cx.progress.step("bisecting");
+    let found = bisect(model, passes, verify)?;
+    cx.progress.end();
+    let say = |text: &str| cx.screen.say(text);
+    match &found {
+        None => say("the results agree after all passes: there is nothing to find"),
+        Some(b) => {
+            compare::show_outputs(cx, &b.comparison.outputs);
+            say(&format!("{} models compared: {}", b.tried, b.comparison.reason));
+            say(&format!("first after pass {} of {}: {}", b.step, b.steps, b.pass));
+            match &b.rewrite {
+                Some(r) => say(&format!("rewrite {} of {} in it: {} at {}", r.number, b.rewrites, r.rule, r.node)),
+                None => say("the pass changes the model as a whole"),
+            }
+            let name = b.rewrite.as_ref().map_or(&b.pass, |r| &r.rule);
+            cx.screen.note(&format!("--skip {name} leaves it out"));
+        }
+    }
+    let input = a.input.display().to_string();
+    cx.screen.document("bisect", &serde_json::json!({ "input": input, "found": found }))?;
+    Ok(u8::from(found.is_some()))
+}
+
 fn show(cx: &Context, done: &Simplified) {
+    done.notes.iter().for_each(|n| cx.screen.note(n));
     if let Some(dump) = &done.dump {
         cx.screen.say(dump);
     }

@@ -53,7 +53,8 @@ pub fn each(data: &mut [f64], shape: &[usize], axis: usize, f: impl Fn(&mut [f64
 }
 
 /// Before opset 13 these operators flattened their input to a matrix at `axis` (1 by default) and worked on its rows.
-/// That is the same only for the last axis; otherwise the node is put between Flatten and Reshape.
+/// That is the same for the last axis, and where all but one of the flattened dimensions are 1; otherwise the node is put between
+/// Flatten and Reshape.
 ///
 /// # Errors
 /// Never.
@@ -70,6 +71,10 @@ pub fn from_flattened(cx: &mut AdaptCx) -> OpResult<()> {
     }
     let Some(x) = cx.input(0) else { return Ok(()) };
     let mut before = cx.before();
+    if let Some(axis) = before.ty(x).shape().and_then(|s| lone_axis(s, axis)) {
+        cx.attrs().set("axis", axis as i64);
+        return Ok(());
+    }
     let shape = before.op("Shape", &[x])?;
     let flat = before.op_with("Flatten", &[x], Attrs::new().with("axis", axis))?;
     cx.set_input(0, Some(flat));
@@ -77,7 +82,15 @@ pub fn from_flattened(cx: &mut AdaptCx) -> OpResult<()> {
     rewire::behind(cx, 0, |b, rows| b.op("Reshape", &[rows, shape]))
 }
 
-/// The way back: only the last axis means the same in both, another one is moved there and back.
+/// The axis that is left when `shape` is flattened from `axis` on, where all others there are 1.
+fn lone_axis(shape: &[Dim], axis: i64) -> Option<usize> {
+    let from = usize::try_from(if axis < 0 { axis + shape.len() as i64 } else { axis }).ok()?;
+    let mut wide = (from..shape.len()).filter(|&i| shape[i] != Dim::Known(1));
+    let lone = wide.next().unwrap_or(from);
+    (from < shape.len() && wide.next().is_none()).then_some(lone)
+}
+
+/// The way back: an axis means the same in both where only dimensions of 1 follow.
 ///
 /// # Errors
 /// When the rank is not known.
@@ -90,6 +103,13 @@ pub fn to_flattened(cx: &mut AdaptCx) -> OpResult<()> {
     let axis = axis_of(axis, rank)?;
     if axis + 1 >= rank {
         cx.attrs().set("axis", rank.saturating_sub(1) as i64);
+        return Ok(());
+    }
+    let x = cx.input(0);
+    let before = cx.before();
+    let shape = x.and_then(|x| before.ty(x).shape().map(<[Dim]>::to_vec));
+    if shape.is_some_and(|s| s[axis + 1..].iter().all(|d| *d == Dim::Known(1))) {
+        cx.attrs().set("axis", axis as i64);
         return Ok(());
     }
     Err(OpError::unsupported(format!("axis {axis} of {rank}: before opset 13 only the last axis means the same")))
@@ -111,4 +131,20 @@ pub fn samples(s: &mut Samples, set: TypeSet) {
     s.case().input(x).add();
     let x = s.special(F32, 12).reshaped(&[12, 1]).expect("as many");
     s.case().input(x).attr("axis", 0).add();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_wide_axis_is_found() {
+        let shape = [Dim::symbol("n"), Dim::Known(5), Dim::Known(1), Dim::Known(1)];
+        assert_eq!(lone_axis(&shape, 1), Some(1));
+        assert_eq!(lone_axis(&shape, -1), Some(3));
+        assert_eq!(lone_axis(&shape, 2), Some(2));
+        assert_eq!(lone_axis(&shape, 0), None);
+        assert_eq!(lone_axis(&shape, 4), None);
+        assert_eq!(lone_axis(&shape, -5), None);
+    }
 }

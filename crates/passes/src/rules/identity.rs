@@ -16,6 +16,7 @@ pub static RULES: &[&Rule] = &[
     &ABS_ABS,
     &IDENTITY,
     &SINGLE,
+    &SPLIT,
     &CAST,
     &SAME_TYPE,
     &PERMUTATION,
@@ -48,6 +49,10 @@ static SINGLE: Rule = Rule::code("single-operand", &["Concat", "Max", "Min", "Su
         "graph(%x: f32[2]) { %y = Concat(%x) {axis = 0} %z = Neg(%y) return %z }",
         "graph(%x: f32[2]) { %y = Max(%x) %z = Neg(%y) return %z }",
     ]);
+
+static SPLIT: Rule = Rule::code("split-nothing", &["Split"], split, Preserves::Exact)
+    .doc("a single part is the whole")
+    .samples(&["graph(%x: f32[2, n]) { %y = Split(%x) {num_outputs = 1, axis = 1} %z = Neg(%y) return %z }"]);
 
 static CAST: Rule = Rule::code("cast-same", &["Cast", "CastLike"], cast, Preserves::Exact)
     .samples(&["graph(%x: f32[2]) { %y = Cast(%x) {to = f32} %z = Neg(%y) return %z }"]);
@@ -120,6 +125,13 @@ fn single(g: &mut Graph, n: NodeId) -> Try {
     match g.model().nodes[n].inputs.len() {
         1 => same(g, n),
         _ => Err("it has several operands".into()),
+    }
+}
+
+fn split(g: &mut Graph, n: NodeId) -> Try {
+    match g.model().nodes[n].outputs.len() {
+        1 => same(g, n),
+        _ => Err("it has several parts".into()),
     }
 }
 

@@ -3,13 +3,14 @@
 pub mod activation;
 pub mod attention;
 pub mod identity;
+pub mod merge;
 pub mod normalisation;
 
 use modelsmith_rewrite::Rule;
 
 /// Every rule of every family, for the automatic check and for `modelsmith passes`.
 pub fn all() -> Vec<&'static Rule> {
-    let families = [identity::RULES, activation::RULES, normalisation::RULES, attention::RULES];
+    let families = [identity::RULES, merge::RULES, activation::RULES, normalisation::RULES, attention::RULES];
     let own = [crate::fuse_affine::RULES, crate::simplify_reshapes::RULES, crate::simplify_transposes::RULES];
     families.iter().chain(&own).flat_map(|f| f.iter().copied()).collect()
 }
