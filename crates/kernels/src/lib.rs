@@ -4,6 +4,8 @@
 //! that the machine and the problem allow; the planner may ask each for its cost. Calls check every buffer, so a
 //! damaged plan can give wrong numbers or an error but cannot reach memory that it was not given.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 pub mod attn;
 pub mod chain;
 pub mod conv;
@@ -11,6 +13,7 @@ pub mod def;
 pub mod eltwise;
 pub mod gemm;
 pub mod host;
+pub mod integer;
 pub mod mem;
 pub mod movement;
 pub mod norm;

@@ -4,6 +4,7 @@
 //! family share one, so packed weights serve every machine and every number of rows.
 
 use crate::def::KernelError;
+use modelsmith_base::DType;
 
 /// Columns in a panel of [`PackFormat::F32Panel16`].
 pub const PANEL: usize = 16;
@@ -16,9 +17,13 @@ pub enum PackFormat {
     F32Panel16,
     /// For depthwise convolutions: `[kh][kw][channels]`.
     F32TapsChannels,
+    /// For integer products with u8 on the right: panels of 16 columns, each `[k / 4][16][4]`, padded with zeros.
+    U8Quad16,
+    /// The same of i8, each element moved up by 128.
+    I8Quad16,
 }
 
-/// The logical weights, dense f32.
+/// The logical weights, dense.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum WeightShape {
     /// A matrix in the order `[k, n]`, or `[n, k]` where `transposed`.
@@ -115,13 +120,25 @@ impl WeightShape {
 
 impl PackFormat {
     /// Every format.
-    pub const ALL: [PackFormat; 2] = [PackFormat::F32Panel16, PackFormat::F32TapsChannels];
+    pub const ALL: [PackFormat; 4] =
+        [PackFormat::F32Panel16, PackFormat::F32TapsChannels, PackFormat::U8Quad16, PackFormat::I8Quad16];
 
     /// The name stored in engine files.
     pub const fn name(self) -> &'static str {
         match self {
             PackFormat::F32Panel16 => "f32_panel16",
             PackFormat::F32TapsChannels => "f32_taps_channels",
+            PackFormat::U8Quad16 => "u8_quad16",
+            PackFormat::I8Quad16 => "i8_quad16",
+        }
+    }
+
+    /// Type of the logical elements.
+    pub const fn dtype(self) -> DType {
+        match self {
+            PackFormat::F32Panel16 | PackFormat::F32TapsChannels => DType::F32,
+            PackFormat::U8Quad16 => DType::U8,
+            PackFormat::I8Quad16 => DType::I8,
         }
     }
 
@@ -130,7 +147,7 @@ impl PackFormat {
         Self::ALL.into_iter().find(|f| f.name() == name)
     }
 
-    /// Number of f32 in packed weights of this shape; `None` where the format cannot hold it or sizes overflow.
+    /// Number of elements in packed weights of this shape; `None` where the format cannot hold it or sizes overflow.
     pub fn packed_len(self, shape: &WeightShape) -> Option<usize> {
         shape.len()?;
         let (groups, k, n) = shape.matrices()?;
@@ -140,6 +157,41 @@ impl PackFormat {
                 WeightShape::Conv { oc, ic: 1, groups, .. } if oc == groups => shape.len(),
                 _ => None,
             },
+            PackFormat::U8Quad16 | PackFormat::I8Quad16 => match *shape {
+                WeightShape::Matrix { k, n, .. } => n.div_ceil(PANEL).checked_mul(PANEL * QUAD)?.checked_mul(quads(k)),
+                _ => None,
+            },
+        }
+    }
+
+    /// Packs the bytes of `logical` into those of `packed`, for formats of 8-bit integers. Padding becomes zero.
+    ///
+    /// # Errors
+    /// [`KernelError::Buffer`] where a length is not exactly the shape's or the format is not one of bytes.
+    pub fn pack_bytes(self, shape: &WeightShape, logical: &[u8], packed: &mut [u8]) -> Result<(), KernelError> {
+        self.check(shape, logical.len(), packed.len())?;
+        let flip = self.flip()?;
+        packed.fill(0);
+        self.each(shape, |from, to| packed[to] = logical[from] ^ flip);
+        Ok(())
+    }
+
+    /// Inverse of [`PackFormat::pack_bytes`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn unpack_bytes(self, shape: &WeightShape, packed: &[u8], logical: &mut [u8]) -> Result<(), KernelError> {
+        self.check(shape, logical.len(), packed.len())?;
+        let flip = self.flip()?;
+        self.each(shape, |to, from| logical[to] = packed[from] ^ flip);
+        Ok(())
+    }
+
+    fn flip(self) -> Result<u8, KernelError> {
+        match self {
+            PackFormat::U8Quad16 => Ok(0),
+            PackFormat::I8Quad16 => Ok(0x80),
+            _ => Err(KernelError::Buffer { what: "weights", problem: format!("{} holds no bytes", self.name()) }),
         }
     }
 
@@ -149,6 +201,7 @@ impl PackFormat {
     /// [`KernelError::Buffer`] where a length is not exactly the shape's.
     pub fn pack(self, shape: &WeightShape, logical: &[f32], packed: &mut [f32]) -> Result<(), KernelError> {
         self.check(shape, logical.len(), packed.len())?;
+        self.check_f32()?;
         match (self, *shape) {
             (PackFormat::F32Panel16, WeightShape::Matrix { k, n, transposed: false }) if k > 0 => {
                 pack_rows(logical, packed, k, n);
@@ -177,8 +230,16 @@ impl PackFormat {
     /// [`KernelError::Buffer`] where a length is not exactly the shape's.
     pub fn unpack(self, shape: &WeightShape, packed: &[f32], logical: &mut [f32]) -> Result<(), KernelError> {
         self.check(shape, logical.len(), packed.len())?;
+        self.check_f32()?;
         self.each(shape, |to, from| logical[to] = packed[from]);
         Ok(())
+    }
+
+    fn check_f32(self) -> Result<(), KernelError> {
+        match self.dtype() {
+            DType::F32 => Ok(()),
+            _ => Err(KernelError::Buffer { what: "weights", problem: format!("{} holds no f32", self.name()) }),
+        }
     }
 
     fn check(self, shape: &WeightShape, logical: usize, packed: usize) -> Result<(), KernelError> {
@@ -219,8 +280,25 @@ impl PackFormat {
                     }
                 }
             }
+            PackFormat::U8Quad16 | PackFormat::I8Quad16 => {
+                let depth = k.div_ceil(QUAD);
+                for col in 0..n {
+                    for row in 0..k {
+                        let quad = (col / PANEL * depth + row / QUAD) * PANEL + col % PANEL;
+                        visit(shape.at(0, row, col), quad * QUAD + row % QUAD);
+                    }
+                }
+            }
         }
     }
+}
+
+/// Elements of k that lie together in the formats of bytes.
+const QUAD: usize = 4;
+
+/// Groups of [`QUAD`] elements of k, at least one.
+fn quads(k: usize) -> usize {
+    k.max(1).div_ceil(QUAD)
 }
 
 /// Rows packed before the next panel: what they read stays in the second-level cache.
@@ -285,6 +363,16 @@ mod tests {
             let logical: Vec<f32> = (0..shape.len().unwrap()).map(|i| f32::from_bits(0x7f80_0000 + i as u32)).collect();
             for format in PackFormat::ALL {
                 let Some(len) = format.packed_len(&shape) else { continue };
+                if format.dtype() != DType::F32 {
+                    let logical: Vec<u8> = (0..shape.len().unwrap()).map(|i| (i * 37) as u8).collect();
+                    let (mut packed, mut back) = (vec![1; len], vec![0; logical.len()]);
+                    format.pack_bytes(&shape, &logical, &mut packed).unwrap();
+                    format.unpack_bytes(&shape, &packed, &mut back).unwrap();
+                    assert_eq!(logical, back, "{shape:?} {format:?}");
+                    assert!(format.pack_bytes(&shape, &logical, &mut packed[..len - 1]).is_err());
+                    assert!(format.pack(&shape, &vec![0.0; logical.len()], &mut vec![0.0; len]).is_err());
+                    continue;
+                }
                 let mut packed = vec![1.0; len];
                 format.pack(&shape, &logical, &mut packed).unwrap();
                 let mut back = vec![0.0; logical.len()];

@@ -4,6 +4,7 @@ use crate::attention::AttentionProblem;
 use crate::conv::{ConvProblem, PoolProblem};
 use crate::eltwise::EltwiseProblem;
 use crate::gemm::GemmProblem;
+use crate::integer::{IntegerConvProblem, IntegerGemmProblem};
 use crate::movement::{CopyProblem, GatherProblem, ResizeProblem};
 use crate::norm::{NormProblem, SoftmaxProblem};
 use crate::recurrent::{GruProblem, LstmProblem};
@@ -38,6 +39,10 @@ pub enum KOp {
     Gru(GruProblem),
     /// Attention.
     Attention(AttentionProblem),
+    /// Matrix product of 8-bit integers.
+    IntegerGemm(IntegerGemmProblem),
+    /// Convolution of 8-bit integers.
+    IntegerConv(IntegerConvProblem),
 }
 
 impl KOp {
@@ -57,6 +62,8 @@ impl KOp {
             KOp::Lstm(_) => "lstm",
             KOp::Gru(_) => "gru",
             KOp::Attention(_) => "attention",
+            KOp::IntegerGemm(_) => "integer_gemm",
+            KOp::IntegerConv(_) => "integer_conv",
         }
     }
 }

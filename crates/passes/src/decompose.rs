@@ -50,7 +50,7 @@ fn in_parts(model: &Model, node: &Node, def: &OpDef) -> bool {
         // Their parts are what defines them.
         ("com.microsoft", _) => !half,
         // An operand of unknown rank may be empty, which the Reshape in their parts cannot always say.
-        ("", "CenterCropPad" | "DepthToSpace" | "MatMulInteger" | "QLinearMatMul" | "SpaceToDepth") => {
+        ("", "CenterCropPad" | "DepthToSpace" | "QLinearConv" | "QLinearMatMul" | "SpaceToDepth") => {
             node.input(0).is_some_and(|v| model.ty(v).shape().is_some())
         }
         ("", _) if !single => false,

@@ -1,4 +1,5 @@
 use modelsmith_kop::KOp;
+use modelsmith_tensor::Tensor;
 
 /// What a planner asks of the hardware side.
 pub trait Backend: Sync {
@@ -12,17 +13,11 @@ pub trait Backend: Sync {
     /// Told of each problem for which kernels are chosen.
     fn chosen(&self, _: &KOp) {}
 
-    /// Number of f32 of a weight in a format that a candidate named.
+    /// A constant weight in a format that a candidate named, as a vector.
     ///
     /// # Errors
-    /// When the format is unknown or does not hold such a weight.
-    fn packed_len(&self, format: &str, weight: WeightDims) -> Result<usize, String>;
-
-    /// Packs a dense logical f32 weight into `packed`, whose length is [`Backend::packed_len`].
-    ///
-    /// # Errors
-    /// As there; when a length is another.
-    fn pack(&self, format: &str, weight: WeightDims, logical: &[f32], packed: &mut [f32]) -> Result<(), String>;
+    /// When the format is unknown or does not hold such a weight, or the weight has another type or size.
+    fn pack(&self, format: &str, weight: WeightDims, logical: &Tensor) -> Result<Tensor, String>;
 }
 
 /// A kernel that takes a problem.

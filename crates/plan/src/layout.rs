@@ -123,12 +123,8 @@ impl Assign<'_> {
                 }
                 Plain
             }
-            Recipe::Gemm(_)
-            | Recipe::Norm(_)
-            | Recipe::Gather { .. }
-            | Recipe::Lstm { .. }
-            | Recipe::Gru { .. }
-            | Recipe::Attention(_) => {
+            // Products, gathers, recurrences and attention know rows and columns only.
+            _ => {
                 for g in &mut given {
                     *g = self.wanted(*g, Plain);
                 }

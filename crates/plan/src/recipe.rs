@@ -11,6 +11,22 @@ use modelsmith_kop::{Activation, CoordMode, Inst, Lane, PoolKind, ReduceOp, Resi
 pub enum Recipe {
     /// A matrix product over broadcast batch dimensions. Inputs: A, B, the bias if any, operands of `post`.
     Gemm(Gemm),
+    /// A matrix product of 8-bit integers. Inputs: A, B, zero points of A and of B if any.
+    IntegerGemm {
+        /// B is a packed weight of these sizes.
+        packed: Option<[usize; 2]>,
+        /// Whether A and B have zero points.
+        zeros: [bool; 2],
+    },
+    /// A convolution of 8-bit integers. Inputs: x, weights, zero points of x and of the weights if any.
+    IntegerConv {
+        /// Kernel, step, spacing and padding.
+        window: Window,
+        /// Groups.
+        groups: usize,
+        /// Whether x and the weights have zero points.
+        zeros: [bool; 2],
+    },
     /// A convolution over one or two spatial axes. Inputs: x, weights, the bias if any, operands of `post`.
     Conv(Conv),
     /// Pooling. Input: x.
@@ -190,7 +206,7 @@ pub struct Pool {
     pub window: Option<Window>,
 }
 
-/// A pooling window.
+/// A window over an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// Height and width.

@@ -35,6 +35,10 @@ pub enum KernelCall {
     Gru(&'static KernelDef<kop::GruProblem>, kop::GruProblem),
     /// Attention.
     Attention(&'static KernelDef<kop::AttentionProblem>, kop::AttentionProblem),
+    /// Matrix product of 8-bit integers.
+    IntegerGemm(&'static KernelDef<kop::IntegerGemmProblem>, kop::IntegerGemmProblem),
+    /// Convolution of 8-bit integers.
+    IntegerConv(&'static KernelDef<kop::IntegerConvProblem>, kop::IntegerConvProblem),
 }
 
 /// No kernel takes a problem: each with its reason.
@@ -66,6 +70,8 @@ macro_rules! by_family {
             KOp::Lstm($problem) => by_family!(@ k::recurrent::KERNELS, &[], $list, $fast, Lstm, $make, $body),
             KOp::Gru($problem) => by_family!(@ k::recurrent::GRU, &[], $list, $fast, Gru, $make, $body),
             KOp::Attention($problem) => by_family!(@ k::attn::KERNELS, &[], $list, $fast, Attention, $make, $body),
+            KOp::IntegerGemm($problem) => by_family!(@ k::integer::GEMM, &[], $list, $fast, IntegerGemm, $make, $body),
+            KOp::IntegerConv($problem) => by_family!(@ k::integer::CONV, &[], $list, $fast, IntegerConv, $make, $body),
         }
     };
     (@ $found:expr, $less:expr, $list:ident, $fast:ident, $variant:ident, $make:ident, $body:expr) => {{
@@ -100,6 +106,8 @@ macro_rules! of_call {
             KernelCall::Lstm($kernel, $problem) => $body,
             KernelCall::Gru($kernel, $problem) => $body,
             KernelCall::Attention($kernel, $problem) => $body,
+            KernelCall::IntegerGemm($kernel, $problem) => $body,
+            KernelCall::IntegerConv($kernel, $problem) => $body,
         }
     };
 }
@@ -158,6 +166,8 @@ pub fn is_kernel(name: &str) -> bool {
         || has(k::recurrent::KERNELS, name)
         || has(k::recurrent::GRU, name)
         || has(k::attn::KERNELS, name)
+        || has(k::integer::GEMM, name)
+        || has(k::integer::CONV, name)
 }
 
 impl KernelCall {
@@ -248,6 +258,8 @@ impl KernelCall {
             KernelCall::Lstm(_, p) => 8.0 * (p.seq * p.batch * p.hidden) as f64 * p.hidden as f64,
             KernelCall::Gru(_, p) => 6.0 * (p.seq * p.batch * p.hidden) as f64 * p.hidden as f64,
             KernelCall::Attention(_, p) => p.flops(),
+            KernelCall::IntegerGemm(_, p) => p.flops(),
+            KernelCall::IntegerConv(_, p) => p.flops(),
             KernelCall::Eltwise(_, p) => p.len() as f64 * p.code.len().saturating_sub(p.inputs.len() + 1) as f64,
             KernelCall::Reduce(_, p) => p.outer as f64 * p.reduced as f64 * p.inner as f64,
             KernelCall::Pool(_, p) => (p.n * p.c * p.oh * p.ow) as f64 * (p.kernel[0] * p.kernel[1]) as f64,

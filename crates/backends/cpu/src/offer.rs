@@ -1,10 +1,12 @@
 //! What the kernel lists offer for a problem.
 
 use crate::call::{KernelCall, by_family, refusal};
+use modelsmith_base::DType;
 use modelsmith_kernels as k;
 use modelsmith_kernels::{Facts, PackFormat, WeightShape};
 use modelsmith_kop::{Isa, KOp};
 use modelsmith_plan::{Backend, Candidate, Refusal, WeightDims};
+use modelsmith_tensor::Tensor;
 
 /// Why a kernel is passed by that could be had.
 const LESS_PRECISE: &str = "less precise than f32, which --f32-fast allows";
@@ -55,13 +57,23 @@ impl Backend for Cpu {
         out
     }
 
-    fn packed_len(&self, format: &str, weight: WeightDims) -> Result<usize, String> {
+    fn pack(&self, format: &str, weight: WeightDims, logical: &Tensor) -> Result<Tensor, String> {
         let (format, shape) = (parse(format)?, weight_shape(weight));
-        format.packed_len(&shape).ok_or_else(|| format!("{} cannot hold {shape:?}", format.name()))
-    }
-
-    fn pack(&self, format: &str, weight: WeightDims, logical: &[f32], packed: &mut [f32]) -> Result<(), String> {
-        parse(format)?.pack(&weight_shape(weight), logical, packed).map_err(|e| e.to_string())
+        let len = format.packed_len(&shape).ok_or_else(|| format!("{} cannot hold {shape:?}", format.name()))?;
+        if logical.dtype() != format.dtype() {
+            return Err(format!("{} holds {}, not {}", format.name(), format.dtype(), logical.dtype()));
+        }
+        let text = |e: modelsmith_tensor::Error| e.to_string();
+        if format.dtype() == DType::F32 {
+            let mut packed = Tensor::zeros(DType::F32, &[len]).map_err(text)?;
+            let to = packed.as_mut_slice().map_err(text)?;
+            format.pack(&shape, logical.as_slice().map_err(text)?, to).map_err(|e| e.to_string())?;
+            return Ok(packed);
+        }
+        let mut packed = Tensor::zeros(DType::U8, &[len]).map_err(text)?;
+        let to = packed.as_mut_slice().map_err(text)?;
+        format.pack_bytes(&shape, logical.bytes(), to).map_err(|e| e.to_string())?;
+        Ok(packed)
     }
 }
 
@@ -79,7 +91,8 @@ fn weight_shape(w: WeightDims) -> WeightShape {
 
 /// Bytes of a packed weight; `None` for a format or shape that cannot be.
 pub fn packed_bytes(format: &str, weight: WeightDims) -> Option<usize> {
-    PackFormat::parse(format)?.packed_len(&weight_shape(weight))?.checked_mul(4)
+    let format = PackFormat::parse(format)?;
+    format.dtype().bytes_for(format.packed_len(&weight_shape(weight))?)
 }
 
 /// The format in which the kernel called `kernel` takes the constant weight of `op`, where it takes one.

@@ -18,6 +18,7 @@ use modelsmith_ir::Model;
 use modelsmith_kop::{Isa, KOp};
 use modelsmith_plan::{Backend, Candidate, LowerOptions, Refusal, WeightDims, prepare, survey};
 use modelsmith_pool::Pool;
+use modelsmith_tensor::Tensor;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -86,18 +87,8 @@ impl Backend for Tuned<'_> {
         }
     }
 
-    fn packed_len(&self, format: &str, weight: WeightDims) -> std::result::Result<usize, String> {
-        self.cpu.packed_len(format, weight)
-    }
-
-    fn pack(
-        &self,
-        format: &str,
-        weight: WeightDims,
-        logical: &[f32],
-        packed: &mut [f32],
-    ) -> std::result::Result<(), String> {
-        self.cpu.pack(format, weight, logical, packed)
+    fn pack(&self, format: &str, weight: WeightDims, logical: &Tensor) -> std::result::Result<Tensor, String> {
+        self.cpu.pack(format, weight, logical)
     }
 }
 

@@ -18,6 +18,7 @@ pub fn all() -> Vec<(&'static str, Model)> {
         ("control flow", parse(CONTROL)),
         ("sizes", parse(SIZES)),
         ("strings", parse(STRINGS)),
+        ("bytes", parse(BYTES)),
         ("random 3", random(3)),
         ("random 8", random(8)),
     ]
@@ -148,4 +149,16 @@ const STRINGS: &str = "graph(%x: f32[2, 3]) {
     %i = Cast(%eq) {to = f32}
     %sum = Add(%c, f32[] 1.0)
     return %n, %i, %sum, %k
+  }";
+
+/// Products and convolutions of bytes, with packed and strided operands.
+const BYTES: &str = "graph(%x: u8[n, 4, 6, 6], %w: i8[8, 4, 3, 3], %z: u8[]) {
+    weight %m = i8[6, 2] [1, -2, 3, -4, 5, -6, 7, -8, 9, -10, 11, -12]
+    %c = ConvInteger(%x, %w, %z) {pads = [1, 1, 1, 1], strides = [2, 1]}
+    %p = MatMulInteger(%x, %m, %z)
+    %t = Transpose(%x) {perm = [0, 1, 3, 2]}
+    %q = MatMulInteger(%t, %x, _, %z)
+    %f = Cast(%c) {to = f32}
+    %s = Sigmoid(%f)
+    return %s, %p, %q
   }";

@@ -45,6 +45,15 @@ pub fn change(r: &mut Recipe, s: &mut Samples) {
             2 => *lengths ^= true,
             _ => size(hidden, s),
         },
+        Recipe::IntegerGemm { packed, zeros } => match s.below(3) {
+            0 => *packed = packed.map_or(Some([1 << 40, 4]), |_| None),
+            i => zeros[i as usize - 1] ^= true,
+        },
+        Recipe::IntegerConv { window: w, groups, zeros } => match s.below(4) {
+            0 => window(w, s),
+            1 => size(groups, s),
+            i => zeros[i as usize - 2] ^= true,
+        },
         Recipe::Lstm { reverse, hidden } => {
             *reverse ^= true;
             size(hidden, s);

@@ -39,8 +39,8 @@ pub(super) unsafe fn cast(from: Lane, to: Lane, d: *mut u8, a: *const u8, n: usi
         match (from, to) {
             (F32, I32) => map(d, a, n, |x: f32| x as i32),
             (F32, I64) => map(d, a, n, |x: f32| x as i64),
-            (F32, U8) => map(d, a, n, |x: f32| x as u8),
-            (F32, I8) => map(d, a, n, |x: f32| x as i8),
+            (F32, U8) => map(d, a, n, |x: f32| byte_of_single::<0, 255>(x)),
+            (F32, I8) => map(d, a, n, |x: f32| byte_of_single::<-128, 127>(x)),
             (F32, Bool) => map(d, a, n, |x: f32| u8::from(x != 0.0)),
             (F32, F16) => map(d, a, n, half_of_single),
             (F32, BF16) => map(d, a, n, brain_of_single),
@@ -67,6 +67,16 @@ pub(super) unsafe fn cast(from: Lane, to: Lane, d: *mut u8, a: *const u8, n: usi
             (I32 | I64, F16 | BF16) => {}
         }
     }
+}
+
+/// The part of `x` before its point, within the range of a byte; 0 for NaN. A comparison and a conversion for whole vectors,
+/// which the saturating cast is not.
+#[inline(always)]
+fn byte_of_single<const LOW: i32, const HIGH: i32>(x: f32) -> u8 {
+    let known = if x.is_nan() { 0.0 } else { x };
+    let within = known.max(LOW as f32).min(HIGH as f32);
+    // SAFETY: within the range of a byte, and a number.
+    unsafe { within.to_int_unchecked::<i32>() as u8 }
 }
 
 /// The single of the same value as a half. Every step is one for whole vectors: no branches, no tables.
@@ -116,6 +126,16 @@ mod tests {
             let (want, got) = (f16::from_bits(bits).to_f32(), single_of_half(bits));
             assert!(want.to_bits() == got.to_bits() || want.is_nan() && got.is_nan(), "{bits:x}");
             assert!(half_of_single(want) == bits || want.is_nan(), "{bits:x}");
+        }
+    }
+
+    #[test]
+    fn singles_saturate_as_bytes() {
+        let ends =
+            [-1e30, -129.0, -128.5, -128.0, -1.5, -0.5, -0.0, 0.5, 1.99, 127.0, 127.9, 128.0, 255.5, 256.0, 1e30];
+        for x in ends.into_iter().chain([f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MIN_POSITIVE]) {
+            assert_eq!(byte_of_single::<0, 255>(x), x as u8, "{x}");
+            assert_eq!(byte_of_single::<-128, 127>(x) as i8, x as i8, "{x}");
         }
     }
 

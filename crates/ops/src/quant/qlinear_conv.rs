@@ -42,7 +42,7 @@ pub static QLINEAR_CONV: OpDef = OpDef {
     flags: Flags::NONE,
     infer,
     eval,
-    decompose: None,
+    decompose: Some(decompose),
     samples,
     ..OpDef::BASE
 };
@@ -77,6 +77,37 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     }
     let dtype = cx.tensor(inputs, 7)?.dtype();
     Ok(vec![quantized(dtype, &g.output_shape(), &out, true)?.into()])
+}
+
+/// The convolution of integers, scaled and rounded once.
+fn decompose(b: &mut Builder, node: NodeId) -> OpResult<Vec<ValueId>> {
+    let [x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero] = {
+        let all = (0..8).map(|i| b.input(node, i)).collect::<OpResult<Vec<_>>>()?;
+        <[ValueId; 8]>::try_from(all).map_err(|_| OpError::invalid("eight operands are wanted"))?
+    };
+    let rank = b.ty(x).rank().filter(|r| *r > 2).ok_or_else(|| OpError::unsupported("an image of unknown rank"))?;
+    let mut attrs = Attrs::new();
+    for (name, value) in b.model.nodes[node].attrs.iter() {
+        attrs = attrs.with(name, value.clone());
+    }
+    let operands = [x, w, x_zero, w_zero].map(Some);
+    let mut sums = b.node("", "ConvInteger", &operands, attrs, 1)?[0];
+    let by_channel = [vec![-1], vec![1; rank - 2]].concat();
+    if let Some(bias) = b.opt_input(node, 8) {
+        let shape = b.ints(&by_channel);
+        let bias = b.op("Reshape", &[bias, shape])?;
+        sums = b.op("Add", &[sums, bias])?;
+    }
+    let sums = b.op_with("Cast", &[sums], Attrs::new().with("to", F32))?;
+    let ratio = b.op("Mul", &[x_scale, w_scale])?;
+    let ratio = b.op("Div", &[ratio, y_scale])?;
+    let shape = b.ints(&by_channel);
+    let ratio = b.op("Reshape", &[ratio, shape])?;
+    let scaled = b.op("Mul", &[sums, ratio])?;
+    let none = b.ints(&[]);
+    let unit = b.constant(Tensor::scalar(1f32));
+    let zero = b.op("Reshape", &[y_zero, none])?;
+    Ok(vec![b.op("QuantizeLinear", &[scaled, unit, zero])?])
 }
 
 fn samples(s: &mut Samples) {

@@ -35,6 +35,8 @@ code_enum!(Recipe {
     10: Lstm { reverse, hidden },
     11: Attention(a),
     12: Gru { reverse, hidden, linear_before_reset, lengths },
+    13: IntegerGemm { packed, zeros },
+    14: IntegerConv { window, groups, zeros },
 });
 code_struct!(Attention { scale, causal, blind_zero, q, k, v, y });
 code_struct!(Heads { dims, axes });

@@ -1,14 +1,20 @@
 //! Convolution, pooling and resizing.
 
-use super::contract::post;
+use super::contract::{post, zero_point};
 use super::{Call, Cx, Made, Operand};
-use crate::recipe::{Conv, Padding, Pool};
-use modelsmith_kop::{ConvProblem, CoordMode, Epilogue, KOp, PoolProblem, ResizeMode, ResizeProblem};
+use crate::recipe::{Conv, Padding, Pool, Window};
+use modelsmith_kop::{
+    ConvProblem, CoordMode, Epilogue, IntegerConvProblem, KOp, PoolProblem, ResizeMode, ResizeProblem, ZeroPoint,
+};
 use modelsmith_tensor::DType;
 
 /// Images, channels, height, width; one spatial axis is the width.
 fn nchw(o: &Operand, what: &str) -> Made<[usize; 4]> {
     o.want(DType::F32, what)?;
+    sizes(o, what)
+}
+
+fn sizes(o: &Operand, what: &str) -> Made<[usize; 4]> {
     match o.shape[..] {
         [n, c, h, w] => Ok([n, c, h, w]),
         [n, c, w] => Ok([n, c, 1, w]),
@@ -76,6 +82,41 @@ pub(super) fn conv(cx: &Cx, c: &Conv) -> Made<Vec<Call>> {
         x_stride: channels,
         y_stride: oc,
         epilogue: Epilogue { bias: c.bias, steps },
+    }))
+}
+
+/// A convolution of 8-bit integers; `zeros` says whether x and the weights have zero points.
+pub(super) fn integer_conv(cx: &Cx, win: &Window, groups: usize, zeros: [bool; 2]) -> Made<Vec<Call>> {
+    let (x, w, y) = (cx.input(0)?, cx.input(1)?, cx.output(0)?);
+    y.want(DType::I32, "y")?;
+    [(x, "x"), (w, "weights"), (y, "y")].into_iter().try_for_each(|(o, what)| o.plain(what))?;
+    let ([n, c, h, width], [yn, oc, oh, ow]) = (sizes(x, "x")?, sizes(y, "y")?);
+    let [kh, kw] = win.kernel;
+    if n != yn || groups == 0 || sizes(w, "weights")? != [oc, c / groups, kh, kw] {
+        return Err("x, weights and y do not fit".into());
+    }
+    let axis =
+        |i: usize, len, out| Axis { len, out, kernel: win.kernel[i], stride: win.stride[i], dilation: win.dilation[i] };
+    let pad = padding(win.pad, &axis(0, h, oh), &axis(1, width, ow))?;
+    let x_zero = if zeros[0] { zero_point(cx.input(2)?, x, 1)? } else { ZeroPoint::None };
+    let at = 2 + usize::from(zeros[0]);
+    let w_zero = if zeros[1] { zero_point(cx.input(at)?, w, oc)? } else { ZeroPoint::None };
+    cx.one(KOp::IntegerConv(IntegerConvProblem {
+        n,
+        c,
+        h,
+        w: width,
+        oc,
+        kernel: win.kernel,
+        stride: win.stride,
+        dilation: win.dilation,
+        pad,
+        groups,
+        oh,
+        ow,
+        signed: [x.signed("x")?, w.signed("weights")?],
+        x_zero,
+        w_zero,
     }))
 }
 

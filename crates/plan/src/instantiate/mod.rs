@@ -61,7 +61,9 @@ pub fn instantiate(
     let cx = Cx { inputs, outputs, sizes };
     match recipe {
         Recipe::Gemm(g) => contract::gemm(&cx, g),
+        Recipe::IntegerGemm { packed, zeros } => contract::integer(&cx, *packed, *zeros),
         Recipe::Conv(c) => image::conv(&cx, c),
+        Recipe::IntegerConv { window, groups, zeros } => image::integer_conv(&cx, window, *groups, *zeros),
         Recipe::Pool(p) => image::pool(&cx, p),
         Recipe::Resize { scale, mode, coord } => image::resize(&cx, *scale, *mode, *coord),
         Recipe::Eltwise(e) => pointwise::eltwise(&cx, e),
@@ -113,6 +115,15 @@ impl Operand {
         match self.dtype == dtype {
             true => Ok(()),
             false => Err(format!("{what} is {}, {dtype} is wanted", self.dtype)),
+        }
+    }
+
+    /// Whether the elements are i8 and not u8.
+    pub(crate) fn signed(&self, what: &str) -> Made<bool> {
+        match self.dtype {
+            DType::I8 => Ok(true),
+            DType::U8 => Ok(false),
+            other => Err(format!("{what} is {other}, i8 or u8 is wanted")),
         }
     }
 

@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 /// The payload of the weight section: each blob once, shared by all plans.
 #[derive(Default)]
 pub struct Blobs {
-    /// Row-major tensors, or packed weights as vectors of f32.
+    /// Row-major tensors, or packed weights as vectors.
     pub tensors: Vec<Tensor>,
     /// What each blob was made of: tensor name, and the form as text.
     pub origins: Vec<String>,
@@ -49,11 +49,7 @@ impl Entry {
             Form::Raw => Ok((raw, self.name.clone())),
             Form::Packed { format, shape } => {
                 let dims = WeightDims::from_numbers(shape).ok_or_else(|| fail("no such weight".into()))?;
-                let raw = raw.as_slice::<f32>().map_err(|e| fail(e.to_string()))?;
-                let len = backend.packed_len(format, dims).map_err(fail)?;
-                let mut t = Tensor::zeros(DType::F32, &[len]).map_err(|e| fail(e.to_string()))?;
-                let packed = t.as_mut_slice().map_err(|e| fail(e.to_string()))?;
-                backend.pack(format, dims, raw, packed).map_err(fail)?;
+                let t = backend.pack(format, dims, &raw).map_err(fail)?;
                 Ok((t, format!("{} as {format}", self.name)))
             }
         }

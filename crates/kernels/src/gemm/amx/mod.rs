@@ -28,10 +28,11 @@ use crate::simd::Simd;
 use modelsmith_pool::cut;
 use std::ops::Range;
 
+use crate::amx::Configured;
 pub(crate) use offer::{ISA, nanoseconds, takes, work};
 pub(super) use offer::{accepts, cost};
 use split::Seen;
-use unit::{Configured, Feed, PART_BYTES, RESULT, Unit};
+use unit::{Feed, PART_BYTES, RESULT, Unit};
 pub(crate) use unit::{STEP, products};
 
 /// Rows and columns of a tile.

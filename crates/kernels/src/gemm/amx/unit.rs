@@ -6,6 +6,7 @@
 //! [`Configured`], stays from one call to the next on the same thread.
 
 use super::split::{Seen, UPPER, pairs};
+use crate::amx::Configured;
 use core::arch::asm;
 use core::arch::x86_64::_mm512_set1_epi32;
 
@@ -15,42 +16,6 @@ pub(crate) const STEP: usize = 32;
 pub(super) const PART_BYTES: usize = 1024;
 /// Elements of the four result tiles: (row tile, column tile) after one another, each 16 × 16.
 pub(super) const RESULT: usize = 4 * 256;
-
-#[repr(C, align(64))]
-struct Config([u8; 64]);
-
-/// Palette 1, eight tiles of 16 rows of 64 bytes.
-static CONFIG: Config = {
-    let mut c = [0u8; 64];
-    c[0] = 1;
-    let mut tile = 0;
-    while tile < 8 {
-        c[16 + 2 * tile] = 64;
-        c[48 + tile] = 16;
-        tile += 1;
-    }
-    Config(c)
-};
-
-/// Tile registers of this thread, configured until it is dropped.
-pub(super) struct Configured(());
-
-impl Configured {
-    /// # Safety
-    /// The machine has AMX and the process may use it.
-    pub unsafe fn new() -> Configured {
-        // SAFETY: the configuration is 64 bytes of a palette that the machine has.
-        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const CONFIG, options(nostack, readonly)) };
-        Configured(())
-    }
-}
-
-impl Drop for Configured {
-    fn drop(&mut self) {
-        // SAFETY: `new` has used tile registers before.
-        unsafe { asm!("tilerelease", options(nostack, nomem)) };
-    }
-}
 
 /// A share of splitting the next column tile, done between the products of a unit: its first [`Unit::feeds`] steps, each
 /// within four or two steps of the unit.

@@ -9,10 +9,10 @@ use modelsmith_kop::{CoordMode, NearestMode, PoolKind, ResizeMode};
 use modelsmith_tensor::DType;
 
 /// Window attributes of one or two axes, as two: the missing one is 1 wide.
-struct Attrs {
-    stride: [usize; 2],
-    dilation: [usize; 2],
-    pad: Padding,
+pub(super) struct Attrs {
+    pub stride: [usize; 2],
+    pub dilation: [usize; 2],
+    pub pad: Padding,
 }
 
 fn pair(list: Option<Vec<i64>>, axes: usize) -> Option<[usize; 2]> {
@@ -25,7 +25,7 @@ fn pair(list: Option<Vec<i64>>, axes: usize) -> Option<[usize; 2]> {
     }
 }
 
-fn window(site: &Site, axes: usize) -> Option<Attrs> {
+pub(super) fn window(site: &Site, axes: usize) -> Option<Attrs> {
     let a = &site.attrs;
     let pads = a.opt_ints("pads").ok()?.unwrap_or_else(|| vec![0; 2 * axes]);
     let pads = pads.iter().map(|&n| usize::try_from(n).ok()).collect::<Option<Vec<_>>>()?;

@@ -4,6 +4,7 @@ mod attention;
 mod contraction;
 mod elementwise;
 mod image;
+mod integer;
 mod movement;
 mod norms;
 mod quantization;
@@ -90,6 +91,8 @@ impl Lowering<'_> {
             "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool" => self.pool(&site)?,
             "Resize" => self.resize(&site)?,
             "MatMul" => self.matmul(&site)?,
+            "MatMulInteger" => self.integer_matmul(&site)?,
+            "ConvInteger" => self.integer_conv(&site)?,
             "Gemm" => self.gemm(&site)?,
             "Softmax" | "LogSoftmax" => self.softmax(&site)?,
             "LayerNormalization" | "RMSNormalization" | "GroupNormalization" | "InstanceNormalization" => {

@@ -78,8 +78,13 @@ impl Lowering<'_> {
         }
         let mut p = Program::new();
         let a = p.load(Lane::F32);
+        let unit =
+            site.input(1).and_then(|v| self.tensor(v)).and_then(|t| Some(t.to_f64s().ok()?.iter().all(|s| *s == 1.0)));
         let Some(grid) = self.grid(site, &over, &mut p)? else { return Ok(None) };
-        let ratio = p.binary(BinaryOp::Div, Lane::F32, a, grid.scale);
+        let ratio = match unit {
+            Some(true) => a,
+            _ => p.binary(BinaryOp::Div, Lane::F32, a, grid.scale),
+        };
         let mut y = p.unary(UnaryOp::Round, Lane::F32, ratio);
         if let Some(zero) = grid.zero {
             y = p.binary(BinaryOp::Add, Lane::F32, y, zero);
