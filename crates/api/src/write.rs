@@ -83,6 +83,14 @@ pub fn target_opsets(model: &Model, opset: Option<u32>) -> Vec<OpSetImport> {
     modelsmith_convert::target_opsets(model.file(), opset)
 }
 
+/// Whether a file of `format` at `opset` holds the nodes of `model` as its own file does: both are notations of ONNX, and the
+/// operator sets are the same.
+pub fn same_operators(model: &Model, format: &FormatDef, opset: Option<u32>) -> bool {
+    let onnx = |name: &str| modelsmith_convert::NOTATIONS.iter().any(|f| f.name == name);
+    let same = opset.is_none_or(|v| model.file().meta.opset("") == Some(v));
+    same && onnx(format.name) && model.format().is_some_and(|f| onnx(f.name))
+}
+
 /// Gives every free dimension of the inputs the size that it has in `bound`.
 pub fn specialise(hub: &mut modelsmith_ir::Model, bound: &Bound) {
     let by = |s: &str| bound.symbols.get(s).and_then(|&n| i64::try_from(n).ok()).map(Dim::Known);

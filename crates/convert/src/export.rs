@@ -1,6 +1,6 @@
 use modelsmith_base::Diagnostic;
 use modelsmith_format::{Artifact, Error, FormatDef, Output, WriteOptions, Written};
-use modelsmith_ir::{Model, OpSetImport};
+use modelsmith_ir::{Model, OpSetImport, Stage};
 use modelsmith_ops::interp::Operators;
 use modelsmith_ops::opset::downgrade;
 use std::path::Path;
@@ -30,7 +30,8 @@ pub fn target_opsets(model: &Model, opset: Option<u32>) -> Vec<OpSetImport> {
     out
 }
 
-/// Takes a hub model down to the operator sets of `export`, where the format has such, and writes it. Files appear when
+/// Takes a hub model down to the operator sets of `export`, where the format has such, and writes it. A model at the foreign
+/// stage is written as it is. Files appear when
 /// all are complete.
 ///
 /// # Errors
@@ -39,7 +40,7 @@ pub fn write(hub: &Model, export: &Export<'_>) -> std::result::Result<Written, (
     let alone = |e: Error| (e, vec![]);
     let path = export.path.display().to_string();
     let mut model = hub.clone();
-    if !export.format.hub {
+    if !export.format.hub && model.stage != Stage::Foreign {
         downgrade(&mut model, &export.opsets).map_err(|found| {
             let what = format!("{} nodes cannot be said at the opset wanted", found.len());
             (Error::unsupported(what).in_file(&path), found)

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 pub static FORMATS: LazyLock<Vec<&FormatDef>> = LazyLock::new(|| {
     use modelsmith_format_torch::{EXPORT, SCRIPT, TORCH};
     let torch: &[&FormatDef] = &[&EXPORT, &SCRIPT, &TORCH];
-    let families: [&[&FormatDef]; 3] = [&[&modelsmith_format_onnx::ONNX], torch, modelsmith_format_weights::FORMATS];
+    let families: [&[&FormatDef]; 3] = [modelsmith_format_onnx::NOTATIONS, torch, modelsmith_format_weights::FORMATS];
     families.concat()
 });
 

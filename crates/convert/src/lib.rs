@@ -9,3 +9,4 @@ mod import;
 pub use export::{Export, target_opsets, write};
 pub use import::{FORMATS, Imported, Opened, open, open_any, salvage, to_hub};
 pub use modelsmith_format::{Error, FormatDef, Input, Kind, Result};
+pub use modelsmith_format_onnx::{Definitions, NOTATIONS, define};

@@ -75,6 +75,12 @@ impl Error {
         self
     }
 
+    /// The same error without a byte offset: where the bytes that were read are not those of the file.
+    pub fn without_offset(mut self) -> Error {
+        self.0.place.offset = None;
+        self
+    }
+
     /// The same error with advice.
     pub fn help(mut self, text: impl Into<String>) -> Error {
         self.0.help = Some(text.into());

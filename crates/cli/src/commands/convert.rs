@@ -52,10 +52,13 @@ pub fn run(cx: &Context, a: &Convert) -> Result<u8> {
     let model = super::checkpoint::bound(cx, input, &a.inputs.sizes, &a.graph, &a.tensors)?;
     options::show_findings(cx, &model);
     let inputs = options::inputs(&a.inputs)?;
-    let mut hub = model.hub().clone();
     // A shape of nothing but `?` says of how many dimensions an input is; it fixes none.
     let sized = inputs.sizes.shapes.iter().any(|(_, s)| s.is_empty() || s.iter().any(Option::is_some));
-    if a.fixed || sized || !inputs.sizes.dims.is_empty() {
+    let specialised = a.fixed || sized || !inputs.sizes.dims.is_empty();
+    // Where nothing is to change but the notation, the graph stays as the file has it.
+    let as_it_is = write::same_operators(&model, format, a.opset) && !specialised && a.target.target.is_none();
+    let mut hub = if as_it_is { model.file().clone() } else { model.hub().clone() };
+    if specialised {
         write::specialise(&mut hub, &inputs.sizes.bind(model.hub())?);
     }
     let verify = Verify {

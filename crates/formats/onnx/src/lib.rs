@@ -17,13 +17,20 @@
 
 mod extra;
 mod format;
+mod json;
 mod read;
 pub mod schema;
 mod testdata;
+mod text;
 mod types;
 mod write;
 
 pub use format::ONNX;
+pub use json::ONNX_JSON;
 pub use read::read;
 pub use testdata::{value_from_bytes, value_to_bytes};
+pub use text::{Definitions, ONNX_TEXT, define};
 pub use write::{write, write_model};
+
+/// The notations in which ONNX models are written, in the order in which equal claims are settled.
+pub static NOTATIONS: &[&modelsmith_format::FormatDef] = &[&ONNX, &ONNX_TEXT, &ONNX_JSON];

@@ -2,7 +2,7 @@
 
 use super::graph::{distinct, inexact};
 use super::{Reader, Scopes};
-use crate::schema::{AttributeProto, AttributeType, TensorProto, text};
+use crate::schema::{AttributeProto, AttributeType, SparseTensorProto, TensorProto, text};
 use crate::types::type_from_proto;
 use modelsmith_base::{Place, Severity};
 use modelsmith_format::{Error, Result};
@@ -78,19 +78,26 @@ impl<'a> Reader<'a> {
             let whole = AttributeProto { ty: proto.ty.or(Some(0)), ..proto.clone() };
             return Ok((taken, Some(whole)));
         }
-        let tensor = proto.t.as_deref().filter(|t| t.name.is_some() || t.doc_string.is_some() || !t.unknown.is_empty());
+        let tensor = proto.t.as_deref().filter(|t| description(t) != TensorProto::default());
         let ty = proto.tp.as_deref().and_then(inexact);
-        let doc = proto.doc_string.clone().filter(|d| !d.is_empty());
-        let leftover = AttributeProto {
-            name: proto.name.clone(),
+        let doc = proto.doc_string.clone();
+        let mut leftover = AttributeProto {
             t: tensor.map(|t| Box::new(description(t))),
             tp: ty,
+            sparse_tensor: proto.sparse_tensor.as_deref().and_then(described_sparse).map(Box::new),
             doc_string: doc,
             unknown: proto.unknown.clone(),
             ..AttributeProto::default()
         };
-        let needed = leftover.t.is_some() || leftover.tp.is_some() || leftover.doc_string.is_some();
-        let needed = needed || !leftover.unknown.is_empty();
+        let lists = &proto.lists;
+        if lists.tensors.iter().any(|t| description(t) != TensorProto::default()) {
+            leftover.lists.tensors = lists.tensors.iter().map(description).collect();
+        }
+        if lists.type_protos.iter().any(|t| inexact(t).is_some()) {
+            leftover.lists.type_protos.clone_from(&lists.type_protos);
+        }
+        let needed = leftover != AttributeProto::default();
+        leftover.name.clone_from(&proto.name);
         Ok((taken, needed.then_some(leftover)))
     }
 
@@ -157,6 +164,18 @@ fn attr_kind(kind: AttributeType) -> Option<AttrKind> {
         AttributeType::Type => AttrKind::Type,
         AttributeType::Types => AttrKind::Types,
     })
+}
+
+/// What describes a sparse tensor, without its data; `None` when nothing does.
+pub(super) fn described_sparse<'a>(s: &SparseTensorProto<'a>) -> Option<SparseTensorProto<'a>> {
+    let part = |t: &Option<TensorProto<'a>>| t.as_ref().map(description).filter(|t| *t != TensorProto::default());
+    let out = SparseTensorProto {
+        values: part(&s.values),
+        indices: part(&s.indices),
+        unknown: s.unknown.clone(),
+        ..SparseTensorProto::default()
+    };
+    (out != SparseTensorProto::default()).then_some(out)
 }
 
 /// Name, documentation and metadata of a tensor, without its data.

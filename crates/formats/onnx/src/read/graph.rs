@@ -1,10 +1,12 @@
 //! Graphs, function bodies and nodes.
 #![allow(clippy::indexing_slicing, reason = "arenas indexed by ids of this model; no bytes are indexed here")]
 
+use super::attribute::{Taken, described_sparse};
 use super::{Reader, Scopes, domain_of, located, pairs};
 use crate::extra::{SPARSE_INITIALIZER, ValueExtra, pack};
 use crate::schema::{
-    FunctionProto, GraphProto, NodeProto, SparseTensorProto, TensorProto, Text, TypeProto, ValueInfoProto, text,
+    AttributeProto, FunctionProto, GraphProto, NodeProto, SparseTensorProto, TensorProto, Text, TypeProto,
+    ValueInfoProto, present, text,
 };
 use crate::types::{type_from_proto, type_to_proto};
 use modelsmith_base::{Place, Severity};
@@ -61,6 +63,7 @@ impl<'a> Reader<'a> {
             input: signature(&proto.input),
             output: signature(&proto.output),
             value_info: kept,
+            doc_string: present(&proto.doc_string),
             quantization_annotation: proto.quantization_annotation.clone(),
             unknown: proto.unknown.clone(),
             ..GraphProto::default()
@@ -89,21 +92,32 @@ impl<'a> Reader<'a> {
             let value = self.resolve(name, &mut scopes);
             self.model.regions[region].results.push(value);
         }
-        let mut leftovers = Vec::new();
+        let (mut leftovers, mut needed) = (Vec::new(), false);
         for attribute in &p.attribute_proto {
             let offset = p.node.first().map_or(0, |n| n.offset);
             let taken = self.attribute(attribute, &mut Vec::new(), &imports);
             let (attr, leftover) = taken.map_err(|e| located(e, offset))?;
-            match attr {
-                super::attribute::Taken::Attr(attr) => {
-                    self.model.functions[id].defaults.set(text(&attribute.name), attr)
+            needed |= leftover.is_some();
+            leftovers.push(match attr {
+                Taken::Attr(attr) => {
+                    self.model.functions[id].defaults.set(text(&attribute.name), attr);
+                    leftover.unwrap_or_else(|| AttributeProto { name: attribute.name.clone(), ..Default::default() })
                 }
-                _ => leftovers.push(leftover.unwrap_or_else(|| attribute.clone())),
-            }
+                // A body has no place among the defaults of the IR.
+                Taken::Regions(_) | Taken::Kept => {
+                    needed = true;
+                    AttributeProto { ty: attribute.ty.or(Some(0)), ..attribute.clone() }
+                }
+            });
+        }
+        if !needed {
+            leftovers.clear();
         }
         let leftover = FunctionProto {
             attribute_proto: leftovers,
             value_info: kept,
+            doc_string: present(&p.doc_string),
+            overload: present(&p.overload),
             unknown: p.unknown.clone(),
             ..FunctionProto::default()
         };
@@ -120,8 +134,9 @@ impl<'a> Reader<'a> {
             let origin = &mut self.model.values[value].origin;
             origin.doc = text(&t.doc_string).to_owned();
             origin.props = pairs(&t.metadata_props);
-            if !t.unknown.is_empty() {
-                let tensor = TensorProto { unknown: t.unknown.clone(), ..TensorProto::default() };
+            let doc_string = present(&t.doc_string);
+            if !t.unknown.is_empty() || doc_string.is_some() {
+                let tensor = TensorProto { doc_string, unknown: t.unknown.clone(), ..TensorProto::default() };
                 origin.extra = ValueExtra { tensor, ..ValueExtra::default() }.pack();
             }
             self.declare_text(&t.name, value, scopes);
@@ -234,8 +249,12 @@ impl<'a> Reader<'a> {
         {
             v.ty = type_from_proto(ty);
         }
-        let mut leftover = ValueInfoProto { unknown: info.unknown.clone(), ..ValueInfoProto::default() };
-        let mut keep = !info.unknown.is_empty();
+        let mut leftover = ValueInfoProto {
+            doc_string: present(&info.doc_string),
+            unknown: info.unknown.clone(),
+            ..ValueInfoProto::default()
+        };
+        let mut keep = leftover != ValueInfoProto::default();
         if info.ty.is_some() && type_to_proto(&v.ty) != info.ty {
             leftover.ty.clone_from(&info.ty);
             keep = true;
@@ -274,8 +293,14 @@ impl<'a> Reader<'a> {
             self.model.values[value].ty = Type::tensor(values.dtype(), &shape);
         }
         self.declare(name, value, scopes);
+        let described = described_sparse(proto).map(|s| AttributeProto {
+            name: Some("sparse_value".into()),
+            sparse_tensor: Some(Box::new(s)),
+            ..AttributeProto::default()
+        });
         let leftover = NodeProto {
             op_type: Some("Constant".into()),
+            attribute: described.into_iter().collect(),
             doc_string: Some(SPARSE_INITIALIZER.into()),
             ..NodeProto::default()
         };
@@ -336,7 +361,9 @@ impl<'a> Reader<'a> {
         let spelled = text(&proto.domain) != domain && call.is_none();
         let mut leftover = NodeProto {
             domain: proto.domain.clone().filter(|_| spelled),
-            overload: proto.overload.clone().filter(|o| call.is_none() && !o.is_empty()),
+            overload: proto.overload.clone().filter(|o| call.is_none() || o.is_empty()),
+            name: present(&proto.name),
+            doc_string: present(&proto.doc_string),
             attribute: leftovers,
             unknown: proto.unknown.clone(),
             ..NodeProto::default()

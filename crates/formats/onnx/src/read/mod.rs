@@ -8,7 +8,7 @@ mod order;
 pub(crate) mod tensor;
 
 use crate::extra::{MODEL_KEY, pack};
-use crate::schema::{Entry, FunctionProto, ModelProto, OperatorSetIdProto, Proto, text};
+use crate::schema::{Entry, FunctionProto, ModelProto, OperatorSetIdProto, Proto, present, text};
 use modelsmith_base::{Diagnostic, Place, Severity};
 use modelsmith_format::{Artifact, Error, Imported, Input, ReadOptions, Result};
 use modelsmith_ir::{Attrs, Function, FunctionId, Model, OpSetImport, Origin, Region, Stage, ValueId};
@@ -25,22 +25,53 @@ use tensor::Tensors;
 /// When the file is not a `ModelProto`, a tensor does not have the bytes that its shape wants, or a file with external
 /// data is refused or missing.
 pub fn read(input: &Input, options: &ReadOptions) -> Result<Imported> {
-    let source = mapped(input.source(), options)?;
+    let source = whole(input.source(), options)?;
+    read_bytes(input, &source)
+}
+
+/// Reads the model whose message is the whole of `source`; `input` names the file and opens what lies beside it.
+pub(crate) fn read_bytes(input: &Input, source: &Arc<dyn Source>) -> Result<Imported> {
     let bytes = source.as_slice().unwrap_or_default();
     let mut limits = Limits::for_file(source.len());
     let in_file = |e: Error| e.in_file(input.name());
     let proto = ModelProto::decode(Message::new(bytes, 0), &mut limits).map_err(damaged).map_err(in_file)?;
-    let mut reader = Reader {
-        model: Model::new(),
-        tensors: Tensors::new(input, &source),
-        functions: HashMap::new(),
-        findings: Vec::new(),
-        unimported: HashSet::new(),
-        unsorted: false,
-        limits,
-    };
-    reader.model(proto).map_err(in_file)?;
+    read_proto(proto, input, source, limits)
+}
+
+/// Reads a decoded model. What it borrows lies in `source`.
+pub(crate) fn read_proto<'a>(
+    proto: ModelProto<'a>,
+    input: &'a Input,
+    source: &'a Arc<dyn Source>,
+    limits: Limits,
+) -> Result<Imported> {
+    let mut reader = Reader::new(Model::new(), Tensors::new(input, source), limits);
+    reader.model(proto).map_err(|e| e.in_file(input.name()))?;
     Ok(Imported { artifact: Artifact::Model(Box::new(reader.model)), findings: reader.findings })
+}
+
+/// Adds functions to a model at the foreign stage, each able to call the others and those of the model. Where two have one
+/// name, theirs counts.
+///
+/// # Errors
+/// When a body cannot be read.
+pub(crate) fn define_functions(
+    model: &mut Model,
+    functions: &[FunctionProto<'static>],
+    findings: &mut Vec<Diagnostic>,
+) -> Result<Vec<FunctionId>> {
+    let input = Input::from_bytes("the definitions", Vec::new());
+    let source = input.source().clone();
+    let limits = Limits::for_file(u64::from(u32::MAX));
+    let mut reader = Reader::new(std::mem::replace(model, Model::new()), Tensors::new(&input, &source), limits);
+    let ids = reader.declare_functions(functions);
+    let done = functions.iter().zip(&ids).try_for_each(|(f, &id)| reader.function(f, id, &[]));
+    if reader.unsorted {
+        reader.sort();
+    }
+    findings.append(&mut reader.findings);
+    *model = reader.model;
+    done.map(|()| ids)
 }
 
 /// The wire error as an error of the file.
@@ -54,7 +85,7 @@ pub(crate) fn located(e: Error, offset: u64) -> Error {
 }
 
 /// A source whose bytes are a slice: the input's own where it is mapped, otherwise a copy.
-pub(crate) fn mapped(source: &Arc<dyn Source>, options: &ReadOptions) -> Result<Arc<dyn Source>> {
+pub(crate) fn whole(source: &Arc<dyn Source>, options: &ReadOptions) -> Result<Arc<dyn Source>> {
     if source.as_slice().is_some() {
         return Ok(source.clone());
     }
@@ -94,6 +125,18 @@ fn imports(protos: &[OperatorSetIdProto<'_>]) -> Vec<OpSetImport> {
 }
 
 impl<'a> Reader<'a> {
+    fn new(model: Model, tensors: Tensors<'a>, limits: Limits) -> Reader<'a> {
+        Reader {
+            model,
+            tensors,
+            functions: HashMap::new(),
+            findings: Vec::new(),
+            unimported: HashSet::new(),
+            unsorted: false,
+            limits,
+        }
+    }
+
     fn find(&mut self, severity: Severity, code: &'static str, message: String, place: Place) {
         self.findings.push(Diagnostic::new(severity, code, message).at(place));
     }
@@ -110,8 +153,8 @@ impl<'a> Reader<'a> {
         let functions = std::mem::take(&mut proto.functions);
         self.meta(&proto);
         let opsets = self.model.meta.opsets.clone();
-        self.declare_functions(&functions);
-        for (function, id) in functions.iter().zip(self.model.functions.ids().collect::<Vec<_>>()) {
+        let ids = self.declare_functions(&functions);
+        for (function, id) in functions.iter().zip(ids) {
             self.function(function, id, &opsets)?;
         }
         let main = self.graph(&graph, &mut Vec::new(), &opsets)?;
@@ -139,13 +182,22 @@ impl<'a> Reader<'a> {
         meta.model_version = proto.model_version.unwrap_or(0);
         meta.doc = text(&proto.doc_string).to_owned();
         meta.props = pairs(&proto.metadata_props);
-        if !proto.unknown.is_empty() {
-            let leftover = ModelProto { unknown: proto.unknown.clone(), ..ModelProto::default() };
+        let leftover = ModelProto {
+            producer_name: present(&proto.producer_name),
+            producer_version: present(&proto.producer_version),
+            domain: present(&proto.domain),
+            doc_string: present(&proto.doc_string),
+            model_version: proto.model_version.filter(|&v| v == 0),
+            unknown: proto.unknown.clone(),
+            ..ModelProto::default()
+        };
+        if leftover != ModelProto::default() {
             meta.extra.push((MODEL_KEY.into(), pack(&leftover)));
         }
     }
 
-    fn declare_functions(&mut self, protos: &[FunctionProto<'a>]) {
+    fn declare_functions(&mut self, protos: &[FunctionProto<'a>]) -> Vec<FunctionId> {
+        let mut ids = Vec::new();
         for p in protos {
             let region = self.model.regions.push(Region::default());
             let key = (domain_of(text(&p.domain)).to_owned(), text(&p.name).to_owned(), text(&p.overload).to_owned());
@@ -167,7 +219,9 @@ impl<'a> Reader<'a> {
                 let message = format!("function {} of domain {:?} is defined twice; the last one counts", key.1, key.0);
                 self.find(Severity::Error, "onnx.function.duplicate", message, Place::default());
             }
+            ids.push(id);
         }
+        ids
     }
 
     /// The version of `domain` that `imports` name, 0 when they do not; that is reported once per domain.

@@ -46,9 +46,8 @@ impl<'a> Tensors<'a> {
         if let Some(raw) = &t.raw_data {
             return match raw {
                 Payload::File(m) => self.raw(*m, form),
-                Payload::Memory(_) | Payload::Stream { .. } => {
-                    Err(Error::damaged("its data were not read from a file"))
-                }
+                Payload::Memory(bytes) => memory(bytes, &form),
+                Payload::Stream { .. } => Err(Error::damaged("its data were not read from a file")),
             };
         }
         let empty = Typed::default();
@@ -145,6 +144,14 @@ pub(crate) fn tensor_in_memory(t: &TensorProto<'_>, limits: &mut Limits) -> Resu
         }
     };
     make(limits).map_err(|e| e.in_tensor(text(&t.name)).at_offset(t.offset))
+}
+
+/// Little-endian packed bytes of a text.
+fn memory(bytes: &[u8], form: &Form) -> Result<Arc<WeightExpr>> {
+    match bytes.len() == form.bytes && form.dtype != DType::String {
+        true => Ok(Arc::new(WeightExpr::Literal(Tensor::from_bytes(form.dtype, &form.shape, bytes)?))),
+        false => Err(wrong_size(form, bytes.len(), "bytes")),
+    }
 }
 
 fn form(t: &TensorProto<'_>) -> Result<Form> {

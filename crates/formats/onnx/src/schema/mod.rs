@@ -150,6 +150,11 @@ pub fn text<'t>(value: &'t Text<'_>) -> &'t str {
     value.as_deref().unwrap_or("")
 }
 
+/// The string where it is there and empty: the IR does not tell that from one that is absent.
+pub fn present<'a>(value: &Text<'a>) -> Text<'a> {
+    value.clone().filter(|v| v.is_empty())
+}
+
 /// Decodes a message field and adds it to a list.
 fn push<'a, T: Proto<'a>>(list: &mut Vec<T>, f: &Field<'a>, limits: &mut Limits) -> Result<(), Error> {
     list.push(T::decode(f.message()?, limits)?);

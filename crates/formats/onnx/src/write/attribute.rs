@@ -1,7 +1,7 @@
 //! Attributes.
 
 use super::Writer;
-use crate::schema::{AttributeProto, AttributeType, Lists, text};
+use crate::schema::{AttributeProto, AttributeType, Lists, TensorProto, text};
 use crate::types::{type_from_proto, type_to_proto};
 use modelsmith_format::Result;
 use modelsmith_ir::{Attr, AttrKind, Node};
@@ -56,7 +56,7 @@ impl<'m> Writer<'m> {
         leftover: Option<AttributeProto<'m>>,
     ) -> Result<AttributeProto<'m>> {
         let leftover = leftover.unwrap_or_default();
-        let (tensor, ty) = (leftover.t, leftover.tp);
+        let (tensor, ty, old) = (leftover.t, leftover.tp, leftover.lists);
         let mut proto = AttributeProto {
             name: Some(name.to_owned().into()),
             doc_string: leftover.doc_string,
@@ -72,14 +72,14 @@ impl<'m> Writer<'m> {
             Attr::Tensor(w) => {
                 let mut t = self.tensor(w)?;
                 if let Some(old) = tensor {
-                    (t.name, t.doc_string) = (old.name, old.doc_string);
-                    (t.metadata_props, t.unknown) = (old.metadata_props, old.unknown);
+                    describe(&mut t, *old);
                 }
                 proto.t = Some(Box::new(t));
             }
             Attr::Sparse(values, indices, dims) => {
                 self.needs.at_least(6);
-                proto.sparse_tensor = Some(Box::new(self.sparse(values, indices, dims)?));
+                proto.sparse_tensor =
+                    Some(Box::new(self.sparse(values, indices, dims, leftover.sparse_tensor.map(|s| *s))?));
             }
             Attr::Type(t) => {
                 self.needs.at_least(8);
@@ -87,12 +87,12 @@ impl<'m> Writer<'m> {
                 proto.tp = spelled.or_else(|| Some(Box::new(type_to_proto(t).unwrap_or_default())));
             }
             Attr::Ref(from, _) => proto.ref_attr_name = Some(from.clone().into()),
-            lists => proto.lists = self.lists(lists)?,
+            lists => proto.lists = self.lists(lists, old)?,
         }
         Ok(proto)
     }
 
-    fn lists(&mut self, attr: &Attr) -> Result<Lists<'m>> {
+    fn lists(&mut self, attr: &Attr, old: Lists<'m>) -> Result<Lists<'m>> {
         let mut lists = Lists::default();
         match attr {
             Attr::Ints(v) => lists.ints.clone_from(v),
@@ -100,12 +100,29 @@ impl<'m> Writer<'m> {
             Attr::Strings(v) => {
                 lists.strings = v.iter().map(|s| Cow::Owned(bytes_from_text(s).into_owned())).collect();
             }
-            Attr::Tensors(v) => lists.tensors = v.iter().map(|w| self.tensor(w)).collect::<Result<_>>()?,
-            Attr::Types(v) => lists.type_protos = v.iter().map(|t| type_to_proto(t).unwrap_or_default()).collect(),
+            Attr::Tensors(v) => {
+                lists.tensors = v.iter().map(|w| self.tensor(w)).collect::<Result<_>>()?;
+                lists.tensors.iter_mut().zip(old.tensors).for_each(|(t, old)| describe(t, old));
+            }
+            Attr::Types(v) => {
+                lists.type_protos = v.iter().map(|t| type_to_proto(t).unwrap_or_default()).collect();
+                // The file's own spelling counts as long as it says the same.
+                for ((to, old), ty) in lists.type_protos.iter_mut().zip(old.type_protos).zip(v) {
+                    if type_from_proto(&old) == *ty {
+                        *to = old;
+                    }
+                }
+            }
             _ => {}
         }
         Ok(lists)
     }
+}
+
+/// Gives a tensor its name, documentation and metadata back.
+pub(super) fn describe<'m>(t: &mut TensorProto<'m>, old: TensorProto<'m>) {
+    (t.name, t.doc_string) = (old.name, old.doc_string);
+    (t.metadata_props, t.unknown) = (old.metadata_props, old.unknown);
 }
 
 fn code(kind: AttrKind) -> i32 {

@@ -3,7 +3,7 @@
 
 use super::{Writer, entries, some};
 use crate::extra::{SPARSE_INITIALIZER, ValueExtra, unpack};
-use crate::schema::{GraphProto, NodeProto, SparseTensorProto, TensorProto, ValueInfoProto, text};
+use crate::schema::{GraphProto, NodeProto, SparseTensorProto, TensorProto, ValueInfoProto, present, text};
 use crate::types::{type_from_proto, type_to_proto};
 use modelsmith_format::Result;
 use modelsmith_ir::{Attr, Node, NodeId, Op, Region, RegionId, Type, ValueId};
@@ -29,7 +29,7 @@ impl<'m> Writer<'m> {
         }
         let mut proto = GraphProto {
             name: Some(if r.name.is_empty() { "graph" } else { r.name.as_str() }.into()),
-            doc_string: some(&r.origin.doc),
+            doc_string: some(&r.origin.doc).or(leftover.doc_string),
             metadata_props: entries(&r.origin.props),
             input: self.inputs(r, &leftover.input),
             output: r.results.iter().map(|&v| self.output(v, &leftover.output, region == model.main)).collect(),
@@ -113,7 +113,7 @@ impl<'m> Writer<'m> {
         let spelled = extra.ty.filter(|t| weight || type_from_proto(t) == v.ty);
         let (doc, props) = match weight {
             true => (extra.doc_string, extra.metadata_props),
-            false => (some(&v.origin.doc), entries(&v.origin.props)),
+            false => (some(&v.origin.doc).or(extra.doc_string), entries(&v.origin.props)),
         };
         if let Type::Sparse(_) | Type::Optional(_) = v.ty {
             self.needs.at_least(8);
@@ -134,24 +134,26 @@ impl<'m> Writer<'m> {
         let Some(weight) = self.model.weight(value) else { return Ok(TensorProto::default()) };
         let mut proto = self.tensor(weight)?;
         proto.name = Some(self.name(value));
-        proto.doc_string = some(&v.origin.doc);
+        let leftover = ValueExtra::unpack(&v.origin.extra).tensor;
+        proto.doc_string = some(&v.origin.doc).or(leftover.doc_string);
         proto.metadata_props = entries(&v.origin.props);
-        proto.unknown = ValueExtra::unpack(&v.origin.extra).tensor.unknown;
+        proto.unknown = leftover.unknown;
         Ok(proto)
     }
 
     /// The sparse initializer for which `node` stands, if it does.
     fn sparse_initializer(&mut self, node: NodeId) -> Result<Option<SparseTensorProto<'m>>> {
         let n = &self.model.nodes[node];
-        let marked = || text(&unpack::<NodeProto<'_>>(&n.origin.extra).doc_string) == SPARSE_INITIALIZER;
+        let mut leftover: NodeProto<'m> = unpack(&n.origin.extra);
         let (Some(Attr::Sparse(values, indices, dims)), Some(value)) = (n.attrs.get("sparse_value"), n.output(0))
         else {
             return Ok(None);
         };
-        if !marked() {
+        if text(&leftover.doc_string) != SPARSE_INITIALIZER {
             return Ok(None);
         }
-        let mut proto = self.sparse(values, indices, dims)?;
+        let described = leftover.attribute.pop().and_then(|a| a.sparse_tensor).map(|s| *s);
+        let mut proto = self.sparse(values, indices, dims, described)?;
         if let Some(values) = &mut proto.values {
             values.name = Some(self.name(value));
         }
@@ -172,16 +174,16 @@ impl<'m> Writer<'m> {
         };
         let (input, output) = (names(&n.inputs), names(&n.outputs));
         let overload = match n.op {
-            Op::Call(f) => some(&model.functions[f].overload),
+            Op::Call(f) => some(&model.functions[f].overload).or(leftover.overload),
             _ => leftover.overload,
         };
         let proto = NodeProto {
             input,
             output,
-            name: some(&n.name),
+            name: some(&n.name).or(leftover.name),
             op_type: Some(name.into()),
             attribute: self.attributes(n, leftover.attribute)?,
-            doc_string: some(&n.origin.doc),
+            doc_string: some(&n.origin.doc).or(present(&leftover.doc_string)),
             domain: leftover.domain.or(some(model.op_domain(node))),
             overload,
             metadata_props: entries(&n.origin.props),

@@ -11,13 +11,16 @@ mod tensor;
 mod version;
 
 use crate::extra::{MODEL_KEY, unpack};
-use crate::schema::{AttributeProto, Entry, FunctionProto, ModelProto, NodeProto, OperatorSetIdProto, Proto, Text};
+use crate::schema::{
+    AttributeProto, Entry, FunctionProto, ModelProto, NodeProto, OperatorSetIdProto, Proto, Text, text,
+};
 use modelsmith_format::{Artifact, Error, Output, Result, SideData, WriteOptions, Written};
 use modelsmith_ir::{Function, HUB_OPSET, Model, Op, OpSetImport, ValueId};
 use modelsmith_tensor::WeightExpr;
 use modelsmith_wire::proto::{EmitError, Rope};
 use std::collections::HashMap;
 use std::sync::Arc;
+use tensor::Moved;
 use version::Needs;
 
 /// Writes a model.
@@ -29,11 +32,30 @@ use version::Needs;
 /// When the artifact is no model, a weight cannot be computed, the model does not fit into 2 GiB and side data are
 /// not allowed, or the output fails.
 pub fn write(artifact: &Artifact, output: &mut Output, options: &WriteOptions<'_>) -> Result<Written> {
-    let Artifact::Model(model) = artifact else {
-        return Err(Error::unsupported(format!("ONNX holds models; this is a {}", artifact.kind()))
-            .help("bind the weights to a graph, or write them in a format for weights"));
-    };
-    write_model(model, output, options)
+    write_model(model_of(artifact)?, output, options)
+}
+
+fn model_of(artifact: &Artifact) -> Result<&Model> {
+    match artifact {
+        Artifact::Model(model) => Ok(model),
+        other => Err(Error::unsupported(format!("ONNX holds models; this is a {}", other.kind()))
+            .help("bind the weights to a graph, or write them in a format for weights")),
+    }
+}
+
+/// The bytes of the message, in memory; weights beside it are written as by [`write`].
+///
+/// # Errors
+/// Those of [`write`].
+pub(crate) fn to_bytes(
+    artifact: &Artifact,
+    output: &mut Output,
+    options: &WriteOptions<'_>,
+) -> Result<(Vec<u8>, Written)> {
+    let (rope, payloads, written) = lay_out(model_of(artifact)?, output, options)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(rope.len()).unwrap_or(0));
+    emit(&rope, &payloads, &mut bytes, options)?;
+    Ok((bytes, written))
 }
 
 /// As [`write`], for a model.
@@ -41,6 +63,18 @@ pub fn write(artifact: &Artifact, output: &mut Output, options: &WriteOptions<'_
 /// # Errors
 /// Those of [`write`].
 pub fn write_model(model: &Model, output: &mut Output, options: &WriteOptions<'_>) -> Result<Written> {
+    let (rope, payloads, mut written) = lay_out(model, output, options)?;
+    output.write("", |sink| emit(&rope, &payloads, sink, options))?;
+    written.files.push((String::new(), rope.len()));
+    Ok(written)
+}
+
+/// The message with holes for its weights, and the weights; those that go to a file of their own are written.
+fn lay_out<'m>(
+    model: &'m Model,
+    output: &mut Output,
+    options: &WriteOptions<'_>,
+) -> Result<(Rope<'m>, Vec<Arc<WeightExpr>>, Written)> {
     let names = names::assign(model);
     let mut writer = Writer { model, names, payloads: Vec::new(), needs: Needs::default(), specialised: false };
     let mut proto = writer.model()?;
@@ -52,8 +86,15 @@ pub fn write_model(model: &Model, output: &mut Output, options: &WriteOptions<'_
         return Err(Error::unsupported(message).help("allow the weights a file of their own"));
     }
     if !inline || options.side_data == SideData::Always {
-        let layout = tensor::move_out(&mut proto, &writer.payloads, &output.name(".data"));
+        let location = output.name(".data");
+        let unmoved = proto.clone();
+        let mut layout = tensor::move_out(&mut proto, &writer.payloads, &location, Moved::Initializers);
         rope = proto.to_rope();
+        if rope.len() > LARGEST {
+            proto = unmoved;
+            layout = tensor::move_out(&mut proto, &writer.payloads, &location, Moved::All);
+            rope = proto.to_rope();
+        }
         if rope.len() > LARGEST {
             let message = format!("the graph without its weights takes {} bytes, more than {LARGEST}", rope.len());
             return Err(Error::unsupported(message));
@@ -61,9 +102,7 @@ pub fn write_model(model: &Model, output: &mut Output, options: &WriteOptions<'_
         output.write(".data", |sink| tensor::emit_data(&layout, &writer.payloads, sink, options))?;
         written.files.push((".data".into(), layout.len));
     }
-    output.write("", |sink| emit(&rope, &writer.payloads, sink, options))?;
-    written.files.push((String::new(), rope.len()));
-    Ok(written)
+    Ok((rope, writer.payloads, written))
 }
 
 /// What protobuf readers accept: 2^31 - 1 bytes.
@@ -124,11 +163,11 @@ impl<'m> Writer<'m> {
         self.needs.model(model, &leftover);
         Ok(ModelProto {
             ir_version: Some(self.needs.version()),
-            producer_name: some(&meta.producer),
-            producer_version: some(&meta.producer_version),
-            domain: some(&meta.domain),
-            model_version: Some(meta.model_version).filter(|&v| v != 0),
-            doc_string: some(&meta.doc),
+            producer_name: some(&meta.producer).or(leftover.producer_name),
+            producer_version: some(&meta.producer_version).or(leftover.producer_version),
+            domain: some(&meta.domain).or(leftover.domain),
+            model_version: Some(meta.model_version).filter(|&v| v != 0).or(leftover.model_version),
+            doc_string: some(&meta.doc).or(leftover.doc_string),
             graph: Some(graph),
             opset_import: self.imports(&meta.opsets),
             metadata_props: entries(&meta.props),
@@ -172,26 +211,37 @@ impl<'m> Writer<'m> {
         for &node in &region.body {
             nodes.push(self.node(node)?);
         }
-        let mut defaults = Vec::<AttributeProto<'m>>::new();
-        for (name, attr) in f.defaults.iter() {
-            defaults.push(self.attribute(name, attr, None)?);
-        }
-        defaults.extend(leftover.attribute_proto);
+        let defaults = self.defaults(f, leftover.attribute_proto)?;
         Ok(FunctionProto {
             name: some(&f.name),
             input: region.params.iter().map(|&v| self.name(v)).collect(),
             output: region.results.iter().map(|&v| self.name(v)).collect(),
             attribute: f.attrs.iter().map(|a| a.as_str().into()).collect(),
             node: nodes,
-            doc_string: some(&f.origin.doc),
+            doc_string: some(&f.origin.doc).or(leftover.doc_string),
             opset_import: f.opsets.iter().map(import).collect(),
             domain: some(&f.domain),
             attribute_proto: defaults,
             value_info: self.value_infos(f.region, leftover.value_info),
-            overload: some(&f.overload),
+            overload: some(&f.overload).or(leftover.overload),
             metadata_props: entries(&f.origin.props),
             unknown: leftover.unknown,
         })
+    }
+
+    /// Attributes with defaults, in the order of the file. `leftovers` are empty or name all of them; one that the IR cannot
+    /// say is there whole, with its type.
+    fn defaults(&mut self, f: &'m Function, mut leftovers: Vec<AttributeProto<'m>>) -> Result<Vec<AttributeProto<'m>>> {
+        let place = |all: &[AttributeProto<'m>], name: &str| all.iter().position(|a| text(&a.name) == name);
+        let order: Vec<String> = leftovers.iter().map(|a| text(&a.name).to_owned()).collect();
+        let mut out = Vec::new();
+        for (name, attr) in f.defaults.iter() {
+            let leftover = place(&leftovers, name).map(|i| leftovers.swap_remove(i));
+            out.push(self.attribute(name, attr, leftover)?);
+        }
+        out.extend(leftovers.into_iter().filter(|a| a.ty.is_some()));
+        out.sort_by_key(|a| order.iter().position(|name| name == text(&a.name)).unwrap_or(usize::MAX));
+        Ok(out)
     }
 
     fn constant_node(&mut self, value: ValueId) -> Result<NodeProto<'m>> {

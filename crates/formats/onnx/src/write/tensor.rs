@@ -1,7 +1,7 @@
 //! Tensors: described at once, streamed later.
 
 use super::Writer;
-use crate::schema::{Entry, GraphProto, ModelProto, Payload, SparseTensorProto, TensorProto, Typed};
+use crate::schema::{AttributeProto, Entry, GraphProto, ModelProto, Payload, SparseTensorProto, TensorProto, Typed};
 use crate::types::code;
 use modelsmith_base::DType;
 use modelsmith_format::{Error, Result, WriteOptions};
@@ -42,11 +42,21 @@ impl<'m> Writer<'m> {
         values: &Arc<WeightExpr>,
         indices: &Arc<WeightExpr>,
         dims: &[i64],
+        described: Option<SparseTensorProto<'m>>,
     ) -> Result<SparseTensorProto<'m>> {
+        let described = described.unwrap_or_default();
+        let mut part = |weight: &Arc<WeightExpr>, old: Option<TensorProto<'m>>| -> Result<_> {
+            let mut t = self.tensor(weight)?;
+            if let Some(old) = old {
+                super::attribute::describe(&mut t, old);
+            }
+            Ok(Some(t))
+        };
         Ok(SparseTensorProto {
-            values: Some(self.tensor(values)?),
-            indices: Some(self.tensor(indices)?),
+            values: part(values, described.values)?,
+            indices: part(indices, described.indices)?,
             dims: dims.to_vec(),
+            unknown: described.unknown,
             ..SparseTensorProto::default()
         })
     }
@@ -94,12 +104,30 @@ const SMALL: u64 = 1024;
 /// So that a tensor can be mapped on its own.
 const PAGE: u64 = 4096;
 
-/// Moves the initializers of all graphs to the file called `location`. Tied weights share their bytes.
-pub(super) fn move_out(proto: &mut ModelProto<'_>, payloads: &[Arc<WeightExpr>], location: &str) -> Layout {
-    let mut moving =
-        MoveOut { payloads, location, placed: HashMap::new(), layout: Layout { places: Vec::new(), len: 0 } };
+/// Which tensors move to a file of their own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moved {
+    /// Initializers of all graphs: what every runtime reads from there.
+    Initializers,
+    /// Tensors of attributes too, those of functions included.
+    All,
+}
+
+/// Moves tensors to the file called `location`. Tied weights share their bytes.
+pub(super) fn move_out(
+    proto: &mut ModelProto<'_>,
+    payloads: &[Arc<WeightExpr>],
+    location: &str,
+    moved: Moved,
+) -> Layout {
+    let layout = Layout { places: Vec::new(), len: 0 };
+    let mut moving = MoveOut { payloads, location, moved, placed: HashMap::new(), layout };
     if let Some(graph) = &mut proto.graph {
         moving.graph(graph);
+    }
+    for function in &mut proto.functions {
+        moving.attributes(function.attribute_proto.iter_mut());
+        moving.attributes(function.node.iter_mut().flat_map(|n| &mut n.attribute));
     }
     moving.layout
 }
@@ -107,6 +135,7 @@ pub(super) fn move_out(proto: &mut ModelProto<'_>, payloads: &[Arc<WeightExpr>],
 struct MoveOut<'p> {
     payloads: &'p [Arc<WeightExpr>],
     location: &'p str,
+    moved: Moved,
     placed: HashMap<*const WeightExpr, u64>,
     layout: Layout,
 }
@@ -114,9 +143,17 @@ struct MoveOut<'p> {
 impl MoveOut<'_> {
     fn graph(&mut self, graph: &mut GraphProto<'_>) {
         graph.initializer.iter_mut().for_each(|t| self.tensor(t));
-        for attribute in graph.node.iter_mut().flat_map(|n| &mut n.attribute) {
+        self.attributes(graph.node.iter_mut().flat_map(|n| &mut n.attribute));
+    }
+
+    fn attributes<'x, 'a: 'x>(&mut self, attributes: impl Iterator<Item = &'x mut AttributeProto<'a>>) {
+        for attribute in attributes {
             attribute.g.iter_mut().for_each(|g| self.graph(g));
             attribute.lists.graphs.iter_mut().for_each(|g| self.graph(g));
+            if self.moved == Moved::All {
+                attribute.t.iter_mut().for_each(|t| self.tensor(t));
+                attribute.lists.tensors.iter_mut().for_each(|t| self.tensor(t));
+            }
         }
     }
 
