@@ -2,7 +2,7 @@
 
 use crate::engine::{BuildRequest, BuiltEngine, Tell, Temporary, build_and_tell, compile, described};
 use crate::write::Verify;
-use crate::{Error, Model, Result, files};
+use crate::{Definitions, Error, Model, Result, files};
 use modelsmith_engine::cache::{self, Cache, Content, Found, Hit, Key};
 use modelsmith_engine::{BuildOptions, allowed_isa};
 use serde_json::json;
@@ -15,6 +15,7 @@ pub struct Slot {
     key: Key,
     content: Content,
     source: PathBuf,
+    definitions: Definitions,
     model: Option<Model>,
     /// An entry is there that does not serve, and why.
     damaged: Option<String>,
@@ -34,7 +35,7 @@ impl Slot {
         let (content, model) = match cache.recall(source) {
             Some(content) => (content, None),
             None => {
-                let model = Model::open(source)?;
+                let model = Model::open(source)?.define(&request.definitions)?;
                 if model.engine().is_some() {
                     return Err(Error::usage("this is an engine already").in_file(source));
                 }
@@ -50,10 +51,12 @@ impl Slot {
             ("f32-fast", request.f32_fast.to_string()),
             ("sizes", format!("{:?} {:?}", request.sizes.shapes, request.sizes.dims)),
             ("tuning", tuning(request)?),
+            ("operators", format!("{:?}", String::from_utf8_lossy(request.definitions.texts()))),
             ("processor", cache::processor()),
             ("program", cache::program(threads)?),
         ]);
-        Ok(Slot { cache, key, content, source: source.into(), model, damaged: None, begun })
+        let definitions = request.definitions.clone();
+        Ok(Slot { cache, key, content, source: source.into(), definitions, model, damaged: None, begun })
     }
 
     /// The model, read now unless it was read already.
@@ -63,7 +66,10 @@ impl Slot {
     pub fn model(&mut self) -> Result<Model> {
         match &self.model {
             Some(m) => Ok(m.clone()),
-            None => Ok(self.model.insert(Model::open(&self.source)?).clone()),
+            None => {
+                let model = Model::open(&self.source)?.define(&self.definitions)?;
+                Ok(self.model.insert(model).clone())
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use crate::inputs::ranges;
 use crate::judge::{Backend, Judge};
 use crate::shapes::Sizes;
 use crate::write::{VERIFY_SAMPLES, Verify};
-use crate::{Error, Model, Result, files};
+use crate::{Definitions, Error, Model, Result, files};
 use modelsmith_engine::tuning::Database;
 use modelsmith_engine::{BuildOptions, BuildReport, Built};
 use serde::Serialize;
@@ -109,6 +109,8 @@ pub struct BuildRequest {
     pub tune: Option<Duration>,
     /// File of measured times: read where it is there, and, with `tune`, added to.
     pub tuning_db: Option<PathBuf>,
+    /// Operators of foreign domains, where the model is read on the way.
+    pub definitions: Definitions,
 }
 
 /// Lowers `model` and writes the engine to `path`. With `verify`, the written file is loaded again and run beside the

@@ -38,3 +38,4 @@ pub mod write;
 pub use checkpoint::Checkpoint;
 pub use error::{Error, Kind, Result};
 pub use model::Model;
+pub use modelsmith_convert::Definitions;

@@ -3,7 +3,7 @@
 use crate::shapes::Sizes;
 use crate::{Error, Result};
 use modelsmith_base::{Diagnostic, Severity};
-use modelsmith_convert::{FormatDef, Input, Opened};
+use modelsmith_convert::{Definitions, FormatDef, Input, Opened};
 use modelsmith_engine::Engine;
 use modelsmith_format::ReadOptions;
 use modelsmith_ir::{Op, Type};
@@ -21,6 +21,8 @@ struct Inner {
     file: modelsmith_ir::Model,
     hub: modelsmith_ir::Model,
     findings: Vec<Diagnostic>,
+    /// How many of the findings are the reader's; the others are about the move to the hub.
+    read: usize,
     engine: Option<Engine>,
     files: Vec<PathBuf>,
 }
@@ -82,7 +84,17 @@ impl Model {
             hub.regions[main].results.push(v);
         }
         let (path, file, engine) = (path.to_owned(), hub.clone(), Some(engine));
-        Ok(Model(Arc::new(Inner { path, format: None, bytes, file, hub, findings: vec![], engine, files: vec![] })))
+        Ok(Model(Arc::new(Inner {
+            path,
+            format: None,
+            bytes,
+            file,
+            hub,
+            findings: vec![],
+            read: 0,
+            engine,
+            files: vec![],
+        })))
     }
 
     /// Reads a model from bytes; `name` stands for the file in messages.
@@ -107,6 +119,7 @@ impl Model {
         let read = opened.into_model(&path.display().to_string())?;
         let (hub, mut found) = modelsmith_convert::to_hub(&read.model);
         let mut findings = read.findings;
+        let read_findings = findings.len();
         findings.append(&mut found);
         let format = Some(read.format);
         Ok(Model(Arc::new(Inner {
@@ -116,6 +129,7 @@ impl Model {
             file: read.model,
             hub,
             findings,
+            read: read_findings,
             engine: None,
             files: vec![],
         })))
@@ -132,9 +146,34 @@ impl Model {
             file: i.file.clone(),
             hub,
             findings: i.findings.clone(),
+            read: i.read,
             engine: None,
             files: i.files.clone(),
         }))
+    }
+
+    /// The same model, in which nodes that are operators of `definitions` are calls of those functions. Without definitions
+    /// it is this one.
+    ///
+    /// # Errors
+    /// When it is an engine, or the body of a definition cannot be read.
+    pub fn define(&self, definitions: &Definitions) -> Result<Model> {
+        if definitions.is_empty() {
+            return Ok(self.clone());
+        }
+        let i = &self.0;
+        if i.engine.is_some() {
+            return Err(
+                Error::usage("an engine has no operators that could be defined: build it anew").in_file(&i.path)
+            );
+        }
+        let mut file = i.file.clone();
+        let said = modelsmith_convert::define(&mut file, definitions)?;
+        let (hub, found) = modelsmith_convert::to_hub(&file);
+        let read: Vec<Diagnostic> = i.findings.iter().take(i.read).cloned().chain(said).collect();
+        let (path, format, bytes, files, count) = (i.path.clone(), i.format, i.bytes, i.files.clone(), read.len());
+        let findings = read.into_iter().chain(found).collect();
+        Ok(Model(Arc::new(Inner { path, format, bytes, file, hub, findings, read: count, engine: None, files })))
     }
 
     /// The file.

@@ -167,6 +167,14 @@ pub struct InputArgs {
     pub sizes: SizeArgs,
 }
 
+/// Operators that the user defines.
+#[derive(Args, Debug, Clone, Default)]
+pub struct OpsArgs {
+    /// Functions in ONNX's text form that define operators of foreign domains
+    #[arg(long, value_name = "FILE")]
+    pub ops: Vec<PathBuf>,
+}
+
 /// Sizes of free dimensions.
 #[derive(Args, Debug, Clone, Default)]
 pub struct SizeArgs {
@@ -324,6 +332,8 @@ pub struct Run {
     pub test_data: Option<PathBuf>,
     #[command(flatten)]
     pub agreement: AgreementArgs,
+    #[command(flatten)]
+    pub ops: OpsArgs,
 }
 
 #[derive(Args, Debug)]
@@ -363,6 +373,8 @@ pub struct Compare {
     pub golden: Option<PathBuf>,
     #[command(flatten)]
     pub agreement: AgreementArgs,
+    #[command(flatten)]
+    pub ops: OpsArgs,
 }
 
 #[derive(Args, Debug)]
@@ -373,6 +385,8 @@ pub struct Check {
     /// Runtime to load in, for example onnxruntime-1.31; without a version the newest; `help` lists them
     #[arg(long, value_name = "PROFILE")]
     pub target: Option<String>,
+    #[command(flatten)]
+    pub ops: OpsArgs,
 }
 
 /// What is written for a runtime that lacks something.
@@ -432,6 +446,8 @@ pub struct Convert {
     pub no_clobber: bool,
     #[command(flatten)]
     pub agreement: AgreementArgs,
+    #[command(flatten)]
+    pub ops: OpsArgs,
 }
 
 #[derive(Args, Debug)]
@@ -472,6 +488,8 @@ pub struct Optimize {
     pub inputs: InputArgs,
     #[command(flatten)]
     pub agreement: AgreementArgs,
+    #[command(flatten)]
+    pub ops: OpsArgs,
 }
 
 #[derive(Args, Debug)]
@@ -527,6 +545,8 @@ pub struct Build {
     pub inputs: InputArgs,
     #[command(flatten)]
     pub agreement: AgreementArgs,
+    #[command(flatten)]
+    pub ops: OpsArgs,
 }
 
 #[derive(Args, Debug)]
@@ -565,6 +585,8 @@ pub struct Bench {
     pub cache: Option<PathBuf>,
     #[command(flatten)]
     pub inputs: InputArgs,
+    #[command(flatten)]
+    pub ops: OpsArgs,
 }
 
 #[derive(Args, Debug)]
@@ -602,6 +624,8 @@ pub struct Deploy {
     pub inputs: InputArgs,
     #[command(flatten)]
     pub agreement: AgreementArgs,
+    #[command(flatten)]
+    pub ops: OpsArgs,
 }
 
 #[derive(Args, Debug)]

@@ -12,7 +12,7 @@ use crate::inspect::Inspection;
 use crate::machine::Machine;
 use crate::optimize::Simplified;
 use crate::run::Opts;
-use crate::{Error, Result, files};
+use crate::{Definitions, Error, Result, files};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -35,6 +35,8 @@ pub struct DeployOptions {
     pub limits: Limits,
     /// Runs to measure.
     pub iterations: usize,
+    /// Operators of foreign domains.
+    pub definitions: Definitions,
 }
 
 /// Limits of size, memory and latency.

@@ -24,7 +24,7 @@ pub fn deploy(path: &Path, dir: &Path, options: &DeployOptions, step: &dyn Fn(&s
     let mut way = Way { dir, options, step, stages: vec![] };
     way.skip("scan", Status::NotAvailable, "security scanning is not built yet");
     let model = way.stage("inspect", || {
-        let model = Model::open(path)?;
+        let model = Model::open(path)?.define(&options.definitions)?;
         if model.engine().is_some() {
             return Err(Error::usage("this is an engine already; deploy wants a model").in_file(path));
         }

@@ -43,12 +43,12 @@ pub fn run(cx: &Context, a: &Bench) -> Result<u8> {
         inputs.from.clone_from(&a.test_data);
     }
     cx.progress.step("loading");
-    let model = options::model(cx, &a.model, a.cache.as_deref(), backend, &a.inputs.sizes)?;
+    let model = options::model(cx, &a.model, a.cache.as_deref(), backend, &a.inputs.sizes, &a.ops)?;
     let mut subject = Subject::load(&model, &judge, &opts, &inputs)?;
     cx.progress.step("measuring");
     let turns = match &a.baseline {
         Some(path) => {
-            let mut baseline = Subject::load(&Model::open(path)?, &judge, &opts, &inputs)?;
+            let mut baseline = Subject::load(&options::defined(Model::open(path)?, &a.ops)?, &judge, &opts, &inputs)?;
             Some(bench::in_turns(&mut subject, &mut baseline, amount)?)
         }
         None => None,
@@ -153,7 +153,7 @@ fn show_turns(cx: &Context, t: &Turns) {
 fn interactive(cx: &Context, a: &Bench, backend: Backend, opts: &Opts) -> Result<u8> {
     let dir = a.test_data.as_ref().ok_or_else(|| Error::usage("--interactive wants --test-data DIR"))?;
     let begun = Instant::now();
-    let model = options::model(cx, &a.model, a.cache.as_deref(), backend, &a.inputs.sizes)?;
+    let model = options::model(cx, &a.model, a.cache.as_deref(), backend, &a.inputs.sizes, &a.ops)?;
     let mut side = Judge::Backend(backend).load(&model, opts)?;
     let load_s = begun.elapsed().as_secs_f64();
     let data = test_data::TestData::read(dir, &model)?;

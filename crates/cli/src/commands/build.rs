@@ -43,6 +43,7 @@ pub fn run(cx: &Context, a: &Build) -> Result<u8> {
         sizes: options::sizes(&a.inputs.sizes)?,
         tune: a.tune.map(seconds).transpose()?,
         tuning_db: a.tuning_db.clone(),
+        definitions: options::definitions(&a.ops)?,
     };
     let verify = (!a.no_verify).then_some(&verify);
     let (model, built) = match &a.cache {
@@ -50,7 +51,8 @@ pub fn run(cx: &Context, a: &Build) -> Result<u8> {
         None => {
             cx.progress.step("reading");
             let tensors = TensorArgs { key: a.key.clone(), map: a.map.clone(), ..TensorArgs::default() };
-            let model = bound(cx, a.model.as_deref(), &a.inputs.sizes, &a.graph, &tensors)?;
+            let model =
+                bound(cx, a.model.as_deref(), &a.inputs.sizes, &a.graph, &tensors)?.define(&request.definitions)?;
             options::show_findings(cx, &model);
             let built = build_and_tell(&model, &a.output, &request, verify, &|s| cx.progress.step(s))?;
             (model.path().to_owned(), built)

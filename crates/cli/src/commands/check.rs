@@ -1,4 +1,4 @@
-use super::{Context, target};
+use super::{Context, options, target};
 use crate::args::Check;
 use modelsmith::check::{Checked, check};
 use modelsmith::target::{Targeted, find};
@@ -19,7 +19,7 @@ pub fn run(cx: &Context, a: &Check) -> Result<u8> {
     }
     let profile = a.target.as_deref().map(find).transpose()?;
     let path = a.model.as_ref().ok_or_else(|| Error::usage("a model is wanted"))?;
-    let model = Model::open(path)?;
+    let model = Model::open(path)?.define(&options::definitions(&a.ops)?)?;
     let found: Checked = check(&model);
     let target = profile.map(|p| modelsmith::target::check(&model, p)).transpose()?;
     for f in &found.findings {

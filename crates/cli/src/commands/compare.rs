@@ -23,14 +23,15 @@ struct Report<'a> {
 
 pub fn run(cx: &Context, a: &Compare) -> Result<u8> {
     let sizes = options::sizes(&a.inputs.sizes)?;
-    let left = Model::open_sized(&a.a, &sizes)?;
+    let open = |path: &std::path::Path| options::defined(Model::open_sized(path, &sizes)?, &a.ops);
+    let left = open(&a.a)?;
     let b_path = a.b.as_ref().unwrap_or(&a.a);
     let (a_judge, b_judge) = (Judge::parse(&a.a_runner)?, Judge::parse(&a.b_runner)?);
     if a.b.is_none() && a.golden.is_none() && a_judge == b_judge {
         return Err(Error::usage("one model, one runner: there is nothing to compare")
             .help("name a second model, --golden DIR, or two runners with --a-runner and --b-runner"));
     }
-    let right = if a.b.is_some() { Model::open_sized(b_path, &sizes)? } else { left.clone() };
+    let right = if a.b.is_some() { open(b_path)? } else { left.clone() };
     options::show_findings(cx, &left);
     if a.b.is_some() {
         options::show_findings(cx, &right);

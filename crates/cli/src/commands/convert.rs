@@ -50,6 +50,7 @@ pub fn run(cx: &Context, a: &Convert) -> Result<u8> {
     }
     let format = write::format_for(output, a.to.as_deref())?;
     let model = super::checkpoint::bound(cx, input, &a.inputs.sizes, &a.graph, &a.tensors)?;
+    let model = model.define(&options::definitions(&a.ops)?)?;
     options::show_findings(cx, &model);
     let inputs = options::inputs(&a.inputs)?;
     // A shape of nothing but `?` says of how many dimensions an input is; it fixes none.

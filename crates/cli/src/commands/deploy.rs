@@ -16,6 +16,7 @@ pub fn run(cx: &Context, a: &Deploy) -> Result<u8> {
         max_drop: a.max_drop,
         limits: Limits { size: size(&a.max_size)?, memory: size(&a.max_memory)?, latency_ms },
         iterations: a.iters,
+        definitions: options::definitions(&a.ops)?,
     };
     if a.calib.is_some() {
         cx.screen.note("--calib is used by 8-bit precisions, which are not built yet");

@@ -28,7 +28,8 @@ pub fn run(cx: &Context, a: &Optimize) -> Result<u8> {
     let placed = a.output.as_deref().map(|p| write::format_for(p, None).map(|format| (p, format)));
     let placed = placed.transpose()?;
     cx.progress.step("reading");
-    let model = Model::open_sized(&a.input, &options::sizes(&a.inputs.sizes)?)?;
+    let model =
+        Model::open_sized(&a.input, &options::sizes(&a.inputs.sizes)?)?.define(&options::definitions(&a.ops)?)?;
     options::show_findings(cx, &model);
     let passes = Passes {
         only: a.passes.clone(),

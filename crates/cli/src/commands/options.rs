@@ -1,7 +1,7 @@
 //! Options that several commands share, as the library wants them.
 
 use super::Context;
-use crate::args::{AgreementArgs, InputArgs, SizeArgs};
+use crate::args::{AgreementArgs, InputArgs, OpsArgs, SizeArgs};
 use crate::table::table;
 use modelsmith::agreement::Agreement;
 use modelsmith::cache::Slot;
@@ -9,7 +9,7 @@ use modelsmith::engine::BuildRequest;
 use modelsmith::inputs::{InputInfo, InputSpec, Inputs};
 use modelsmith::judge::Backend;
 use modelsmith::shapes::Sizes;
-use modelsmith::{Error, Model, Result};
+use modelsmith::{Definitions, Error, Model, Result};
 use std::path::Path;
 
 pub fn sizes(a: &SizeArgs) -> Result<Sizes> {
@@ -28,14 +28,40 @@ pub fn agreement(a: &AgreementArgs) -> Result<Agreement> {
     Agreement::parse(a.rtol, &a.atol, a.metric.as_deref())
 }
 
+/// The operators that the user defines.
+pub fn definitions(a: &OpsArgs) -> Result<Definitions> {
+    let mut out = Definitions::default();
+    for path in &a.ops {
+        let text = std::fs::read(path).map_err(|e| Error::damaged(format!("cannot be opened: {e}")).in_file(path))?;
+        out.add(&path.display().to_string(), &text)?;
+    }
+    Ok(out)
+}
+
+/// The model with the operators that the user defines; an engine as it is.
+pub fn defined(model: Model, ops: &OpsArgs) -> Result<Model> {
+    match model.engine() {
+        Some(_) => Ok(model),
+        None => model.define(&definitions(ops)?),
+    }
+}
+
 /// The model or engine at `path`; with a cache, a model as the engine that is in it or comes into it now.
-pub fn model(cx: &Context, path: &Path, cache: Option<&Path>, backend: Backend, sizes: &SizeArgs) -> Result<Model> {
-    let Some(dir) = cache else { return Model::open_sized(path, &self::sizes(sizes)?) };
+pub fn model(
+    cx: &Context,
+    path: &Path,
+    cache: Option<&Path>,
+    backend: Backend,
+    sizes: &SizeArgs,
+    ops: &OpsArgs,
+) -> Result<Model> {
+    let definitions = definitions(ops)?;
+    let Some(dir) = cache else { return Model::open_sized(path, &self::sizes(sizes)?)?.define(&definitions) };
     if backend != Backend::Cpu {
         return Err(Error::usage("--cache holds engines, which run on the backend cpu"));
     }
     let (threads, isa) = (cx.threads, cx.isa.clone());
-    let request = BuildRequest { threads, isa, sizes: self::sizes(sizes)?, ..BuildRequest::default() };
+    let request = BuildRequest { threads, isa, sizes: self::sizes(sizes)?, definitions, ..BuildRequest::default() };
     let (model, said) = Slot::new(dir, path, &request)?.engine(&request)?;
     cx.screen.note(&format!("cache: {said}"));
     Ok(model)

@@ -29,7 +29,7 @@ pub fn run(cx: &Context, a: &Run) -> Result<u8> {
     let backend = Backend::parse(&a.backend)?;
     let opts =
         run::Opts { threads: cx.threads, isa: cx.isa.clone(), no_fallback: a.no_fallback, ..run::Opts::default() };
-    let model = options::model(cx, &a.model, a.cache.as_deref(), backend, &a.inputs.sizes)?;
+    let model = options::model(cx, &a.model, a.cache.as_deref(), backend, &a.inputs.sizes, &a.ops)?;
     options::show_findings(cx, &model);
     match &a.test_data {
         Some(dir) => {
