@@ -32,11 +32,14 @@ fn gelu_tanh(x: f64) -> f64 {
     0.5 * x * (1.0 + inner.tanh())
 }
 
-const FUNCTIONS: [Function; 10] = [
+const FUNCTIONS: [Function; 13] = [
     ("exp", UnaryOp::Exp, f64::exp, Unit::Ulp),
     ("log", UnaryOp::Log, f64::ln, Unit::Ulp),
     ("tanh", UnaryOp::Act(Activation::Tanh), f64::tanh, Unit::Ulp),
     ("sigmoid", UnaryOp::Act(Activation::Sigmoid), |x| 1.0 / (1.0 + (-x).exp()), Unit::UlpWhereNormal),
+    ("sin", UnaryOp::Sin, f64::sin, Unit::Ulp),
+    ("cos", UnaryOp::Cos, f64::cos, Unit::Ulp),
+    ("atan", UnaryOp::Atan, f64::atan, Unit::Ulp),
     ("erf", UnaryOp::Erf, |x| erf(x), Unit::Ulp),
     ("gelu", UnaryOp::Act(Activation::Gelu), |x| 0.5 * x * (1.0 + erf(x / 2f64.sqrt())), Unit::Argument),
     ("gelu_tanh", UnaryOp::Act(Activation::GeluTanh), gelu_tanh, Unit::Argument),

@@ -100,6 +100,8 @@ pub enum UnaryOp {
     Sin,
     /// Cosine.
     Cos,
+    /// Arc tangent.
+    Atan,
     /// Largest integer not above.
     Floor,
     /// Smallest integer not below.

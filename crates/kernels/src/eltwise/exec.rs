@@ -3,7 +3,7 @@
 use super::CHUNK;
 use super::cast::cast;
 use super::walk::Walk;
-use crate::simd::{Body, Simd, math};
+use crate::simd::{Body, Simd, math, trigonometry};
 use modelsmith_kop::{Activation, BinaryOp, EltwiseProblem, Inst, Lane, UnaryOp};
 use std::ops::Range;
 
@@ -350,8 +350,9 @@ unsafe fn unary_f32<S: Simd>(op: UnaryOp, d: *mut f32, a: *const f32, n: usize) 
             UnaryOp::Exp => vectors!(n, d, x = a => math::exp::<S>(x)),
             UnaryOp::Log => vectors!(n, d, x = a => math::log::<S>(x)),
             UnaryOp::Erf => vectors!(n, d, x = a => math::erf::<S>(x)),
-            UnaryOp::Sin => map(d, a, n, f32::sin),
-            UnaryOp::Cos => map(d, a, n, f32::cos),
+            UnaryOp::Sin => vectors!(n, d, x = a => trigonometry::sin::<S>(x)),
+            UnaryOp::Cos => vectors!(n, d, x = a => trigonometry::cos::<S>(x)),
+            UnaryOp::Atan => vectors!(n, d, x = a => trigonometry::atan::<S>(x)),
             UnaryOp::Floor => vectors!(n, d, x = a => S::floor(x)),
             UnaryOp::Ceil => vectors!(n, d, x = a => S::ceil(x)),
             UnaryOp::Round => vectors!(n, d, x = a => S::round(x)),

@@ -52,7 +52,7 @@ fn cost(p: &EltwiseProblem, facts: &Facts) -> f64 {
         .code
         .iter()
         .map(|i| match i {
-            Inst::Unary { op: UnaryOp::Sin | UnaryOp::Cos, .. } => 100.0,
+            Inst::Unary { op: UnaryOp::Sin | UnaryOp::Cos | UnaryOp::Atan, .. } => 30.0,
             Inst::Unary { op: UnaryOp::Exp | UnaryOp::Log | UnaryOp::Erf, .. } => 16.0,
             Inst::Unary { op: UnaryOp::Act(Activation::Relu | Activation::Clip { .. }), .. } => 2.0,
             Inst::Unary { op: UnaryOp::Act(_), .. } => 20.0,

@@ -288,6 +288,7 @@ fn every_f32_function() {
     unary(UnaryOp::Log, &f32::ln);
     unary(UnaryOp::Sin, &f32::sin);
     unary(UnaryOp::Cos, &f32::cos);
+    unary(UnaryOp::Atan, &f32::atan);
     unary(UnaryOp::Floor, &f32::floor);
     unary(UnaryOp::Ceil, &f32::ceil);
     unary(UnaryOp::Round, &f32::round_ties_even);

@@ -10,7 +10,7 @@ use modelsmith_kop::Activation;
 
 /// Horner's scheme, highest power first.
 #[inline(always)]
-unsafe fn horner<S: Simd, const N: usize>(x: S::F, c: [f32; N]) -> S::F {
+pub(super) unsafe fn horner<S: Simd, const N: usize>(x: S::F, c: [f32; N]) -> S::F {
     // SAFETY: arithmetic only; the caller vouches for the machine.
     unsafe {
         let mut r = S::splat(c[0]);
@@ -23,7 +23,7 @@ unsafe fn horner<S: Simd, const N: usize>(x: S::F, c: [f32; N]) -> S::F {
 
 /// Sign bit of `s` with the magnitude of `x`, which must not be negative.
 #[inline(always)]
-unsafe fn with_sign<S: Simd>(x: S::F, s: S::F) -> S::F {
+pub(super) unsafe fn with_sign<S: Simd>(x: S::F, s: S::F) -> S::F {
     // SAFETY: arithmetic only; the caller vouches for the machine.
     unsafe { S::from_bits(S::ior(S::bits(x), S::iand(S::bits(s), S::isplat(i32::MIN)))) }
 }
@@ -228,7 +228,7 @@ unsafe fn expm1<S: Simd>(x: S::F) -> S::F {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::{Body, Portable};
+    use crate::simd::{Body, Portable, trigonometry};
 
     type Function = fn(f64) -> f64;
 
@@ -255,6 +255,9 @@ mod tests {
                         5 => activation::<S>(Activation::Gelu, v),
                         6 => activation::<S>(Activation::GeluTanh, v),
                         7 => activation::<S>(Activation::Softplus, v),
+                        9 => trigonometry::sin::<S>(v),
+                        10 => trigonometry::cos::<S>(v),
+                        11 => trigonometry::atan::<S>(v),
                         _ => activation::<S>(Activation::Elu { alpha: 1.0 }, v),
                     };
                     S::store(y.as_mut_ptr(), r);
@@ -356,6 +359,9 @@ mod tests {
         on_all("gelu_tanh", 6, gelu_tanh, 1.0, scaled);
         let softplus = |x: f64| x.max(0.0) + (-x.abs()).exp().ln_1p();
         on_all("softplus", 7, softplus, 2.5, in_ulp);
+        on_all("sin", 9, f64::sin, 2.5, in_ulp);
+        on_all("cos", 10, f64::cos, 2.5, in_ulp);
+        on_all("atan", 11, f64::atan, 2.0, in_ulp);
         on_all("elu", 8, |x| if x < 0.0 { x.exp_m1() } else { x }, 3.0, in_ulp);
     }
 }

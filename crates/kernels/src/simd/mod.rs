@@ -10,6 +10,7 @@ mod avx2;
 mod avx512;
 pub(crate) mod math;
 mod portable;
+pub(crate) mod trigonometry;
 
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;

@@ -98,6 +98,7 @@ code_enum!(UnaryOp {
     12: Ceil,
     13: Round,
     14: Not,
+    15: Atan,
 });
 code_enum!(BinaryOp {
     0: Add,

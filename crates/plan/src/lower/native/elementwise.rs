@@ -334,6 +334,7 @@ fn unary(site: &Site) -> Option<UnaryOp> {
         "Erf" => UnaryOp::Erf,
         "Sin" => UnaryOp::Sin,
         "Cos" => UnaryOp::Cos,
+        "Atan" => UnaryOp::Atan,
         "Floor" => UnaryOp::Floor,
         "Ceil" => UnaryOp::Ceil,
         "Round" => UnaryOp::Round,
