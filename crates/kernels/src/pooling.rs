@@ -47,7 +47,7 @@ fn cost(p: &PoolProblem, facts: &Facts) -> f64 {
     let pixels = (p.n * p.c) as f64;
     let bytes = 4.0 * pixels * ((p.h * p.w) + (p.oh * p.ow)) as f64;
     let work = pixels * (p.oh * p.ow * p.kernel[0] * p.kernel[1]) as f64;
-    let share = if p.layout == Layout::Plain && (p.oh, p.ow) != (1, 1) { 0.01 } else { 0.15 };
+    let share = if p.layout == Layout::Plain && (p.oh, p.ow) != (1, 1) { 0.05 } else { 0.15 };
     crate::def::roofline(bytes, work, share, facts)
 }
 
@@ -186,6 +186,10 @@ impl Line<'_> {
     unsafe fn plane<S: Simd, const MAX: bool>(&self) {
         let p = self.p;
         let x = self.x.wrapping_add(self.line * p.h * p.w);
+        if p.ow > 1 {
+            // SAFETY: passed on.
+            return unsafe { self.rows_of_plane::<S, MAX>(x) };
+        }
         for oy in 0..p.oh {
             let rows = window(p, 0, oy, p.h);
             for ox in 0..p.ow {
@@ -217,6 +221,125 @@ impl Line<'_> {
                 // SAFETY: the output pixel exists.
                 unsafe { *self.y.add((self.line * p.oh + oy) * p.ow + ox) = r };
             }
+        }
+    }
+}
+
+/// Columns of the input that a piece of an output row may span.
+const SPAN: usize = 1024;
+
+impl Line<'_> {
+    /// A plane in two steps: each column of a row of windows, then the windows along the columns.
+    #[inline(always)]
+    unsafe fn rows_of_plane<S: Simd, const MAX: bool>(&self, x: *const f32) {
+        let p = self.p;
+        let reach = (p.kernel[1] - 1) * p.dilation[1] + 1;
+        let piece = match SPAN.checked_sub(reach) {
+            Some(room) => room / p.stride[1] + 1,
+            None => 0,
+        };
+        // Columns of the piece, as the windows see them: with padding.
+        let mut columns = [0.0f32; SPAN];
+        for oy in 0..p.oh {
+            let rows = window(p, 0, oy, p.h);
+            // SAFETY: the plane has a row of results.
+            let y = unsafe { std::slice::from_raw_parts_mut(self.y.add((self.line * p.oh + oy) * p.ow), p.ow) };
+            if piece == 0 {
+                // SAFETY: taps lie inside the plane.
+                y.iter_mut().enumerate().for_each(|(ox, y)| *y = unsafe { self.pixel::<MAX>(x, rows, ox) });
+                continue;
+            }
+            for (i, y) in y.chunks_mut(piece).enumerate() {
+                let first = i * piece * p.stride[1];
+                let columns = &mut columns[..(y.len() - 1) * p.stride[1] + reach];
+                // SAFETY: rows lie in the plane.
+                unsafe { self.columns::<S, MAX>(x, rows, first, columns) };
+                match p.stride[1] {
+                    1 => along::<1, MAX>(y, columns, p),
+                    2 => along::<2, MAX>(y, columns, p),
+                    _ => along::<0, MAX>(y, columns, p),
+                }
+                if !MAX {
+                    self.divide(y, i * piece, rows);
+                }
+            }
+        }
+    }
+
+    /// What the rows of windows give for each column from `first` on, counted from the padding's first.
+    #[inline(always)]
+    unsafe fn columns<S: Simd, const MAX: bool>(
+        &self,
+        x: *const f32,
+        rows: (usize, usize, usize),
+        first: usize,
+        columns: &mut [f32],
+    ) {
+        let p = self.p;
+        let (left, none) = (p.pad[1], if MAX { f32::NEG_INFINITY } else { 0.0 });
+        let from = left.saturating_sub(first).min(columns.len());
+        let to = (p.w + left).saturating_sub(first).clamp(from, columns.len());
+        columns[..from].fill(none);
+        columns[to..].fill(none);
+        let (inside, len) = (columns[from..to].as_mut_ptr(), to - from);
+        let x = x.wrapping_add(rows.0 * p.w + (first + from).wrapping_sub(left));
+        let mut at = 0;
+        while at < len {
+            let n = (len - at).min(S::LANES);
+            // SAFETY: the columns lie in the plane and the buffer.
+            unsafe {
+                let mut v = S::splat(none);
+                for row in 0..rows.1 {
+                    let x = load::<S>(x.add(row * p.dilation[0] * p.w + at), n);
+                    v = if MAX { larger::<S>(v, x) } else { S::add(v, x) };
+                }
+                store::<S>(inside.add(at), n, v);
+            }
+            at += n;
+        }
+    }
+
+    /// Divides sums by the number of their elements.
+    fn divide(&self, y: &mut [f32], first: usize, rows: (usize, usize, usize)) {
+        let (p, mut last) = (self.p, None);
+        for (i, y) in y.iter_mut().enumerate() {
+            let start = (first + i) * p.stride[1];
+            let whole = start >= p.pad[1] && start + (p.kernel[1] - 1) * p.dilation[1] < p.w + p.pad[1];
+            let by = match last.filter(|_| whole) {
+                Some(by) => by,
+                None => self.divisor(rows, window(p, 1, first + i, p.w)),
+            };
+            if whole {
+                last = Some(by);
+            }
+            *y /= by;
+        }
+    }
+
+    /// One window, tap by tap.
+    unsafe fn pixel<const MAX: bool>(&self, x: *const f32, rows: (usize, usize, usize), ox: usize) -> f32 {
+        let p = self.p;
+        let cols = window(p, 1, ox, p.w);
+        let mut acc = if MAX { f32::NEG_INFINITY } else { 0.0 };
+        for (ky, kx) in (0..rows.1).flat_map(|ky| (0..cols.1).map(move |kx| (ky, kx))) {
+            // SAFETY: taps lie inside the plane.
+            let x = unsafe { *x.add((rows.0 + ky * p.dilation[0]) * p.w + cols.0 + kx * p.dilation[1]) };
+            acc = if MAX { pick(acc, x) } else { acc + x };
+        }
+        if MAX { acc } else { acc / self.divisor(rows, cols) }
+    }
+}
+
+/// Each result from the columns of its window; `STEP` is the step where it is a constant.
+#[inline(always)]
+fn along<const STEP: usize, const MAX: bool>(y: &mut [f32], columns: &[f32], p: &PoolProblem) {
+    let step = if STEP == 0 { p.stride[1] } else { STEP };
+    y.fill(if MAX { f32::NEG_INFINITY } else { 0.0 });
+    for k in 0..p.kernel[1] {
+        let taps = &columns[k * p.dilation[1]..];
+        for (i, y) in y.iter_mut().enumerate() {
+            let x = taps[i * step];
+            *y = if MAX { pick(*y, x) } else { *y + x };
         }
     }
 }
@@ -279,6 +402,10 @@ mod tests {
             ([10, 9], [3, 2], [1, 2], [2, 3], [1, 0, 2, 1], [9, 4]),
             ([7, 7], [3, 3], [2, 2], [1, 1], [0, 0, 0, 0], [3, 3]),
             ([6, 6], [3, 3], [2, 2], [1, 1], [0, 0, 1, 1], [3, 3]),
+            ([5, 70], [3, 3], [1, 1], [1, 1], [1, 1, 1, 1], [5, 70]),
+            ([4, 300], [2, 5], [2, 3], [1, 40], [1, 9, 0, 3], [2, 51]),
+            ([3, 2100], [3, 2], [1, 2], [1, 1], [1, 0, 1, 0], [3, 1050]),
+            ([2, 1400], [2, 3], [1, 40], [1, 600], [0, 10, 0, 0], [1, 6]),
         ] {
             for layout in Layout::ALL {
                 for kind in [

@@ -168,35 +168,75 @@ pub fn position(cx: &EvalCx, inputs: &[Option<&Value>], largest: bool) -> OpResu
         return Err(OpError::invalid(format!("axis {axis} is empty, it has no extreme")));
     }
     let along = (g.size, x.shape()[axis + 1..].iter().product::<usize>());
-    let out = if x.dtype().is_float() {
-        let better =
-            |a: f64, b: f64| if largest { b > a } else { b < a } || (last && a == b) || (a.is_nan() && !b.is_nan());
-        best(along, &x.to_f64s()?, better)
-    } else if x.dtype() == U64 {
-        best(along, &x.to_u64s()?, |a, b| if largest { b > a } else { b < a } || (last && a == b))
-    } else {
-        best(along, &x.to_i64s()?, |a, b| if largest { b > a } else { b < a } || (last && a == b))
+    let out = match x.dtype() {
+        F32 => positions(along, x.as_slice::<f32>()?, (largest, last), |v| v.is_nan()),
+        d if d.is_float() => positions(along, &x.to_f64s()?, (largest, last), |v| v.is_nan()),
+        U64 => positions(along, &x.to_u64s()?, (largest, last), |_| false),
+        _ => positions(along, &x.to_i64s()?, (largest, last), |_| false),
     };
     Ok(vec![Tensor::new(&g.shape, out)?.into()])
 }
 
-/// For each row of `size` elements that lie `inner` apart, the index of the best.
-fn best<E: Copy>((size, inner): (usize, usize), x: &[E], better: impl Fn(E, E) -> bool) -> Vec<i64> {
-    let mut out = vec![0; x.len() / size.max(1)];
-    if out.is_empty() {
-        return out;
+/// [`best`] by what is asked for: each comparison has a loop of its own.
+fn positions<E: Copy + PartialOrd>(
+    along: (usize, usize),
+    x: &[E],
+    (largest, last): (bool, bool),
+    nan: impl Fn(E) -> bool + Copy,
+) -> Vec<i64> {
+    let number = move |a: E, b: E| nan(a) && !nan(b);
+    match (largest, last) {
+        (true, false) => best(along, x, |a, b| b > a || number(a, b)),
+        (true, true) => best(along, x, |a, b| b >= a || number(a, b)),
+        (false, false) => best(along, x, |a, b| b < a || number(a, b)),
+        (false, true) => best(along, x, |a, b| b <= a || number(a, b)),
     }
-    for (block, places) in x.chunks_exact(size * inner).zip(out.chunks_exact_mut(inner)) {
-        let mut held = block[..inner].to_vec();
-        for (k, line) in block.chunks_exact(inner).enumerate().skip(1) {
-            for ((held, place), &v) in held.iter_mut().zip(&mut *places).zip(line) {
-                if better(*held, v) {
-                    (*held, *place) = (v, k as i64);
-                }
-            }
+}
+
+/// Rows that are compared at a time where elements of a row are neighbours.
+const LANES: usize = 32;
+
+/// For each row of `size` elements that lie `inner` apart, the index of the best: the first for which no later one is
+/// `better`.
+fn best<E: Copy>((size, inner): (usize, usize), x: &[E], better: impl Fn(E, E) -> bool) -> Vec<i64> {
+    let mut out = Vec::with_capacity(x.len() / size.max(1));
+    for block in x.chunks_exact((size * inner).max(1)) {
+        if inner == 1 && size >= 4 * LANES {
+            out.push(best_of_row(block, &better) as i64);
+            continue;
         }
+        let (mut held, mut places) = (block[..inner].to_vec(), vec![0u32; inner]);
+        for (k, line) in block.chunks_exact(inner).enumerate().skip(1) {
+            pick_line(&mut held, &mut places, (k as u32, line), &better);
+        }
+        out.extend(places.into_iter().map(i64::from));
     }
     out
+}
+
+/// Takes those elements of a line that are better than what is held.
+#[inline(always)]
+fn pick_line<E: Copy>(held: &mut [E], places: &mut [u32], (k, line): (u32, &[E]), better: impl Fn(E, E) -> bool) {
+    for ((held, place), &v) in held.iter_mut().zip(&mut *places).zip(line) {
+        let taken = better(*held, v);
+        *place = if taken { k } else { *place };
+        *held = if taken { v } else { *held };
+    }
+}
+
+/// The index of the best of a row: pieces of it are lines, whose columns are compared first.
+fn best_of_row<E: Copy>(row: &[E], better: impl Fn(E, E) -> bool) -> usize {
+    let (lines, rest) = row.as_chunks::<LANES>();
+    let (mut held, mut places) = (lines[0], [0u32; LANES]);
+    for (k, line) in lines.iter().enumerate().skip(1) {
+        pick_line(&mut held, &mut places, (k as u32, line), &better);
+    }
+    let mut found = (0..LANES).map(|i| (places[i] as usize * LANES + i, held[i])).collect::<Vec<_>>();
+    // In the order of the row, so that of equals the one is chosen that a single pass would choose.
+    found.sort_by_key(|f| f.0);
+    found.extend(rest.iter().enumerate().map(|(i, &v)| (lines.len() * LANES + i, v)));
+    let of = |a: (usize, E), b: (usize, E)| if better(a.1, b.1) { b } else { a };
+    found.into_iter().reduce(of).map_or(0, |f| f.0)
 }
 
 /// Type of ArgMax and ArgMin.

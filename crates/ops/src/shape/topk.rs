@@ -86,29 +86,86 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
         _ => return Err(OpError::invalid(format!("K is {k:?}, axis {axis} has {d} elements"))),
     };
     let largest = cx.attrs.flag("largest")?;
-    let keys = moves::sort_keys(x)?;
     let (outer, inner) = (x.shape()[..axis].iter().product::<usize>(), x.shape()[axis + 1..].iter().product::<usize>());
     let mut from = vec![0; outer * k * inner];
     let mut indices = vec![0i64; from.len()];
-    for row in 0..outer * inner {
-        let (o, i) = (row / inner, row % inner);
-        let at = |j: usize| (o * d + j) * inner + i;
-        let key = |j: usize| if largest { !keys[at(j)] } else { keys[at(j)] };
-        let mut ranked = (0..d).map(|j| (key(j), j)).collect::<Vec<_>>();
-        if k > 0 && k < d {
-            ranked.select_nth_unstable(k - 1);
+    let mut rows = Rows { sizes: [outer, d, inner], k, from: &mut from, indices: &mut indices };
+    match x.dtype() {
+        F32 if d <= INDEX as usize => {
+            let x = x.as_slice::<f32>()?;
+            let flip = if largest { !INDEX } else { 0 };
+            rows.fill(|at, j| (single_key(x[at]) ^ flip) | j as u64, |n| (n & INDEX) as usize);
         }
-        ranked.truncate(k);
-        ranked.sort_unstable();
-        for (j, &(_, source)) in ranked.iter().enumerate() {
-            let to = (o * k + j) * inner + i;
-            from[to] = at(source);
-            indices[to] = source as i64;
+        _ => {
+            let keys = moves::sort_keys(x)?;
+            rows.fill(|at, j| (if largest { !keys[at] } else { keys[at] }, j), |p| p.1);
         }
     }
     let mut shape = x.shape().to_vec();
     shape[axis] = k;
     Ok(vec![x.gathered(&shape, from.into_iter())?.into(), Tensor::new(&shape, indices)?.into()])
+}
+
+/// The bits of an index behind a key.
+const INDEX: u64 = (1 << 29) - 1;
+
+/// A number whose upper 35 bits are ordered as singles are, NaN last, and whose others are zero.
+fn single_key(x: f32) -> u64 {
+    let bits = (x + 0.0).to_bits();
+    let ordered = bits ^ (((bits as i32) >> 31) as u32 | 0x8000_0000);
+    u64::from(if x.is_nan() { u32::MAX } else { ordered }) << 29
+}
+
+/// Where the elements of rows are chosen.
+struct Rows<'a> {
+    /// Rows before the axis, its length, and elements behind it.
+    sizes: [usize; 3],
+    k: usize,
+    from: &'a mut [usize],
+    indices: &'a mut [i64],
+}
+
+impl Rows<'_> {
+    /// Chooses by numbers made of an element's place and its index along the axis, which `index` finds in them again.
+    fn fill<T: Copy + Ord>(&mut self, number: impl Fn(usize, usize) -> T, index: impl Fn(T) -> usize) {
+        let ([outer, d, inner], k) = (self.sizes, self.k);
+        let mut found = Vec::new();
+        for row in 0..outer * inner {
+            let (o, i) = (row / inner, row % inner);
+            let at = |j: usize| (o * d + j) * inner + i;
+            least(k, (0..d).map(|j| number(at(j), j)), &mut found);
+            for (j, &n) in found.iter().enumerate() {
+                let (to, source) = ((o * k + j) * inner + i, index(n));
+                self.from[to] = at(source);
+                self.indices[to] = source as i64;
+            }
+        }
+    }
+}
+
+/// The `k` least of `all`, in order, in `found`.
+fn least<T: Copy + Ord>(k: usize, all: impl Iterator<Item = T>, found: &mut Vec<T>) {
+    found.clear();
+    if k == 0 {
+        return;
+    }
+    let (room, mut most) = (2 * k + 64, None);
+    for item in all {
+        if most.is_some_and(|most| item >= most) {
+            continue;
+        }
+        found.push(item);
+        // What is behind the k-th so far cannot be among the least.
+        if found.len() == room {
+            most = Some(*found.select_nth_unstable(k - 1).1);
+            found.truncate(k);
+        }
+    }
+    if found.len() > k {
+        found.select_nth_unstable(k - 1);
+        found.truncate(k);
+    }
+    found.sort_unstable();
 }
 
 fn samples(s: &mut Samples) {
@@ -125,4 +182,30 @@ fn samples(s: &mut Samples) {
     }
     let x = s.special(F32, 12);
     s.case().input(x).input(Tensor::vector(&[12i64])).outputs(2).add();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_singles_keep_their_order() {
+        let low = [f32::NEG_INFINITY, f32::MIN, -1.0000001, -1.0, -f32::MIN_POSITIVE, -1e-45, -0.0, 1e-45, 1.0];
+        let keys = low.into_iter().chain([1.0000001, f32::MAX, f32::INFINITY, f32::NAN]).map(single_key);
+        let keys = keys.collect::<Vec<_>>();
+        assert!(keys.is_sorted_by(|a, b| a < b) && keys.iter().all(|k| k & INDEX == 0));
+        assert_eq!((single_key(0.0), single_key(-f32::NAN)), (single_key(-0.0), single_key(f32::NAN)));
+    }
+
+    #[test]
+    fn the_least_are_those_of_a_sort() {
+        let all = (0u64..5000).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 700).collect::<Vec<_>>();
+        let mut sorted = all.clone();
+        sorted.sort_unstable();
+        for k in [0, 1, 5, 699, 4999, 5000] {
+            let mut found = vec![7];
+            least(k, all.iter().copied(), &mut found);
+            assert_eq!(found, sorted[..k]);
+        }
+    }
 }
