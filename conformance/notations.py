@@ -74,7 +74,7 @@ def walk(message, plain, top=True):
             message.ClearField("name")
         if kind == "TensorProto" and message.name == "":
             message.ClearField("name")
-        if kind == "ValueInfoProto" and message.type.HasField("tensor_type") and not message.type.tensor_type.elem_type:
+        if kind == "ValueInfoProto" and (message.type.WhichOneof("value") is None or message.type.HasField("tensor_type") and not message.type.tensor_type.elem_type):
             message.ClearField("type")
     for field, value in message.ListFields():
         if field.message_type is None:

@@ -138,6 +138,7 @@ impl Sizes {
 
     /// Symbols that follow from whole shapes.
     fn solve_given(&self, model: &Model, symbols: &mut BTreeMap<String, usize>) -> Result<()> {
+        let mut from = BTreeMap::new();
         for (name, sizes) in &self.shapes {
             let param = model.graph().params.iter().find(|&&p| model.values[p].name == *name);
             let Some(dims) = param.and_then(|&p| model.ty(p).as_tensor()?.shape.as_ref()) else { continue };
@@ -152,10 +153,12 @@ impl Sizes {
                 let (Some(symbol), Some(size)) = (dim.as_symbol(), size) else { continue };
                 let old = *symbols.entry(symbol.to_owned()).or_insert(*size);
                 if old != *size {
+                    let from = from.get(symbol).cloned().unwrap_or_else(|| "--dim".to_owned());
                     return Err(Error::usage(format!(
-                        "--shape {name}: axis {axis} ({symbol}) is {size}, but {symbol} is {old} elsewhere"
+                        "--shape {name}: {symbol} is {old} in {from} and {size} in `{name}` (axis {axis})"
                     )));
                 }
+                from.entry(symbol.to_owned()).or_insert_with(|| format!("`{name}` (axis {axis})"));
             }
         }
         Ok(())
@@ -269,7 +272,7 @@ mod tests {
             z.bind(&model()).unwrap_err().to_string()
         };
         assert_eq!(text(&["a:0=5x4"], &[]), "--shape a:0: axis 1 must be 3, 4 is given");
-        assert_eq!(text(&["a:0=5x3"], &["n=2"]), "--shape a:0: axis 0 (n) is 5, but n is 2 elsewhere");
+        assert_eq!(text(&["a:0=5x3"], &["n=2"]), "--shape a:0: n is 2 in --dim and 5 in `a:0` (axis 0)");
         assert_eq!(text(&["c=1"], &[]), "--shape c: the model has no such input; it has a:0, b");
         assert_eq!(text(&[], &["m=2"]), "--dim m: no input has a dimension of that name (free: n)");
     }

@@ -385,6 +385,12 @@ pub struct Check {
     /// Runtime to load in, for example onnxruntime-1.31; without a version the newest; `help` lists them
     #[arg(long, value_name = "PROFILE")]
     pub target: Option<String>,
+    /// Write the model with shapes freed that an exporter wrote down for one size of a free dimension
+    #[arg(long, value_name = "OUT", conflicts_with = "target")]
+    pub fix: Option<PathBuf>,
+    /// Refuse to replace OUT
+    #[arg(long, requires = "fix")]
+    pub no_clobber: bool,
     #[command(flatten)]
     pub ops: OpsArgs,
 }

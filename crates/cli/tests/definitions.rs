@@ -123,3 +123,55 @@ fn a_model_as_text_names_the_place_of_a_fault() {
     let said = "b.json: opset_import.0.version: a whole number of 64 bits is expected, \"x\" is there";
     assert!(code == 3 && err.contains(said), "{err}");
 }
+
+const BAKED: &str = r#"
+<ir_version: 8, opset_import: ["" : 17]>
+main (float[N, 3, 4] x, float[N, 2] z) => (float[2, 12] y, float[N, 2] w)
+<int64[2] s = {2, 12}>
+{
+  y = Reshape (x, s)
+  w = Neg (z)
+}
+"#;
+
+#[test]
+fn a_size_that_was_written_down_is_freed() {
+    let f = Folder::new("baked");
+    let model = f.put("m.onnxtxt", BAKED);
+    let (code, out, _) = run(&["check", &model]);
+    assert!(code == 0 && out.contains("[-1, 12] in place of [2, 12] takes every size"), "{out}");
+    let (code, out, err) = run(&["check", &model, "--fix", &f.path("fixed.onnxtxt")]);
+    assert!(code == 0 && out.contains("compared where the shapes were written down: N = 2"), "{out}{err}");
+    let text = std::fs::read_to_string(f.path("fixed.onnxtxt")).expect("a text");
+    assert!(text.contains("(float[N,12] y, float[N,2] w)") && text.contains("s_free = {-1,12}"), "{text}");
+    assert!(!text.contains(" s = "), "{text}");
+    let (code, _, err) = run(&["run", &f.path("fixed.onnxtxt"), "--dim", "N=7"]);
+    assert_eq!(code, 0, "{err}");
+    let (code, _, err) = run(&["check", &f.path("fixed.onnxtxt"), "--fix", &f.path("again.onnx")]);
+    assert!(code == 2 && err.contains("no shape was found that could be freed"), "{code} {err}");
+}
+
+#[test]
+fn inputs_that_disagree_are_named_with_both_sizes() {
+    let f = Folder::new("conflict");
+    let model = f.put("m.onnxtxt", BAKED);
+    let npy = |name: &str, shape: &str, n: usize| {
+        let mut head = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
+        head.push_str(&" ".repeat(117 - head.len()));
+        let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+        bytes.extend_from_slice(head.as_bytes());
+        bytes.push(b'\n');
+        bytes.resize(bytes.len() + 4 * n, 0);
+        std::fs::write(f.0.join(name), bytes).expect("a file");
+        f.path(name)
+    };
+    let (x, z) = (npy("x.npy", "(2, 3, 4)", 24), npy("z.npy", "(3, 2)", 6));
+    for backend in ["cpu", "reference"] {
+        let given = [format!("x={x}"), format!("z={z}")];
+        let args = ["run", &model, "--backend", backend, "--input", &given[0], "--input", &given[1]];
+        let (code, _, err) = run(&args);
+        assert!(code != 0 && err.contains("N is 2 in `x` (axis 0) and 3 in `z` (axis 0)"), "{backend}: {code} {err}");
+    }
+    let (code, _, err) = run(&["run", &model, "--shape", "x=2x3x4", "--shape", "z=3x2"]);
+    assert!(code == 2 && err.contains("--shape z: N is 2 in `x` (axis 0) and 3 in `z` (axis 0)"), "{code} {err}");
+}

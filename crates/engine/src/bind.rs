@@ -97,11 +97,11 @@ pub(crate) fn solve(block: &Block, inputs: &[&Value]) -> Result<Symbols> {
                 (_, Some(symbol)) => match symbols.get(symbol) {
                     Some(n) if *n != size => {
                         let from = origin.get(symbol).cloned().unwrap_or_default();
-                        return fail(format!("axis {axis} ({symbol}) is {size}, but {from} makes {symbol} {n}"));
+                        return fail(format!("{symbol} is {n} in {from} and {size} in `{}` (axis {axis})", b.name));
                     }
                     Some(_) => {}
                     None => {
-                        origin.insert(symbol.to_string(), format!("input {} axis {axis}", b.name));
+                        origin.insert(symbol.to_string(), format!("`{}` (axis {axis})", b.name));
                         symbols.insert(symbol.into(), size);
                     }
                 },

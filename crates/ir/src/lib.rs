@@ -40,7 +40,7 @@ pub use range::{DIM_RANGE, dim_range};
 pub use run::{EvalCx, RunRegion};
 pub use samples::{Case, Sample, Samples};
 pub use types::{TensorType, Type};
-pub use verify::{verify, verify_node};
+pub use verify::{verify, verify_at, verify_node};
 
 /// The ONNX opset at which known operators have their meaning.
 pub const HUB_OPSET: u32 = 28;

@@ -36,8 +36,11 @@ pub fn upgrade(model: &mut Model) -> Vec<Diagnostic> {
         match all().get(domain, name) {
             Some(def) => left.push((region, node, def)),
             None => {
+                // The specification names all operators of its own domains.
+                let closed = matches!(domain.as_str(), "" | "ai.onnx" | "ai.onnx.ml");
+                let code = if closed { "op.none" } else { "op.unknown" };
                 let message = format!("operator {name} of domain {domain:?} is not known; the node is kept as it is");
-                found.push(diagnose(model, node, "op.unknown", message));
+                found.push(diagnose(model, node, code, message));
             }
         }
     }
@@ -66,7 +69,10 @@ fn raise(model: &mut Model, region: RegionId, node: NodeId, def: &'static OpDef)
     let Op::Foreign { domain, name, version } = model.nodes[node].op.clone() else { return Ok(()) };
     let problem = match def.version_at(version) {
         _ if version > newest(&domain) => Some(format!("opset {version} is newer than this program knows")),
-        None => Some(format!("{name} does not exist at opset {version}, it begins at {}", first_version(def))),
+        None => {
+            let message = format!("{name} does not exist at opset {version}, it begins at {}", first_version(def));
+            return Err(Box::new(diagnose(model, node, "op.early", message)));
+        }
         Some(from) => climb(model, region, node, def, from).err().map(|e| format!("{name} at opset {version}: {e}")),
     };
     if let Some(message) = problem {

@@ -91,11 +91,11 @@ fn check(name: &str, ty: &Type, value: &Value, sizes: &mut BTreeMap<String, (i64
             (Dim::Known(n), _) if *n != size => return fail(format!("axis {axis} must be {n}, {size} is given")),
             (_, Some(symbol)) => match sizes.get(symbol) {
                 Some((n, from)) if *n != size => {
-                    return fail(format!("axis {axis} ({symbol}) is {size}, but {from} makes {symbol} {n}"));
+                    return fail(format!("{symbol} is {n} in {from} and {size} in `{name}` (axis {axis})"));
                 }
                 Some(_) => {}
                 None => {
-                    sizes.insert(symbol.into(), (size, format!("input {name} axis {axis}")));
+                    sizes.insert(symbol.into(), (size, format!("`{name}` (axis {axis})")));
                 }
             },
             _ => {}
@@ -118,7 +118,7 @@ mod tests {
         let t = |s: &[usize]| Value::Tensor(Tensor::zeros(DType::F32, s).unwrap());
         assert_eq!(bind(&m, &[t(&[3, 2]), t(&[3])]).unwrap()["n"], 3);
         let text = |a: &[usize], b: &[usize]| bind(&m, &[t(a), t(b)]).unwrap_err().to_string();
-        assert_eq!(text(&[3, 2], &[4]), "input b: axis 0 (n) is 4, but input a axis 0 makes n 3");
+        assert_eq!(text(&[3, 2], &[4]), "input b: n is 3 in `a` (axis 0) and 4 in `b` (axis 0)");
         assert_eq!(text(&[3, 9], &[3]), "input a: axis 1 must be 2, 9 is given");
     }
 }

@@ -5,7 +5,7 @@ mod schema;
 mod tests;
 mod weights;
 
-use crate::{Attr, Def, FunctionId, Model, NodeId, Op, RegionId, Stage, ValueId};
+use crate::{Attr, Def, FunctionId, Model, NodeId, Op, OpDef, RegionId, Stage, ValueId};
 use modelsmith_base::{Diagnostic, Place, Severity};
 use std::collections::{HashMap, HashSet};
 
@@ -30,11 +30,20 @@ pub fn verify(model: &Model) -> Vec<Diagnostic> {
 /// What is wrong with one node of the hub against its operator's schema.
 pub fn verify_node(model: &Model, node: NodeId) -> Vec<Diagnostic> {
     match model.nodes.get(node) {
-        Some(n) => n.known().map(|def| schema::check(model, n, def)).unwrap_or_default(),
+        Some(n) => n.known().map(|def| schema::check(model, n, def, &def.schema)).unwrap_or_default(),
         None => {
             vec![Diagnostic::new(Severity::Error, "ir.node.missing", format!("node #{} does not exist", node.index()))]
         }
     }
+}
+
+/// What is wrong with a node of a file, of operator `def`, against the schema of opset `version`.
+pub fn verify_at(model: &Model, node: NodeId, def: &OpDef, version: u32) -> Vec<Diagnostic> {
+    let found = match (model.nodes.get(node), def.schema_at(version)) {
+        (Some(n), Some(schema)) => schema::check(model, n, def, schema),
+        _ => Vec::new(),
+    };
+    found.into_iter().map(|d| d.at(Place::node(label(model, node)))).collect()
 }
 
 struct Verifier<'m> {
@@ -177,7 +186,7 @@ impl<'m> Verifier<'m> {
                 self.error("ir.stage", message, self.place(id));
             }
             Op::Known(def) => {
-                let found = schema::check(self.model, node, def);
+                let found = schema::check(self.model, node, def, &def.schema);
                 let place = self.place(id);
                 self.out.extend(found.into_iter().map(|d| d.at(place.clone())));
             }

@@ -1,22 +1,31 @@
 //! A node of the hub against its operator's schema.
 
-use crate::{Attr, AttrDef, AttrKind, Default, Model, Node, OpDef, Param, ParamKind, Type, TypeSet};
+use crate::{Attr, AttrDef, AttrKind, Default, Model, Node, OpDef, Param, ParamKind, Schema, Type, TypeSet};
 use modelsmith_base::{DType, Diagnostic, Severity};
 use std::collections::HashMap;
 
-pub(super) fn check(model: &Model, node: &Node, def: &OpDef) -> Vec<Diagnostic> {
+/// What is wrong with a node of operator `def` against `schema`, which is one of its versions.
+pub(super) fn check(model: &Model, node: &Node, def: &OpDef, schema: &Schema) -> Vec<Diagnostic> {
     let mut out = Vec::new();
-    counts(node, def, &mut out);
-    attrs(node, def, &mut out);
-    types(model, node, def, &mut out);
+    let of = Of { name: def.name, schema };
+    counts(node, of, &mut out);
+    attrs(node, of, &mut out);
+    types(model, node, of, &mut out);
     out
+}
+
+/// An operator at a version.
+#[derive(Clone, Copy)]
+struct Of<'s> {
+    name: &'static str,
+    schema: &'s Schema,
 }
 
 fn error(out: &mut Vec<Diagnostic>, code: &'static str, message: String) {
     out.push(Diagnostic::new(Severity::Error, code, message));
 }
 
-fn counts(node: &Node, def: &OpDef, out: &mut Vec<Diagnostic>) {
+fn counts(node: &Node, def: Of<'_>, out: &mut Vec<Diagnostic>) {
     let range = |(lo, hi): (usize, usize)| match hi {
         _ if lo == hi => lo.to_string(),
         usize::MAX => format!("{lo} or more"),
@@ -33,13 +42,13 @@ fn counts(node: &Node, def: &OpDef, out: &mut Vec<Diagnostic>) {
     }
     for (i, v) in node.inputs.iter().enumerate() {
         let Some(p) = def.schema.input(i) else { continue };
-        if v.is_none() && p.kind == ParamKind::Single {
+        if v.is_none() && matches!(p.kind, ParamKind::Single | ParamKind::Variadic(_)) {
             error(out, "ir.operand", format!("operand {i} ({}) of {} may not be absent", p.name, def.name));
         }
     }
 }
 
-fn attrs(node: &Node, def: &OpDef, out: &mut Vec<Diagnostic>) {
+fn attrs(node: &Node, def: Of<'_>, out: &mut Vec<Diagnostic>) {
     let find = |name: &str| def.schema.attrs.iter().find(|a| a.name == name);
     for (name, value) in node.attrs.iter() {
         match find(name) {
@@ -75,7 +84,7 @@ fn kind_fits(def: &AttrDef, value: &Attr) -> bool {
     value.kind() == def.kind || (empty && list)
 }
 
-fn types(model: &Model, node: &Node, def: &OpDef, out: &mut Vec<Diagnostic>) {
+fn types(model: &Model, node: &Node, def: Of<'_>, out: &mut Vec<Diagnostic>) {
     let mut bound = HashMap::<&str, (DType, &str)>::new();
     let inputs = node.inputs.iter().enumerate().map(|(i, v)| (*v, def.schema.input(i)));
     let outputs = node.outputs.iter().enumerate().map(|(i, v)| (*v, def.schema.output(i)));
@@ -93,7 +102,7 @@ fn variable<'d>(
     ty: &Type,
     p: &'d Param,
     set: TypeSet,
-    def: &OpDef,
+    def: Of<'_>,
     bound: &mut HashMap<&'d str, (DType, &'d str)>,
     out: &mut Vec<Diagnostic>,
 ) {
@@ -116,7 +125,7 @@ fn variable<'d>(
 }
 
 /// A parameter whose type is spelled out, `tensor(int64)`.
-fn spelled(ty: &Type, p: &Param, def: &OpDef, out: &mut Vec<Diagnostic>) {
+fn spelled(ty: &Type, p: &Param, def: Of<'_>, out: &mut Vec<Diagnostic>) {
     let wanted = p.ty.strip_prefix("tensor(").and_then(|s| s.strip_suffix(')')).and_then(onnx_dtype);
     if let (Some(wanted), Type::Tensor(t)) = (wanted, ty)
         && t.dtype.is_some_and(|d| d != wanted)

@@ -26,6 +26,12 @@ pub static SEQUENCE_INSERT: OpDef = OpDef {
 };
 
 fn infer(cx: &mut InferCx) -> OpResult<()> {
+    let held = positions::item(&cx.ty(0)).as_tensor().and_then(|t| t.dtype);
+    if let (Some(held), Some(given)) = (held, cx.dtype(1))
+        && held != given
+    {
+        return Err(OpError::invalid(format!("the sequence holds {held} tensors, the tensor is {given}")));
+    }
     let item = match positions::item(&cx.ty(0)) {
         Type::Unknown => Type::Tensor(TensorType { dtype: cx.dtype(1), shape: None }),
         item => item.join(&cx.ty(1)),

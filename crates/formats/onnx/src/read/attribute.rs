@@ -1,6 +1,6 @@
 //! Attributes of nodes and defaults of functions.
 
-use super::graph::{distinct, inexact};
+use super::graph::inexact;
 use super::{Reader, Scopes};
 use crate::schema::{AttributeProto, AttributeType, SparseTensorProto, TensorProto, text};
 use crate::types::type_from_proto;
@@ -46,10 +46,6 @@ impl<'a> Reader<'a> {
                 Taken::Regions(bodies) => regions.extend(bodies.into_iter().map(|r| (name.to_owned(), r))),
                 Taken::Kept => {}
             }
-        }
-        if !distinct(protos.iter().map(|p| text(&p.name))) {
-            let message = "an attribute is given more than once; the last one counts".to_owned();
-            self.find(Severity::Error, "onnx.attribute.duplicate", message, Place::default());
         }
         Ok((attrs, regions, if needed { leftovers } else { Vec::new() }))
     }

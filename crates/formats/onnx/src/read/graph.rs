@@ -15,7 +15,7 @@ use modelsmith_ir::{
     Attr, Attrs, Def, FunctionId, Node, NodeId, Op, OpSetImport, Origin, Region, RegionId, Type, Value, ValueId,
 };
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 impl<'a> Reader<'a> {
     /// Reads a graph into a new region. Names that it does not define are looked up in `scopes`.
@@ -381,12 +381,6 @@ impl<'a> Reader<'a> {
         self.push_node(region, Node { op, inputs, outputs, attrs, regions, name, origin });
         Ok(())
     }
-}
-
-/// True when no two attributes share a name.
-pub(super) fn distinct<'t>(mut names: impl Iterator<Item = &'t str>) -> bool {
-    let mut seen = HashSet::new();
-    names.all(|n| seen.insert(n))
 }
 
 /// The type, when the IR cannot say all of it.

@@ -4,6 +4,7 @@
 
 mod attribute;
 mod graph;
+mod lint;
 mod order;
 pub(crate) mod tensor;
 
@@ -15,7 +16,7 @@ use modelsmith_ir::{Attrs, Function, FunctionId, Model, OpSetImport, Origin, Reg
 use modelsmith_tensor::{MemSource, Source};
 use modelsmith_wire::proto::{self, Limits, Message};
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use tensor::Tensors;
 
@@ -46,6 +47,7 @@ pub(crate) fn read_proto<'a>(
     limits: Limits,
 ) -> Result<Imported> {
     let mut reader = Reader::new(Model::new(), Tensors::new(input, source), limits);
+    reader.findings = lint::lint(&proto);
     reader.model(proto).map_err(|e| e.in_file(input.name()))?;
     Ok(Imported { artifact: Artifact::Model(Box::new(reader.model)), findings: reader.findings })
 }
@@ -104,7 +106,6 @@ struct Reader<'a> {
     tensors: Tensors<'a>,
     functions: HashMap<(String, String, String), FunctionId>,
     findings: Vec<Diagnostic>,
-    unimported: HashSet<String>,
     /// A value was used before the node that makes it.
     unsorted: bool,
     limits: Limits,
@@ -126,15 +127,7 @@ fn imports(protos: &[OperatorSetIdProto<'_>]) -> Vec<OpSetImport> {
 
 impl<'a> Reader<'a> {
     fn new(model: Model, tensors: Tensors<'a>, limits: Limits) -> Reader<'a> {
-        Reader {
-            model,
-            tensors,
-            functions: HashMap::new(),
-            findings: Vec::new(),
-            unimported: HashSet::new(),
-            unsorted: false,
-            limits,
-        }
+        Reader { model, tensors, functions: HashMap::new(), findings: Vec::new(), unsorted: false, limits }
     }
 
     fn find(&mut self, severity: Severity, code: &'static str, message: String, place: Place) {
@@ -224,15 +217,8 @@ impl<'a> Reader<'a> {
         ids
     }
 
-    /// The version of `domain` that `imports` name, 0 when they do not; that is reported once per domain.
-    fn version(&mut self, imports: &[OpSetImport], domain: &str) -> u32 {
-        if let Some(found) = imports.iter().find(|i| domain_of(&i.domain) == domain) {
-            return found.version;
-        }
-        if self.unimported.insert(domain.to_owned()) {
-            let message = format!("operators of domain {domain:?} are used, but the model imports no version of it");
-            self.find(Severity::Warning, "onnx.opset.absent", message, Place::default());
-        }
-        0
+    /// The version of `domain` that `imports` name, 0 when they do not.
+    fn version(&self, imports: &[OpSetImport], domain: &str) -> u32 {
+        imports.iter().find(|i| domain_of(&i.domain) == domain).map_or(0, |i| i.version)
     }
 }

@@ -10,7 +10,6 @@ use std::collections::{BinaryHeap, HashMap};
 impl Reader<'_> {
     /// Sorts the nodes of every region, keeping the file's order where it can; a cycle is reported and left.
     pub(super) fn sort(&mut self) {
-        let mut moved = 0usize;
         for region in self.model.regions.ids().collect::<Vec<_>>() {
             let old = &self.model.regions[region].body;
             let new = sorted(&self.model, region);
@@ -19,13 +18,8 @@ impl Reader<'_> {
                 let place = Place::node(stuck.unwrap_or_default());
                 self.find(Severity::Error, "onnx.order.cycle", "nodes depend on each other in a cycle".into(), place);
             } else if new != *old {
-                moved = moved.saturating_add(1);
                 self.model.regions[region].body = new;
             }
-        }
-        if moved > 0 {
-            let message = "nodes use values that later nodes make; they were put in order".to_owned();
-            self.find(Severity::Warning, "onnx.order", message, Place::default());
         }
     }
 }

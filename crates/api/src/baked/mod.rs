@@ -1,7 +1,29 @@
 //! Sizes that an exporter wrote down as it met them, in a model whose inputs have free dimensions.
 
+mod repair;
+mod target;
+
+pub use repair::{Fixed, fix};
+
 use modelsmith_base::{Diagnostic, Place, Severity};
-use modelsmith_ir::{Def, Dim, Model, NodeId, ValueId};
+use modelsmith_ir::{Attr, Def, Dim, Model, NodeId, ValueId};
+
+/// A shape that holds for one size of a free dimension only.
+struct Baked {
+    node: NodeId,
+    message: String,
+    help: String,
+    repair: Option<Repair>,
+}
+
+/// Constant operand number `operand` of `node` becomes `ints`.
+struct Repair {
+    node: NodeId,
+    operand: usize,
+    ints: Vec<i64>,
+    /// Symbols and the sizes for which the shape was written down.
+    sizes: Vec<(String, i64)>,
+}
 
 /// Findings for shapes that hold for one size of a free dimension only: each with the node and what would free it.
 pub fn lint(hub: &Model) -> Vec<Diagnostic> {
@@ -11,21 +33,25 @@ pub fn lint(hub: &Model) -> Vec<Diagnostic> {
     }
     let mut typed = hub.clone();
     modelsmith_ops::infer::infer(&mut typed);
-    let nodes = typed.regions.iter().flat_map(|(_, r)| r.body.iter().copied()).collect::<Vec<_>>();
-    let mut found = Vec::new();
-    for n in nodes {
-        let Some(def) = typed.nodes[n].known() else { continue };
-        let said = match def.name {
-            "Reshape" if def.domain.is_empty() => reshape(&typed, n),
-            _ if def.flags.elementwise => meeting(&typed, n),
+    let said = |b: Baked| {
+        let d = Diagnostic::new(Severity::Warning, "shape.baked", b.message);
+        d.at(Place::node(typed.node_label(b.node))).help(b.help)
+    };
+    find(&typed).into_iter().map(said).collect()
+}
+
+/// All such shapes of a model whose types were inferred.
+fn find(typed: &Model) -> Vec<Baked> {
+    let nodes = typed.regions.iter().flat_map(|(_, r)| r.body.iter().copied());
+    let one = |n: NodeId| {
+        let def = typed.nodes[n].known()?;
+        match def.name {
+            "Reshape" if def.domain.is_empty() => reshape(typed, n),
+            _ if def.flags.elementwise => meeting(typed, n),
             _ => None,
-        };
-        if let Some((message, help)) = said {
-            let d = Diagnostic::new(Severity::Warning, "shape.baked", message);
-            found.push(d.at(Place::node(typed.node_label(n))).help(help));
         }
-    }
-    found
+    };
+    nodes.filter_map(one).collect()
 }
 
 fn ints(model: &Model, v: ValueId) -> Option<Vec<i64>> {
@@ -37,11 +63,11 @@ fn text(dims: &[i64]) -> String {
 }
 
 /// A constant target for an operand whose number of elements is free, or whose free first dimension it takes for 1.
-fn reshape(model: &Model, n: NodeId) -> Option<(String, String)> {
+fn reshape(model: &Model, n: NodeId) -> Option<Baked> {
     let node = &model.nodes[n];
     let (x, target) = (node.input(0)?, ints(model, node.input(1)?)?);
     let dims = model.ty(x).shape()?;
-    let (first, rest) = dims.split_first()?;
+    let (first, _) = dims.split_first()?;
     let (&leading, inner) = target.split_first()?;
     let symbols = dims.iter().flat_map(Dim::symbols).collect::<std::collections::BTreeSet<_>>();
     if symbols.is_empty() || target.contains(&0) {
@@ -49,29 +75,30 @@ fn reshape(model: &Model, n: NodeId) -> Option<(String, String)> {
     }
     let list = symbols.iter().map(|s| s.to_string()).collect::<Vec<_>>().join(", ");
     let operand = model.ty(x);
+    let zeros = !matches!(node.attrs.get("allowzero"), Some(Attr::Int(1)));
     if !target.contains(&-1) {
-        let wanted = inner.iter().try_fold(1i64, |n, &d| n.checked_mul(d))?;
-        let held = rest.iter().map(|d| d.size()).collect::<Option<Vec<_>>>();
-        let held = held.and_then(|h| h.iter().try_fold(1i64, |n, &d| n.checked_mul(i64::try_from(d).ok()?)));
-        let fits = held.is_some_and(|h| wanted > 0 && h % wanted == 0) && !first.symbols().is_empty();
-        let freed = [&[-1], inner].concat();
-        let help = match fits {
-            true => format!("{} in place of {} takes every size", text(&freed), text(&target)),
-            false => "compute the target from the operand's shape".to_owned(),
+        let freed = target::free(dims, &target, zeros);
+        let help = match &freed {
+            Some(f) => format!("{} in place of {} takes every size", text(&f.target), text(&target)),
+            None => "compute the target from the operand's shape".to_owned(),
         };
-        let target = text(&target);
-        return Some((format!("the target {target} fits its operand, {operand}, for one size of {list} only"), help));
+        let message = format!("the target {} fits its operand, {operand}, for one size of {list} only", text(&target));
+        let repair = freed.map(|f| Repair { node: n, operand: 1, ints: f.target, sizes: f.sizes });
+        return Some(Baked { node: n, message, help, repair });
     }
     // A batch that became part of a row: the usual trace of a size read while exporting.
-    let free = first.as_symbol().is_some_and(|s| inputs_begin_with(model, s));
-    (free && leading == 1 && dims.len() > 1).then(|| {
+    let symbol = first.as_symbol().filter(|s| inputs_begin_with(model, s))?;
+    (leading == 1 && dims.len() > 1).then(|| {
         let freed = [&[0], inner].concat();
         let message = format!(
             "the target {} puts all of {first} into one row of its operand, {operand}; it was 1 when the model was exported, \
              if rows are what is wanted",
             text(&target)
         );
-        (message, format!("{} keeps the first dimension", text(&freed)))
+        let help = format!("{} keeps the first dimension", text(&freed));
+        let sizes = vec![(symbol.to_owned(), 1)];
+        let repair = zeros.then_some(Repair { node: n, operand: 1, ints: freed, sizes });
+        Baked { node: n, message, help, repair }
     })
 }
 
@@ -81,7 +108,7 @@ fn inputs_begin_with(model: &Model, symbol: &str) -> bool {
 }
 
 /// A fixed size above 1, made by a constant shape, that meets a free one.
-fn meeting(model: &Model, n: NodeId) -> Option<(String, String)> {
+fn meeting(model: &Model, n: NodeId) -> Option<Baked> {
     let node = &model.nodes[n];
     let made = |v: ValueId| match model.values[v].def {
         Def::Node(m, _) if matches!(model.op_name(m), "Expand" | "ConstantOfShape" | "Reshape" | "Tile") => Some(m),
@@ -98,11 +125,43 @@ fn meeting(model: &Model, n: NodeId) -> Option<(String, String)> {
                 let label = model.node_label(maker);
                 let message =
                     format!("size {size}, written down in {label}, meets {free}: the model runs for that size only");
-                return Some((message, format!("compute the shape of {label} from that of the other operand")));
+                let repair = narrowed(model, (v, maker), i, &free);
+                let help = match &repair {
+                    Some(r) => format!("{} as the shape in {label} fits every size", text(&r.ints)),
+                    None => format!("compute the shape of {label} from that of the other operand"),
+                };
+                return Some(Baked { node: n, message, help, repair });
             }
         }
     }
     None
+}
+
+/// A shape that says 1 where the other operand is free: the operation between both spreads it. Only where nothing else sees
+/// the value, and the shape alone makes the size.
+fn narrowed(model: &Model, (value, maker): (ValueId, NodeId), from_end: usize, free: &Dim) -> Option<Repair> {
+    let node = &model.nodes[maker];
+    let operand = match model.op_name(maker) {
+        "Expand" => 1,
+        "ConstantOfShape" => 0,
+        _ => return None,
+    };
+    let uses = model.regions.iter().map(|(_, r)| {
+        let operands = r.body.iter().flat_map(|&n| model.nodes[n].inputs.iter().flatten());
+        operands.chain(&r.results).filter(|&&v| v == value).count()
+    });
+    let mut ints = ints(model, node.input(operand)?)?;
+    let at = ints.len().checked_sub(from_end + 1)?;
+    let spread = operand == 0 || {
+        let shape = model.ty(node.input(0)?).shape()?;
+        shape.iter().rev().nth(from_end).is_none_or(|d| d.size() == Some(1))
+    };
+    if uses.sum::<usize>() != 1 || !spread {
+        return None;
+    }
+    let size = std::mem::replace(ints.get_mut(at)?, 1);
+    let sizes = free.as_symbol().map(|s| (s.to_owned(), size)).into_iter().collect();
+    Some(Repair { node: maker, operand, ints, sizes })
 }
 
 #[cfg(test)]
