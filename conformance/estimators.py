@@ -209,8 +209,8 @@ def types(x):
 
 def converted(model, inputs):
     final = model.steps[-1][1] if hasattr(model, "steps") else model
-    # LinearSVC gives labels and scores as tensors and has no such option.
-    options = {id(final): {"zipmap": False}} if hasattr(final, "classes_") and not isinstance(final, svm.LinearSVC) else None
+    # LinearSVC gives labels and scores as tensors and refuses the option, which is also what is set where none is named.
+    options = {id(final): {} if isinstance(final, svm.LinearSVC) else {"zipmap": False}} if hasattr(final, "classes_") else None
     return convert_sklearn(model, initial_types=inputs, target_opset={"": 18, "ai.onnx.ml": 3}, options=options)
 
 
@@ -249,9 +249,9 @@ def agreement(results, own):
     for r in results[1:]:
         whys = [compared(r, o) for o in own[1:] if np.asarray(o).size == np.asarray(r).size]
         # Of two classes some converters give the score of the second only, or both signs.
-        whys += [compared(np.asarray(r)[:, -1], o) for o in own[1:] if np.ndim(r) == 2 and np.size(o) == len(r)]
+        whys += [compared(np.asarray(r)[:, k], o) for o in own[1:] for k in (0, -1) if np.ndim(r) == 2 and np.size(o) == len(r)]
         if whys and all(whys):
-            return whys[0], counted
+            return min(whys, key=lambda w: float(w.split()[0]) if "largest" in w else 9e9), counted
         counted += bool(whys)
     return found, counted
 
@@ -271,32 +271,56 @@ def run(binary, backend, folder, path, feed):
     return [np.load(os.path.join(out, f"{n}.npy"), allow_pickle=False) for n in names], None
 
 
+def labels(results, own):
+    """How many of the labels are those of the library, of how many; nothing where it predicts numbers."""
+    got, wanted = np.asarray(results[0]).ravel(), np.asarray(own[0]).ravel()
+    if got.dtype.kind == "f" or got.size != wanted.size:
+        return "-"
+    return f"{int((got.astype(str) == wanted.astype(str)).sum())} of {wanted.size}"
+
+
+def largest(results, others):
+    """The largest difference between numbers of two lists of results that have a counterpart, as text."""
+    found = []
+    for r in map(np.asarray, results):
+        near = [np.asarray(o) for o in others]
+        near += [np.stack([-o, o], 1) for o in near if o.ndim == 1 and o.dtype.kind == "f"]
+        pairs = [(r, o) for o in near if o.size == r.size and r.dtype.kind == o.dtype.kind == "f"]
+        pairs += [(r[:, k], o) for o in near for k in (0, -1) if r.ndim == 2 and r.dtype.kind == o.dtype.kind == "f" and o.size == len(r) != r.size]
+        offs = [np.nanmax(np.abs(r.ravel().astype(float) - o.ravel().astype(float)), initial=0) for r, o in pairs]
+        found += [min(offs)] if offs else []
+    return f"{max(found):.1e}" if found else "-"
+
+
 def judge(binary, backends, name, data, model):
-    """(verdict, what was compared, note)"""
+    """(verdict, columns, note)"""
     train, test, y, _ = data()
     model.fit(train, y)
     inputs, feed = types(test)
-    onnx_model = converted(model, inputs)
+    try:
+        onnx_model = converted(model, inputs)
+    except Exception as error:
+        return "not converted", ["-"] * 5, (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
     onnxruntime.set_default_logger_severity(3)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "model.onnx")
         open(path, "wb").write(onnx_model.SerializeToString())
+        columns = [str(len(test)), f"{os.path.getsize(path):,}", "-", "-", "-"]
         peer = onnxruntime.InferenceSession(path).run(None, feed)
         own = predictions(model, test, peer)
         faithful, _ = agreement(peer, own)
-        what = f"{len(test)} rows, "
         for backend in backends:
             got, why = run(binary, backend, folder, path, feed)
             if got is None:
-                return "fails", what, f"{backend}: {why}"
+                return "fails", columns, f"{backend}: {why}"
+            columns[2:] = [labels(got, own), largest(got, own), largest(got, peer)]
             why, counted = agreement(got, own)
-            what = f"{len(test)} rows, {counted} results"
             if why:
                 beside = [compared(g, p) for g, p in zip(got, peer)]
                 if faithful and not any(beside):
-                    return "equal to ONNX Runtime", what, f"the converted model is off: {faithful}"
-                return "differs", what, f"{backend}: {why}"
-    return "equal", what, ""
+                    return "equal to ONNX Runtime", columns, f"the converted model is off in both: {faithful}"
+                return "differs", columns, f"{backend}: {why}"
+    return "equal", columns, ""
 
 
 def main():
@@ -304,16 +328,17 @@ def main():
     ap.add_argument("binary"); ap.add_argument("--only", default=""); ap.add_argument("--page")
     ap.add_argument("--backend", default="cpu,reference")
     args = ap.parse_args()
-    rows, bad = ["| Kind | Estimator | Compared | Verdict |", "|---|---|---|---|"], 0
+    rows, bad = ["| Kind | Estimator | Rows | Model, bytes | Labels equal | Numbers, to itself | to ONNX Runtime | Verdict |",
+                 "|---|---|---:|---:|---:|---:|---:|---|"], 0
     kinds = set()
     for kind, name, data, model in CASES:
         if args.only.lower() not in f"{kind} {name}".lower():
             continue
-        verdict, what, note = judge(args.binary, args.backend.split(","), name, data, model)
+        verdict, columns, note = judge(args.binary, args.backend.split(","), name, data, model)
         bad += verdict in ("differs", "fails")
         kinds.add(kind)
-        print(f"{kind:14}{name:52}{what:24}{verdict} {note}", flush=True)
-        rows.append(f"| {kind} | {name} | {what} | {verdict}{': ' + note if note else ''} |")
+        print(f"{kind:14}{name:44}{' '.join(c.rjust(11) for c in columns)}  {verdict} {note}", flush=True)
+        rows.append(f"| {kind} | {name} | {' | '.join(columns)} | {verdict}{': ' + note if note else ''} |")
     print(f"{len(rows) - 2} estimators of {len(kinds)} kinds, {bad} differ")
     if args.page:
         text = open(args.page).read()

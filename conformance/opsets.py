@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Models taken to other opsets, run there, beside what they computed before.
 
-usage: opsets.py BINARY FOLDER... [--opsets 28,13,7] [--table FILE.md] [--match TEXT] [--runs N]
+usage: opsets.py BINARY FOLDER... [--opsets 28,13,7] [--table FILE] [--page FILE.md] [--match TEXT] [--runs N]
 A folder holds cases of the ONNX project (NAME/model.onnx with test_data_set_K and tolerance.json) or `.onnx` files. Each
 model is converted to each opset, and what comes out must import that opset and compute the same: the expected outputs of a
 case within its tolerance, by the reference and, where it loads the file, by ONNX Runtime; of a file, what ONNX Runtime
-computes of the original on random inputs. A refusal must name a node, a reason and the nearest opset that can say the
-model. `--opsets` may say `X-Y`: up or down to X first, then to Y. Exit code 1 when something differs or a refusal is vague.
+computes of the original on random inputs, or the cpu backend where it loads one of the two not. A refusal must name a node, a reason and the nearest opset that can say the
+model. `--page` writes the counts and the reasons of refusals between the marks of a page. `--opsets` may say `X-Y`: up or down to X first, then to Y. Exit code 1 when something differs or a refusal is vague.
 """
 import argparse, collections, concurrent.futures, glob, json, os, re, subprocess, sys, tempfile, warnings
 
@@ -52,7 +52,11 @@ def peer_case(case, path):
     try:
         feed = {i.name: read(f"{data}/input_{k}.pb", i) for k, i in enumerate(model.graph.input)}
         before = session(f"{case}/model.onnx").run(None, feed)
+        wanted = [read(f"{data}/output_{k}.pb", o) for k, o in enumerate(model.graph.output)]
     except Exception:
+        return "", None
+    if close(wanted, before):
+        # It does not run the case as the case says; what it makes of it elsewhere judges nothing.
         return "", None
     try:
         after = session(path).run(None, feed)
@@ -105,8 +109,10 @@ def judge_case(binary, case, way, folder):
     for step, opset in enumerate(way):
         out = os.path.join(folder, f"{os.path.basename(case)}.{step}.onnx")
         code, text = converted(binary, path, opset, out)
+        if code == 3:
+            return "not readable", " ".join(text.split())[-200:]
         if code:
-            return ("refused" if refusal(text) else "vague"), " ".join(text.split())[-300:]
+            return ("refused" if refusal(text) else "vague"), " ".join(text.split())[-400:]
         path = out
     if imported(path) not in (0, way[-1]):
         return "differs", f"the file imports opset {imported(path)}"
@@ -122,20 +128,65 @@ def judge_case(binary, case, way, folder):
     return "equal", ""
 
 
+def by_ourselves(binary, file, path):
+    """The outcome of a comparison that the binary makes itself, on inputs that it draws."""
+    done = subprocess.run([binary, "compare", file, path, "--samples", "1", "--quiet"], capture_output=True, text=True)
+    said = " ".join((done.stdout + done.stderr).split())[-200:]
+    return {0: ("equal", ""), 1: ("inconclusive" if "inconclusive" in said else "differs", said)}.get(done.returncode, ("does not run", said))
+
+
+# What a refusal says, as the page groups it.
+REASONS = [(r"has no decomposition", "the operator is younger than the opset, and has no decomposition"),
+           (r"begins at opset", "the operator is younger, and its decomposition does not say this node"),
+           (r"takes no \S+ at opset", "an element type that the operator took later"),
+           (r"has no attribute", "an attribute that came later, at a value that is not its default"),
+           (r"has at most", "an operand or output that came later"),
+           (r"computed at run time", "an operand computed at run time, which was an attribute"),
+           (r"does not broadcast", "operands that the older form does not broadcast"),
+           (r"training before", "training"),
+           (r"allowzero", "sizes that may be 0, beside allowzero"),
+           (r"which \S+ cannot hold", "operands of two types, which were of one"),
+           (r"only the last axis|steps other|unequal parts", "an axis, a step or parts that the older form does not have"),
+           (r"unknown (rank|shape|type|size)", "the older form needs a rank, size or type that is not known")]
+
+
+def reason(text):
+    return next((name for pattern, name in REASONS if re.search(pattern, text)), "a mode or value that came later")
+
+
+def page(path, counts, refused):
+    """Writes the two tables between the marks of a page."""
+    kinds = ["equal, in ONNX Runtime too", "equal", "refused", "differs", "vague"]
+    rows = ["| Models | To opset | Models | kept, judged by ONNX Runtime | kept, judged here | refused | broken | others |", "|---|---:|---:|---:|---:|---:|---:|---|"]
+    for (label, way), c in counts.items():
+        others = ", ".join(f"{n} {o}" for o, n in c.most_common() if o not in kinds)
+        cells = [c[kinds[0]], c["equal"], c["refused"], c["differs"] + c["vague"]]
+        rows.append(f"| {label} | {way} | {sum(c.values()):,} | " + " | ".join(f"{n:,}" for n in cells) + f" | {others} |")
+    ways = list(dict.fromkeys(way for _, way in counts))
+    rows += ["", "| Refused because | " + " | ".join(f"to {w}" for w in ways) + " |", "|---|" + "---:|" * len(ways)]
+    for name, _ in sum(refused.values(), collections.Counter()).most_common():
+        rows.append(f"| {name} | " + " | ".join(str(refused[w][name]) for w in ways) + " |")
+    text, filled = open(path).read(), "\n".join(rows)
+    text = re.sub(r"(<!-- table -->\n).*?(\n<!-- end -->)", lambda m: m[1] + filled + m[2], text, flags=re.S)
+    open(path, "w").write(text)
+
+
 def judge_file(binary, file, way, folder):
     path = file
     for step, opset in enumerate(way):
         out = os.path.join(folder, f"{os.path.basename(file)}.{step}.onnx")
         code, text = converted(binary, path, opset, out)
+        if code == 3:
+            return "not readable", " ".join(text.split())[-200:]
         if code:
-            return ("refused" if refusal(text) else "vague"), " ".join(text.split())[-300:]
+            return ("refused" if refusal(text) else "vague"), " ".join(text.split())[-400:]
         path = out
     try:
         first = session(file)
-    except Exception as error:
-        return "not loaded", f"ONNX Runtime, before: {say(str(error))[:120]}"
+    except Exception:
+        return by_ourselves(binary, file, path)
     if way[-1] > LOADS:
-        return "written", ""
+        return by_ourselves(binary, file, path)
     for attempt in range(10):
         rng = np.random.default_rng(0)
         try:
@@ -146,20 +197,21 @@ def judge_file(binary, file, way, folder):
         try:
             after = session(path).run(None, feed)
         except Exception as error:
-            return "not loaded", f"ONNX Runtime: {say(str(error))[:160]}"
+            outcome, why = by_ourselves(binary, file, path)
+            return outcome, why or f"ONNX Runtime: {say(str(error))[:160]}"
         for k, (b, a) in enumerate(zip(before, after)):
             if isinstance(b, np.ndarray) and b.dtype.kind == "f" and not np.allclose(a, b, rtol=1e-3, atol=tolerance(before), equal_nan=True):
                 return "differs", f"output {k} by {np.nanmax(np.abs(a - b)):g}"
             if isinstance(b, np.ndarray) and b.dtype.kind not in "f" and not np.array_equal(a, b):
                 return "differs", f"output {k}: other integers, booleans or strings"
         return "equal, in ONNX Runtime too", ""
-    return "no inputs", ""
+    return by_ourselves(binary, file, path)
 
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("binary"); ap.add_argument("folders", nargs="+"); ap.add_argument("--opsets", default="28,13,7")
-    ap.add_argument("--table"); ap.add_argument("--match", default=""); ap.add_argument("--runs", type=int, default=2)
+    ap.add_argument("--table"); ap.add_argument("--page"); ap.add_argument("--match", default=""); ap.add_argument("--runs", type=int, default=2)
     args = ap.parse_args()
     jobs = []
     for folder in args.folders:
@@ -167,20 +219,25 @@ def main():
         found = [(judge_case, os.path.dirname(c)) for c in cases]
         found += [(judge_file, f) for f in sorted(glob.glob(f"{folder}/**/*.onnx", recursive=True))] if not cases else []
         for way in args.opsets.split(","):
-            jobs += [(judge, p, way) for judge, p in found if args.match in os.path.basename(p)]
-    counts, said = collections.defaultdict(collections.Counter), []
+            label = f"{os.path.basename(folder.rstrip('/'))}"
+            jobs += [(judge, p, way, label) for judge, p in found if args.match in os.path.basename(p)]
+    counts, refused, said = collections.defaultdict(collections.Counter), collections.defaultdict(collections.Counter), []
     with tempfile.TemporaryDirectory() as top, concurrent.futures.ThreadPoolExecutor(args.runs) as pool:
         def one(job):
-            judge, path, way = job
+            judge, path, way, _ = job
             with tempfile.TemporaryDirectory(dir=top) as folder:
                 return judge(args.binary, path, [int(n) for n in way.split("-")], folder)
-        for (_, path, way), (outcome, text) in zip(jobs, pool.map(one, jobs)):
-            counts[way][outcome] += 1
+        for (_, path, way, label), (outcome, text) in zip(jobs, pool.map(one, jobs)):
+            counts[label, way][outcome] += 1
+            if outcome == "refused":
+                refused[way][reason(text)] += 1
             if outcome not in ("equal", "equal, in ONNX Runtime too", "written"):
                 said.append(f"{way} {os.path.basename(path)} {outcome}: {text}")
                 print(said[-1], flush=True)
-    for way, c in counts.items():
-        print(f"opset {way}: " + ", ".join(f"{n} {o}" for o, n in c.most_common()))
+    for (label, way), c in counts.items():
+        print(f"{label} to opset {way}: " + ", ".join(f"{n} {o}" for o, n in c.most_common()))
+    if args.page:
+        page(args.page, counts, refused)
     if args.table:
         with open(args.table, "w") as f:
             f.write("\n".join(said) + "\n")

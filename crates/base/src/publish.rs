@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 /// Whether `path` names something that bytes are written into and that no other file may replace: a device, a pipe, or a
 /// name that the system makes for an open file.
 pub fn is_stream(path: &Path) -> bool {
-    let made = ["/dev", "/proc"].iter().any(|root| path.starts_with(root));
+    // Shared memory is a folder of ordinary files among the devices.
+    let made = ["/dev", "/proc"].iter().any(|root| path.starts_with(root)) && !path.starts_with("/dev/shm");
     made || fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir())
 }
 
@@ -51,6 +52,13 @@ mod tests {
         assert_eq!(fs::read(&to).unwrap(), b"complete");
         assert!(!part.exists());
         fs::remove_file(to).unwrap();
+    }
+
+    #[test]
+    fn shared_memory_is_no_device() {
+        let to = Path::new("/dev/shm/folder/model.onnx");
+        assert_eq!(staged(to), to);
+        assert!(is_stream(Path::new("/dev/stdout")));
     }
 
     #[test]

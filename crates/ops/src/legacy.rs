@@ -12,6 +12,17 @@ pub fn drop_consumed_inputs(cx: &mut AdaptCx) -> OpResult<()> {
     Ok(())
 }
 
+/// Before opset 11 the specification let an `axis` count from the front only.
+///
+/// # Errors
+/// When it counts from the back of an operand of unknown rank.
+pub fn axis_from_front(cx: &mut AdaptCx) -> OpResult<()> {
+    let Some(A::Int(axis @ ..0)) = cx.attrs().get("axis").cloned() else { return Ok(()) };
+    let rank = cx.rank(0).ok_or_else(|| OpError::unsupported("a negative axis of an operand of unknown rank"))?;
+    cx.attrs().set("axis", axis + rank as i64);
+    Ok(())
+}
+
 /// Opset 6 and before broadcast only when `broadcast = 1`, aligning the second operand at `axis` (its last
 /// dimensions when absent). The hub broadcasts as numpy does, so the second operand is given trailing ones.
 ///

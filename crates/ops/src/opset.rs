@@ -3,7 +3,9 @@
 use crate::all;
 use crate::typesets::spelled;
 use modelsmith_base::{Diagnostic, Place, Severity};
-use modelsmith_ir::{Adapt, AdaptCx, Builder, HUB_OPSET, Model, NodeId, Op, OpDef, OpSetImport, RegionId, Stage};
+use modelsmith_ir::{
+    Adapt, AdaptCx, Builder, HUB_OPSET, Model, NodeId, Op, OpDef, OpSetImport, RegionId, Stage, ValueId,
+};
 use std::collections::HashMap;
 
 /// Newest version of each domain that this program reads.
@@ -216,6 +218,7 @@ fn lower_node(
         step(model, region, node, past.down).map_err(|e| format!("{} at opset {version}: {e}", def.name))?;
     }
     check_types(model, node, def, version)?;
+    check_counts(model, node, def, version)?;
     drop_unknown(model, node, def, version);
     let (domain, name) = (def.domain.into(), def.name.into());
     model.nodes[node].op = Op::Foreign { domain, name, version };
@@ -240,6 +243,38 @@ fn check_types(model: &Model, node: NodeId, def: &OpDef, version: u32) -> Result
     match n.attrs.iter().find(|(name, _)| !known(name) && !is_default(def, name, &n.attrs)) {
         Some((name, _)) => Err(format!("{} has no attribute {name} at opset {version}", def.name)),
         None => Ok(()),
+    }
+}
+
+/// Trailing operands and outputs that are absent, or that nothing reads, go where the schema at `version` has no place
+/// for them; others are refused.
+fn check_counts(model: &mut Model, node: NodeId, def: &OpDef, version: u32) -> Result<(), String> {
+    let Some(schema) = def.schema_at(version) else { return Ok(()) };
+    let (inputs, outputs) = (schema.input_range().1, schema.output_range().1);
+    let read = |model: &Model, v: ValueId| {
+        let taken = |n: NodeId| model.nodes[n].inputs.contains(&Some(v));
+        let ends = |r: RegionId| model.regions[r].results.contains(&v);
+        model.nodes.ids().any(taken) || model.regions.ids().any(ends)
+    };
+    while model.nodes[node].inputs.len() > inputs && model.nodes[node].inputs.last() == Some(&None) {
+        model.nodes[node].inputs.pop();
+    }
+    while model.nodes[node].outputs.len() > outputs {
+        match model.nodes[node].outputs.last().copied().flatten() {
+            Some(v) if read(model, v) => break,
+            Some(v) => drop(model.values.remove(v)),
+            None => {}
+        }
+        model.nodes[node].outputs.pop();
+    }
+    let n = &model.nodes[node];
+    let refused = |what: &str, has: usize, most: usize| {
+        Err(format!("{} has at most {most} {what} at opset {version}, not {has}", def.name))
+    };
+    match (n.inputs.len(), n.outputs.len()) {
+        (has, _) if has > inputs => refused("operands", has, inputs),
+        (_, has) if has > outputs => refused("outputs", has, outputs),
+        _ => Ok(()),
     }
 }
 

@@ -6,7 +6,9 @@
 mod files;
 mod random_graph;
 mod sample_model;
+mod varied;
 
 pub use files::{corpus, onnx_files, zoo};
 pub use random_graph::random_graph;
 pub use sample_model::{Case, sample_cases};
+pub use varied::varied_cases;

@@ -1,6 +1,6 @@
 //! Samples of operators as models of one node.
 
-use modelsmith_ir::{Builder, Dim, Model, OpDef, OpSet, Sample, Samples, Stage, Type};
+use modelsmith_ir::{Builder, Dim, Model, OpDef, OpResult, OpSet, Sample, Samples, Stage, Type};
 use modelsmith_tensor::Value;
 
 /// A model with inputs.
@@ -25,7 +25,7 @@ pub fn sample_cases(ops: &'static OpSet) -> Vec<Case> {
             let inputs = sample.inputs.iter().flatten().cloned().collect();
             let model = match &sample.model {
                 Some(text) => modelsmith_ir::text::parse(text, ops).unwrap_or_else(|e| panic!("{name}: {e}")),
-                None => single(def, &sample, ops),
+                None => single(def, &sample, ops).unwrap_or_else(|e| panic!("{name}: {e}")),
             };
             out.push(Case { name, model, inputs });
         }
@@ -50,7 +50,11 @@ pub fn type_of(value: &Value) -> Type {
     }
 }
 
-fn single(def: &'static OpDef, sample: &Sample, ops: &OpSet) -> Model {
+/// The model whose only node is the call.
+///
+/// # Errors
+/// When inference refuses the call.
+pub(crate) fn single(def: &'static OpDef, sample: &Sample, ops: &OpSet) -> OpResult<Model> {
     let mut model = Model::new();
     model.stage = Stage::Hub;
     let main = model.main;
@@ -59,11 +63,10 @@ fn single(def: &'static OpDef, sample: &Sample, ops: &OpSet) -> Model {
         operands.push(input.as_ref().map(|v| model.add_param(main, &format!("x{i}"), type_of(v))));
     }
     let mut builder = Builder::new(&mut model, ops, main, 0);
-    let made = builder.node(def.domain, def.name, &operands, sample.attrs.clone(), sample.outputs.max(1));
-    let results = made.unwrap_or_else(|e| panic!("{def:?}: {e}"));
+    let results = builder.node(def.domain, def.name, &operands, sample.attrs.clone(), sample.outputs.max(1))?;
     for (i, &v) in results.iter().enumerate() {
         model.values[v].name = format!("y{i}");
     }
     model.regions[main].results = results;
-    model
+    Ok(model)
 }

@@ -325,7 +325,7 @@ fn samples(s: &mut Samples) {
         let text = format!(
             "graph(%s: {dtype}[2], %x: {dtype}[3, 2]) {{
                %y, %z = Scan(%s, %x) {{num_scan_inputs = 1, body = graph(%p: {dtype}[2], %e: {dtype}[2]) {{
-                 %q: {dtype}[2] = Identity(%e) return %q, %p
+                 %q: {dtype}[2] = Identity(%e) %r: {dtype}[2] = Identity(%p) return %q, %r
                }}}}
                return %y, %z
              }}"

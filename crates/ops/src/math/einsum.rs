@@ -97,7 +97,8 @@ impl<T: Number<Sum = T>> Term<T> {
             let stride = if size == 1 { 0 } else { stride };
             match own.iter().position(|&l| l == label) {
                 Some(i) => {
-                    sizes[i] = sizes[i].max(size);
+                    // One of the two may be 1 and stand for the other, which may be 0.
+                    sizes[i] = if sizes[i] == 1 { size } else { sizes[i] };
                     steps[i] += stride;
                 }
                 None => {
@@ -216,7 +217,7 @@ fn samples(s: &mut Samples) {
         let (a, b) = (s.any(dtype, &[2, 3]), s.any(dtype, &[3, 2]));
         s.case().attr("equation", "ij,jk->ik").input(a).input(b).add();
     }
-    let cases: [(&str, &[&[usize]]); 18] = [
+    let cases: [(&str, &[&[usize]]); 19] = [
         ("->", &[&[]]),
         ("i->", &[&[5]]),
         ("ij->ji", &[&[2, 3]]),
@@ -235,6 +236,7 @@ fn samples(s: &mut Samples) {
         ("ij,k->i", &[&[2, 3], &[4]]),
         ("aB,Bc->ac", &[&[2, 0], &[0, 3]]),
         ("ij,kj->k", &[&[2, 1], &[4, 3]]),
+        ("ii->i", &[&[1, 0]]),
     ];
     for (equation, shapes) in cases {
         let operands = shapes.iter().map(|shape| s.any(F32, shape)).collect::<Vec<_>>();

@@ -16,8 +16,13 @@ impl Attending {
     ///
     /// # Errors
     /// Never for operands of known type.
-    pub(crate) fn build(self, b: &mut Builder) -> OpResult<[ValueId; 3]> {
-        let [q, k, v] = self.heads;
+    pub(crate) fn build(mut self, b: &mut Builder) -> OpResult<[ValueId; 3]> {
+        let [mut q, k, v] = self.heads;
+        // The hub's Attention multiplies both sides by the root of the scale.
+        if let Some(&Attr::Float(scale @ ..0.0)) = self.attrs.get("scale") {
+            q = b.op("Neg", &[q])?;
+            self.attrs.set("scale", -scale);
+        }
         let past = |i: usize| self.past.map(|p| p[i]);
         let operands = [Some(q), Some(k), Some(v), self.bias, past(0), past(1)];
         let out = b.node("", "Attention", &operands, self.attrs, 3)?;

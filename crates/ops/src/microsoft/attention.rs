@@ -97,7 +97,7 @@ fn samples(s: &mut Samples) {
         s.case().input(x.clone()).input(w.clone()).input(bias.clone()).attr("num_heads", 2).add();
         let mask = Tensor::new(&[2, 3], vec![1i32, 1, 0, 1, 1, 1]).expect("six elements");
         let case = s.case().input(x).input(w).input(bias).input(mask).attr("num_heads", 4);
-        case.attr("scale", 0.25f32).attr("mask_filter_value", -1000.0f32).add();
+        case.attr("scale", -0.25f32).attr("mask_filter_value", -1000.0f32).add();
     }
     let (x, w, bias) = (s.any(F32, &[1, 3, 4]), s.any(F32, &[4, 20]), s.any(F32, &[20]));
     let case = s.case().input(x.clone()).input(w).input(bias).attr("num_heads", 2);

@@ -1,5 +1,5 @@
 //! Operators that are others in a row: their decomposition is their definition, through which they are inferred and
-//! evaluated. What others make of them is judged by `conformance/operators.py`.
+//! evaluated. What others make of them is judged by `conformance/differential.py`.
 
 use crate::infer::{is_invented, map_dims, without_invented};
 use crate::interp::Reference;

@@ -52,8 +52,10 @@ fn decompose(b: &mut Builder, node: NodeId) -> OpResult<Vec<ValueId>> {
         }
     };
     let mut sum = b.op("Add", &[word, place])?;
-    if let Some((ids, table)) = b.opt_input(node, 1).zip(b.opt_input(node, 4)) {
-        let segment = gather(b, table, ids)?;
+    if let Some(table) = b.opt_input(node, 4) {
+        // Without segments all belongs to the first.
+        let segments = b.opt_input(node, 1).map_or_else(|| Ok(b.ints(&[0])), Ok::<_, OpError>)?;
+        let segment = gather(b, table, segments)?;
         sum = b.op("Add", &[sum, segment])?;
     }
     let attrs = Attrs::new().with("axis", -1).with("epsilon", epsilon);
@@ -78,9 +80,12 @@ fn samples(s: &mut Samples) {
         let (gamma, beta) = (s.any(dtype, &[8]), s.any(dtype, &[8]));
         let mask = Tensor::new(&[2, 3], vec![1i32, 1, 0, 1, 1, 1]).expect("six elements");
         let at = Tensor::new(&[2, 3], vec![1i32, 2, 3, 5, 4, 0]).expect("six elements");
-        let case = s.case().input(ids.clone()).input(segments).input(words.clone()).input(places.clone()).input(kinds);
+        let case =
+            s.case().input(ids.clone()).input(segments).input(words.clone()).input(places.clone()).input(kinds.clone());
         let case = case.input(gamma.clone()).input(beta.clone()).input(mask).input(at);
         case.attr("epsilon", 1e-5f32).outputs(3).add();
+        let case = s.case().input(ids.clone()).absent().input(words.clone()).input(places.clone()).input(kinds.clone());
+        case.input(gamma.clone()).input(beta.clone()).outputs(2).add();
         let case = s.case().input(ids).absent().input(words).input(places).absent().input(gamma).input(beta);
         case.outputs(2).add();
     }

@@ -70,7 +70,9 @@ fn layer(b: &mut Builder, node: NodeId, at: usize, zeros: usize, bits: i64, bloc
     };
     let count = bytes.saturating_mul(8 / bits);
     moves::sizes(&[experts, rows, count])?;
-    let dtype = b.ty(scales).dtype().ok_or_else(|| OpError::unsupported("scales of unknown type"))?;
+    let known =
+        |x: ValueId, what: &str| b.ty(x).dtype().ok_or_else(|| OpError::unsupported(format!("{what} of unknown type")));
+    let (dtype, own) = (known(scales, "scales")?, known(b.input(node, 0)?, "an input")?);
     let (block, blocks) = if block > 0 { (block, (count + block - 1) / block) } else { (count, 1) };
     let levels = mat_mul_n_bits::unpacked(b, packed, bits, experts * rows, count, dtype)?;
     // One number for each row and block, then one for each element.
@@ -92,7 +94,14 @@ fn layer(b: &mut Builder, node: NodeId, at: usize, zeros: usize, bits: i64, bloc
     let centred = b.op("Sub", &[levels, centre])?;
     let weights = b.op("Mul", &[centred, scales])?;
     let shape = b.ints(&[experts, rows, count]);
-    Ok(Some(Layer { weights: b.op("Reshape", &[weights, shape])?, bias }))
+    let weights = b.op("Reshape", &[weights, shape])?;
+    // Scales may be of another width than what is multiplied.
+    let alike = |b: &mut Builder, x: ValueId| match b.ty(x).dtype() == Some(own) {
+        true => Ok(x),
+        false => b.op_with("Cast", &[x], Attrs::new().with("to", own)),
+    };
+    let bias = bias.map(|bias| alike(b, bias)).transpose()?;
+    Ok(Some(Layer { weights: alike(b, weights)?, bias }))
 }
 
 fn decompose(b: &mut Builder, node: NodeId) -> OpResult<Vec<ValueId>> {

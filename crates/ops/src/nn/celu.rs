@@ -40,15 +40,26 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
 fn decompose(b: &mut Builder, node: NodeId) -> OpResult<Vec<ValueId>> {
     let x = b.input(node, 0)?;
     let alpha = b.attrs(node)?.float("alpha")?;
-    let (zero, alpha) = (b.scalar_like(x, 0.0)?, b.scalar_like(x, alpha.into())?);
+    let (zero, negative) = (b.scalar_like(x, 0.0)?, alpha < 0.0);
+    let alpha = b.scalar_like(x, alpha.into())?;
     let ratio = b.op("Div", &[x, alpha])?;
-    let (positive, power) = (b.op("Greater", &[x, zero])?, b.op_with("Elu", &[ratio], Attrs::new())?);
+    let (positive, power) = (b.op("Greater", &[x, zero])?, elu(b, ratio, negative)?);
     let low = b.op("Mul", &[alpha, power])?;
     Ok(vec![b.op("Where", &[positive, x, low])?])
+}
+
+/// `exp(x) - 1` where `x` is not positive, which Elu computes without loss; of a negative alpha `x` is positive.
+fn elu(b: &mut Builder, x: ValueId, positive: bool) -> OpResult<ValueId> {
+    if !positive {
+        return b.op_with("Elu", &[x], Attrs::new());
+    }
+    let (power, one) = (b.op("Exp", &[x])?, b.scalar_like(x, 1.0)?);
+    b.op("Sub", &[power, one])
 }
 
 fn samples(s: &mut Samples) {
     elementwise::unary_samples(s, FLOATS_BF16, -3.0, 3.0);
     let x = s.floats(F32, &[2, 5], -3.0, 3.0);
-    s.case().input(x).attr("alpha", 0.3).add();
+    s.case().input(x.clone()).attr("alpha", 0.3).add();
+    s.case().input(x).attr("alpha", -0.5).add();
 }

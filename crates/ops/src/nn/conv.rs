@@ -58,6 +58,9 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
         Some(b) => b.to_f64s()?,
         None => vec![0.0; g.filters],
     };
+    if g.output_shape().contains(&0) {
+        return Ok(vec![Tensor::zeros(x.dtype(), &g.output_shape())?.into()]);
+    }
     let windows = g.windows();
     if let (Ok(x), Ok(w)) = (x.as_slice::<f32>(), w.as_slice::<f32>()) {
         let mut y = Tensor::zeros(F32, &g.output_shape())?;
@@ -88,4 +91,7 @@ fn samples(s: &mut Samples) {
             if bias { case.input(b.clone()).add() } else { case.add() }
         }
     }
+    // No filters.
+    let (x, w) = (s.any(F32, &[1, 2, 3, 4]), s.any(F32, &[0, 2, 1, 1]));
+    s.case().input(x).input(w).add();
 }

@@ -110,19 +110,21 @@ fn decompose(b: &mut Builder, node: NodeId) -> OpResult<Vec<ValueId>> {
     let (x, block, last) = (b.input(node, 0)?, block_size(&attrs)? as i64, depth_last(&attrs)?);
     let sizes = b.op_with("Shape", &[x], Attrs::new().with("start", 2).with("end", 4))?;
     let joined = |b: &mut Builder, parts: &[ValueId]| b.op_with("Concat", parts, Attrs::new().with("axis", 0));
-    // An empty image has no channels to infer.
+    // An empty image has no channels to infer, and its 0 is no size to copy.
     let depth = b.ty(x).shape().and_then(|s| s.get(1)?.known()).map_or(-1, |c| c / (block * block));
     let (first, perm) = match last {
-        true => ([0, depth, block, block], [0, 1, 4, 2, 5, 3]),
-        false => ([0, block, block, depth], [0, 3, 4, 1, 5, 2]),
+        true => ([depth, block, block], [0, 1, 4, 2, 5, 3]),
+        false => ([block, block, depth], [0, 3, 4, 1, 5, 2]),
     };
-    let (head, factor, front) = (b.ints(&first), b.ints(&[block]), b.ints(&[0, depth]));
-    let split = joined(b, &[head, sizes])?;
-    let x = b.op("Reshape", &[x, split])?;
+    let batch = b.op_with("Shape", &[x], Attrs::new().with("start", 0).with("end", 1))?;
+    let own = || if depth < 0 { Attrs::new() } else { Attrs::new().with("allowzero", 1) };
+    let (head, factor, front) = (b.ints(&first), b.ints(&[block]), b.ints(&[depth]));
+    let split = joined(b, &[batch, head, sizes])?;
+    let x = b.op_with("Reshape", &[x, split], own())?;
     let x = b.op_with("Transpose", &[x], Attrs::new().with("perm", perm))?;
     let large = b.op("Mul", &[sizes, factor])?;
-    let shape = joined(b, &[front, large])?;
-    Ok(vec![b.op("Reshape", &[x, shape])?])
+    let shape = joined(b, &[batch, front, large])?;
+    Ok(vec![b.op_with("Reshape", &[x, shape], own())?])
 }
 
 fn samples(s: &mut Samples) {
@@ -134,6 +136,8 @@ fn samples(s: &mut Samples) {
         let x = s.any(F32, &[2, 8, 2, 3]);
         s.case().input(x).attr("blocksize", 2).attr("mode", mode).add();
     }
-    let x = s.any(F32, &[0, 9, 1, 2]);
-    s.case().input(x).attr("blocksize", 3).add();
+    for shape in [[0, 9, 1, 2], [0, 0, 1, 2], [1, 4, 7, 0]] {
+        let (x, block) = (s.any(F32, &shape), if shape[1] == 4 { 2 } else { 3 });
+        s.case().input(x).attr("blocksize", block).add();
+    }
 }

@@ -144,6 +144,23 @@ fn to_7(cx: &mut AdaptCx) -> OpResult<()> {
     rewire::behind(cx, 1, |b, mask| b.op_with("Cast", &[mask], Attrs::new().with("to", DType::Bool)))
 }
 
+/// Before opset 12 nothing is said of the mask of a run that is no training; it is written as what it is, all true.
+fn whole_mask(cx: &mut AdaptCx) -> OpResult<()> {
+    let (node, Some(x)) = (cx.node, cx.input(0)) else { return Ok(()) };
+    if cx.model.nodes[node].outputs.len() < 2 {
+        return Ok(());
+    }
+    rewire::behind(cx, 1, |b, _| {
+        let some = b.op_with("Cast", &[x], Attrs::new().with("to", DType::Bool))?;
+        let others = b.op("Not", &[some])?;
+        b.op("Or", &[some, others])
+    })?;
+    if let Some(Some(fresh)) = cx.model.nodes[node].outputs.drain(1..).next() {
+        cx.model.values.remove(fresh);
+    }
+    Ok(())
+}
+
 fn from_10(cx: &mut AdaptCx) -> OpResult<()> {
     if let Some(Attr::Float(ratio)) = cx.attrs().remove("ratio") {
         let ratio = cx.constant(Tensor::scalar(ratio));
@@ -166,6 +183,7 @@ fn to_10(cx: &mut AdaptCx) -> OpResult<()> {
     if let Some(ratio) = constant(cx, 1)? {
         cx.attrs().set("ratio", ratio as f32);
     }
+    whole_mask(cx)?;
     cx.attrs().remove("seed");
     cx.set_input(2, None);
     cx.set_input(1, None);

@@ -76,7 +76,9 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
         return Err(OpError::invalid(format!("a grid of shape {:?} for {:?}", grid.shape(), x.shape())));
     }
     let shape = [&[n, c], &places[1..]].concat();
-    if Tensor::zeros(x.dtype(), &shape)?.is_empty() {
+    let (plane, count) = (spatial.iter().product::<usize>(), places[1..].iter().product::<usize>());
+    // An image without pixels has nothing to sample: all that lies outside is zero.
+    if plane == 0 || Tensor::zeros(x.dtype(), &shape)?.is_empty() {
         return Ok(vec![Tensor::zeros(x.dtype(), &shape)?.into()]);
     }
     let positions = grid.to_f64s()?;
@@ -87,7 +89,6 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
         ends.push(taps.len());
     }
     let taps_of = |place: usize| &taps[ends[place]..ends[place + 1]];
-    let (plane, count) = (spatial.iter().product::<usize>(), places[1..].iter().product::<usize>());
     if x.dtype() == DType::String {
         let nearest = |i: usize| match taps_of(i / count / c * count + i % count) {
             [(at, _)] => Ok(i / count * plane + at),
@@ -155,6 +156,8 @@ fn samples(s: &mut Samples) {
         let (x, grid) = (s.any(F32, &[1, 1, 2, 3, 4]), s.floats(dtype, &[1, 2, 1, 2, 3], -1.0, 1.0));
         s.case().input(x).input(grid).add();
     }
+    let (x, grid) = (s.any(F32, &[1, 2, 0, 3]), s.floats(F32, &[1, 2, 2, 2], -1.0, 1.0));
+    s.case().input(x).input(grid).add();
     let (x, grid) = (s.any(F32, &[1, 1, 3]), s.floats(F32, &[1, 0, 1], -1.0, 1.0));
     s.case().input(x).input(grid).add();
 }

@@ -65,7 +65,8 @@ fn sizes(attrs: &AttrView) -> OpResult<(usize, usize)> {
 
 fn infer(cx: &mut InferCx) -> OpResult<()> {
     let (h, w) = sizes(&cx.attrs)?;
-    let regions = [cx.shape(1), cx.shape(2)].into_iter().flatten().next().map_or(Dim::Unknown, |s| s[0].clone());
+    let counts = [cx.shape(1), cx.shape(2)].into_iter().flatten();
+    let regions = counts.filter_map(<[Dim]>::first).next().cloned().unwrap_or(Dim::Unknown);
     let channels = match cx.shape(0) {
         Some([_, c, _, _]) => c.clone(),
         Some(shape) => return Err(OpError::invalid(format!("an input of rank {}, 4 is wanted", shape.len()))),
@@ -200,4 +201,22 @@ fn samples(s: &mut Samples) {
     }
     let (x, none) = (s.any(F32, &[1, 1, 3, 3]), s.any(F32, &[0, 4]));
     s.case().input(x).input(none).input(Tensor::vector::<i64>(&[])).add();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use modelsmith_ir::Type;
+
+    #[test]
+    fn regions_without_a_dimension_are_of_unknown_number() {
+        let mut model = modelsmith_ir::Model::new();
+        let main = model.main;
+        let x = model.add_param(main, "x", Type::fixed(F32, &[1, 1, 3, 3]));
+        let rois = model.add_param(main, "rois", Type::fixed(F32, &[]));
+        let of = model.add_param(main, "of", Type::fixed(DType::I64, &[1]));
+        let mut b = model.build(crate::all());
+        let made = b.op("RoiAlign", &[x, rois, of]);
+        assert_eq!(made.map(|y| b.ty(y).rank()).ok(), Some(Some(4)));
+    }
 }

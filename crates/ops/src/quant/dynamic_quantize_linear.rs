@@ -51,7 +51,9 @@ fn decompose(b: &mut Builder, node: NodeId) -> OpResult<Vec<ValueId>> {
     let (low, high) = (b.op_with("ReduceMin", &[x], whole())?, b.op_with("ReduceMax", &[x], whole())?);
     let (low, high) = (b.op("Min", &[low, zero])?, b.op("Max", &[high, zero])?);
     let range = b.op("Sub", &[high, low])?;
+    let (flat, one) = (b.op("Equal", &[range, zero])?, b.scalar_like(x, 1.0)?);
     let scale = b.op("Div", &[range, top])?;
+    let scale = b.op("Where", &[flat, one, scale])?;
     let steps = b.op("Div", &[low, scale])?;
     let point = b.op("Sub", &[zero, steps])?;
     let point = b.op("Clip", &[point, zero, top])?;

@@ -31,6 +31,9 @@ pub static EXPAND: OpDef = OpDef {
 };
 
 fn infer(cx: &mut InferCx) -> OpResult<()> {
+    if let Some(rank) = cx.rank(1).filter(|&r| r != 1) {
+        return Err(OpError::invalid(format!("a shape of rank {rank}, 1 is wanted")));
+    }
     let shape = match (cx.shape(0), moves::from_operand(cx, 1)) {
         (Some(x), Some(wanted)) => Some(shapes::broadcast(&[x, &wanted])?),
         _ => None,
@@ -47,8 +50,11 @@ fn infer(cx: &mut InferCx) -> OpResult<()> {
 }
 
 fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
-    let x = cx.tensor(inputs, 0)?;
-    let wanted = moves::sizes(&cx.tensor(inputs, 1)?.to_i64s()?)?;
+    let (x, wanted) = (cx.tensor(inputs, 0)?, cx.tensor(inputs, 1)?);
+    if wanted.rank() != 1 {
+        return Err(OpError::invalid(format!("a shape of rank {}, 1 is wanted", wanted.rank())));
+    }
+    let wanted = moves::sizes(&wanted.to_i64s()?)?;
     let shape = index::broadcast(&[x.shape(), &wanted])?;
     moves::affordable(&shape)?;
     let strides = index::broadcast_strides(x.shape(), &shape)?;
@@ -73,5 +79,27 @@ fn samples(s: &mut Samples) {
     for (shape, wanted) in cases {
         let x = s.any(F32, shape);
         s.case().input(x).input(Tensor::vector(wanted)).add();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interp::Reference;
+    use crate::run::{Opts, Runner};
+    use modelsmith_ir::Type;
+
+    #[test]
+    fn a_shape_is_a_list() {
+        let mut model = modelsmith_ir::Model::new();
+        let main = model.main;
+        let x = model.add_param(main, "x", Type::fixed(F32, &[2, 1]));
+        let shape = model.add_param(main, "shape", Type::of(I64));
+        let y = model.build(crate::all()).op("Expand", &[x, shape]).unwrap();
+        model.regions[main].results = vec![y];
+        let mut running = Reference.load(&model, &Opts::default()).unwrap();
+        let inputs = [Tensor::zeros(F32, &[2, 1]), Tensor::zeros(I64, &[4, 2])].map(|t| Value::Tensor(t.unwrap()));
+        let error = running.run(&inputs, &mut |_, _| {}).unwrap_err();
+        assert!(error.to_string().contains("a shape of rank 2, 1 is wanted"), "{error}");
     }
 }

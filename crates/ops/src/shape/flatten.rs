@@ -31,7 +31,7 @@ pub static FLATTEN: OpDef = OpDef {
             since: 9,
             schema: Schema { types: &[types_of("T", ALL)], ..SCHEMA },
             up: Adapt::Compatible,
-            down: Adapt::Compatible,
+            down: Adapt::Rewrite(legacy::axis_from_front),
         },
         Past {
             since: 11,

@@ -86,8 +86,9 @@ const END: i64 = i32::MAX as i64;
 fn range(d: &Dim, start: &Dim, end: &Dim, step: i64) -> OpResult<(Dim, Dim)> {
     if let (Some(d), Some(start), Some(end)) = (d.known(), start.known(), end.known()) {
         let from_end = |x: i64| if x < 0 { x.saturating_add(d) } else { x };
-        let (lo, hi) = if step > 0 { (0, d) } else { (-1, d - 1) };
-        let (a, b) = (from_end(start).clamp(lo, hi), from_end(end).clamp(lo, hi));
+        // Backwards a start before the first element is the first element, an end before it is beyond it.
+        let (first, lo, hi) = if step > 0 { (0, 0, d) } else { (0.min(d - 1), -1, d - 1) };
+        let (a, b) = (from_end(start).clamp(first, hi), from_end(end).clamp(lo, hi));
         let span = if step > 0 { b - a } else { a - b };
         let stride = step.unsigned_abs().min(i64::MAX as u64) as i64;
         let n = if span <= 0 || d == 0 { 0 } else { (span - 1) / stride + 1 };
@@ -189,7 +190,7 @@ fn samples(s: &mut Samples) {
         s.case().input(x).input(Tensor::vector(&[1i64, 0])).input(Tensor::vector(&[9i64, -1])).add();
     }
     type Case = (&'static [usize], &'static [i64], &'static [i64], &'static [i64], &'static [i64]);
-    let cases: [Case; 9] = [
+    let cases: [Case; 10] = [
         (&[5], &[-1], &[i64::MIN], &[0], &[-2]),
         (&[5], &[3], &[1], &[0], &[1]),
         (&[5], &[i64::MAX], &[i64::MIN], &[-1], &[i64::MIN]),
@@ -199,6 +200,7 @@ fn samples(s: &mut Samples) {
         (&[1, 2, 1, 3, 2], &[0, 7], &[1, 9], &[1, 3], &[3, 1]),
         (&[2, 0, 3], &[0, -5], &[5, 5], &[1, 2], &[1, 2]),
         (&[4], &[-9], &[-9], &[0], &[-1]),
+        (&[0], &[-9], &[-9], &[0], &[-1]),
     ];
     for (shape, starts, ends, axes, steps) in cases {
         let x = s.any(F32, shape);

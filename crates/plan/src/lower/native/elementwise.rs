@@ -233,6 +233,8 @@ fn composed(site: &Site, p: &mut Program, x: u8) -> Option<(u8, Lane)> {
             let (low, gamma) = (p.act(Activation::Elu { alpha: number("alpha")? }, x), p.float(number("gamma")?));
             p.binary(BinaryOp::Mul, F, low, gamma)
         }
+        // Elu is its power of e only for operands that are not positive.
+        "Celu" if number("alpha")? <= 0.0 => return None,
         "Celu" => {
             let (alpha, zero) = (p.float(number("alpha")?), p.float(0.0));
             let ratio = p.binary(BinaryOp::Div, F, x, alpha);
