@@ -82,6 +82,15 @@ def alone(model, node, feeds):
     values.update(zip(names, s.run(names, feeds)))
     if any(not isinstance(values[n], np.ndarray) for n in [*wanted, *results]):
         return None
+    # What follows from constants alone is a constant of the model: neither side computes it in a run.
+    free = set(feeds)
+    for n in model.graph.node:
+        inner = {i for a in n.attribute if a.type == onnx.AttributeProto.GRAPH for m in a.g.node for i in m.input}
+        if n.op_type.startswith(("Random", "Bernoulli", "Multinomial")) or free & (inner | set(n.input)):
+            free.update(n.output)
+    for n in [w for w in wanted if w not in free]:
+        constants[n] = numpy_helper.from_array(values[n])
+    wanted = [w for w in wanted if w in free]
     info = lambda n: helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(values[n].dtype) if values[n].dtype.kind not in "OU" else T.STRING, values[n].shape)
     weights = []
     for n in dict.fromkeys(i for i in node.input if i in constants):

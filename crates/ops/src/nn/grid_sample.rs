@@ -85,7 +85,7 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     // One list for all places, with the end of each: a list of its own for each would be met one by one in memory.
     let (mut taps, mut ends) = (Vec::new(), vec![0]);
     for p in positions.chunks_exact(axes) {
-        taps.extend(how.taps(p, spatial));
+        how.taps(p, spatial, &mut taps);
         ends.push(taps.len());
     }
     let taps_of = |place: usize| &taps[ends[place]..ends[place + 1]];
@@ -97,14 +97,31 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
         let source = (0..n * c * count).map(nearest).collect::<OpResult<Vec<_>>>()?;
         return Ok(vec![x.gathered(&shape, source.into_iter())?.into()]);
     }
+    let sum =
+        |taps: &[(usize, f64)], value: &dyn Fn(usize) -> f64| taps.iter().map(|&(at, w)| value(at) * w).sum::<f64>();
     let sampled = |data: &[f64]| {
         let mut out = Vec::with_capacity(n * c * count);
         for (i, image) in data.chunks_exact(plane).enumerate() {
             let places = i / c * count..(i / c + 1) * count;
-            out.extend(places.map(|p| taps_of(p).iter().map(|&(at, w)| image[at] * w).sum::<f64>()));
+            out.extend(places.map(|p| sum(taps_of(p), &|at| image[at])));
         }
         out
     };
+    if x.dtype() == F32 {
+        let mut out = Vec::with_capacity(n * c * count);
+        for (i, image) in x.as_slice::<f32>()?.chunks_exact(plane).enumerate() {
+            let tap = |&(at, w): &(usize, f64)| f64::from(image[at]) * w;
+            for place in i / c * count..(i / c + 1) * count {
+                // Four taps, those of a linear mode between pixels, are the usual number.
+                let value = match taps_of(place) {
+                    [a, b, c, d] => tap(a) + tap(b) + tap(c) + tap(d),
+                    taps => sum(taps, &|at| f64::from(image[at])),
+                };
+                out.push(value as f32);
+            }
+        }
+        return Ok(vec![Tensor::new(&shape, out)?.into()]);
+    }
     if x.dtype().is_complex() {
         let data = x.to_complex()?;
         let part = |k: usize| sampled(&data.iter().map(|v| v[k]).collect::<Vec<_>>());

@@ -49,18 +49,26 @@ impl Sampling {
         })
     }
 
-    /// Flat positions and weights at `point`, whose coordinates come innermost axis first, in an image of `shape`.
-    pub fn taps(&self, point: &[f64], shape: &[usize]) -> Vec<(usize, f64)> {
-        let mut out = vec![(0usize, 1.0)];
+    /// Appends the flat positions and weights at `point`, whose coordinates come innermost axis first, in an image of `shape`.
+    pub fn taps(&self, point: &[f64], shape: &[usize], out: &mut Vec<(usize, f64)>) {
+        let first = out.len();
+        out.push((0, 1.0));
         for (&at, &len) in point.iter().rev().zip(shape) {
-            let axis = self.along(at as f32, len);
-            out = out.iter().flat_map(|&(p, v)| axis.iter().map(move |&(i, w)| (p * len + i, v * w))).collect();
+            let (axis, count) = self.along(at as f32, len);
+            let old = out.len() - first;
+            out.resize(first + old * count, (0, 0.0));
+            // From the last: what a tap becomes lies at its own place or behind it.
+            for tap in (0..old.min(old * count)).rev() {
+                let (p, v) = out[first + tap];
+                for (j, (i, w)) in axis[..count].iter().enumerate() {
+                    out[first + tap * count + j] = (p * len + i, v * w);
+                }
+            }
         }
-        out
     }
 
-    /// Positions and weights along one axis.
-    fn along(&self, at: f32, len: usize) -> Vec<(usize, f64)> {
+    /// Positions and weights along one axis, and how many there are.
+    fn along(&self, at: f32, len: usize) -> ([(usize, f64); 4], usize) {
         let size = len as f32;
         let (low, high) = if self.align { (0.0, size - 1.0) } else { (-0.5, size - 0.5) };
         let mut x = if self.align { (at + 1.0) / 2.0 * (size - 1.0) } else { ((at + 1.0) * size - 1.0) / 2.0 };
@@ -78,12 +86,21 @@ impl Sampling {
         }
         let base = f64::from(x).floor();
         let ratio = f64::from(x) - base;
-        let taps = match self.mode {
-            Mode::Nearest => vec![(f64::from(x), 1.0)],
-            Mode::Linear => vec![(base, 1.0 - ratio), (base + 1.0, ratio)],
-            Mode::Cubic => (-1..3).map(f64::from).map(|i| (base + i, cubic_weight((i - ratio).abs(), -0.75))).collect(),
+        let cubic = |i: f64| (base + i, cubic_weight((i - ratio).abs(), -0.75));
+        let none = (0.0, 0.0);
+        let (taps, wanted) = match self.mode {
+            Mode::Nearest => ([(f64::from(x), 1.0), none, none, none], 1),
+            Mode::Linear => ([(base, 1.0 - ratio), (base + 1.0, ratio), none, none], 2),
+            Mode::Cubic => ([-1.0, 0.0, 1.0, 2.0].map(cubic), 4),
         };
-        taps.into_iter().filter_map(|(i, w)| Some((self.element(i, len, low, high)?, w))).collect()
+        let (mut found, mut count) = ([(0, 0.0); 4], 0);
+        for (i, w) in &taps[..wanted] {
+            if let Some(at) = self.element(*i, len, low, high) {
+                found[count] = (at, *w);
+                count += 1;
+            }
+        }
+        (found, count)
     }
 
     /// The element of the image that stands at position `i`.
