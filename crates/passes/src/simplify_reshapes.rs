@@ -16,7 +16,7 @@ pub static PASS: Pass = Pass {
 };
 
 /// All rules of this family.
-pub static RULES: &[&Rule] = &[&CHAIN, &CONSTANT_SHAPE, &LONE_TRANSPOSE];
+pub static RULES: &[&Rule] = &[&CHAIN, &CONSTANT_SHAPE, &LONE_TRANSPOSE, &ROWS];
 
 const SHAPED: &[&str] = &["Reshape", "Squeeze", "Unsqueeze", "Flatten"];
 
@@ -56,6 +56,26 @@ static LONE_TRANSPOSE: Rule = Rule::code("transpose-of-ones", &["Transpose"], of
       %y = Neg(%b)
       return %y
     }"]);
+
+static ROWS: Rule = Rule::code("rows-in-place", SHAPED, rows, Preserves::Exact)
+    .doc("Softmax, LogSoftmax or Hardmax of the rows of a matrix that are an axis of a tensor works along that axis")
+    .samples(&[
+        "graph(%x: f32[n, 5, 1, 1]) {
+          %a = Flatten(%x) {axis = 1}
+          %b = Softmax(%a) {axis = -1}
+          %s = Shape(%x)
+          %y = Reshape(%b, %s)
+          %z = Neg(%y)
+          return %z
+        }",
+        "graph(%x: f32[2, 3, 4]) {
+          %a = Reshape(%x, i64[2] [6, 4])
+          %b = Hardmax(%a) {axis = 1}
+          %y = Reshape(%b, i64[3] [2, 3, 4])
+          %z = Neg(%y)
+          return %z
+        }",
+    ]);
 
 /// The constant shape that makes Reshape give the type of `y` from `x`.
 fn vector(g: &Graph, x: ValueId, y: ValueId) -> Option<Vec<i64>> {
@@ -120,6 +140,29 @@ fn of_ones(g: &mut Graph, n: NodeId) -> Try {
         let shape = b.ints(&shape);
         b.op("Reshape", &[x, shape])
     })?;
+    g.replace(n, new)
+}
+
+fn rows(g: &mut Graph, n: NodeId) -> Try {
+    let (mapped, y) = (g.input(n, 0)?, g.output(n)?);
+    let lanes = |p: &NodeId| ["Softmax", "LogSoftmax", "Hardmax"].iter().any(|op| g.model().nodes[*p].is(op));
+    let middle = g.model().producer(mapped).filter(lanes).ok_or("no operator on rows is before it")?;
+    let matrix = g.input(middle, 0)?;
+    let inner = g.model().producer(matrix).filter(|&p| shaped(g, p)).ok_or("the rows are not made of another shape")?;
+    let x = g.input(inner, 0)?;
+    if !g.used_once(mapped) || g.shape(x)? != g.shape(y)? || g.shape(x)?.contains(&Dim::Unknown) {
+        return Err("the result has another shape, or is used as rows".into());
+    }
+    let (shape, of) = (g.shape(x)?, g.shape(matrix)?);
+    let axis = g.attrs(middle)?.int("axis")?;
+    let last = axis == -1 || axis + 1 == of.len() as i64;
+    let place = shape.iter().rposition(|d| *d != Dim::Known(1)).unwrap_or(shape.len().saturating_sub(1));
+    if !last || of.is_empty() || shape.get(place) != of.last() {
+        return Err("the rows are no axis of the tensor".into());
+    }
+    let attrs = g.model().nodes[middle].attrs.clone().with("axis", place as i64);
+    let name = g.model().op_name(middle).to_owned();
+    let new = g.build(n, &[inner, middle, n], |b| b.op_with(&name, &[x], attrs))?;
     g.replace(n, new)
 }
 
