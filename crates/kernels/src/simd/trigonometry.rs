@@ -7,7 +7,7 @@ use super::math::{abs, horner, with_sign};
 const NEAR: f32 = 8192.0;
 
 /// A quarter turn in parts of so few bits that their products with such a multiple are exact, and a rest.
-const QUARTER: [f32; 4] = [1.570_312_5, 0.000_483_512_88, 3.138_557_1e-7, 6.077_100_5e-11];
+const QUARTER: [f32; 4] = [1.570_312_5, 0.000_483_512_88, 3.138_557e-7, 6.077_100_5e-11];
 
 /// Sine, within 2.5 ULP.
 #[inline(always)]
@@ -79,7 +79,7 @@ pub(crate) unsafe fn atan<S: Simd>(x: S::F) -> S::F {
         0.022_539_873,
         -0.044_689_95,
         0.067_415_975,
-        -0.088_110_916,
+        -0.088_110_92,
         0.110_582_24,
         -0.142_798_34,
         0.199_996_71,

@@ -97,31 +97,19 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
         let source = (0..n * c * count).map(nearest).collect::<OpResult<Vec<_>>>()?;
         return Ok(vec![x.gathered(&shape, source.into_iter())?.into()]);
     }
-    let sum =
-        |taps: &[(usize, f64)], value: &dyn Fn(usize) -> f64| taps.iter().map(|&(at, w)| value(at) * w).sum::<f64>();
+    if x.dtype() == F32 {
+        let images = x.as_slice::<f32>()?.chunks_exact(plane);
+        let all = images.enumerate().map(|(i, image)| (image, i / c * count..(i / c + 1) * count));
+        return Ok(vec![Tensor::new(&shape, singles(all, taps_of))?.into()]);
+    }
     let sampled = |data: &[f64]| {
         let mut out = Vec::with_capacity(n * c * count);
         for (i, image) in data.chunks_exact(plane).enumerate() {
             let places = i / c * count..(i / c + 1) * count;
-            out.extend(places.map(|p| sum(taps_of(p), &|at| image[at])));
+            out.extend(places.map(|p| taps_of(p).iter().map(|&(at, w)| image[at] * w).sum::<f64>()));
         }
         out
     };
-    if x.dtype() == F32 {
-        let mut out = Vec::with_capacity(n * c * count);
-        for (i, image) in x.as_slice::<f32>()?.chunks_exact(plane).enumerate() {
-            let tap = |&(at, w): &(usize, f64)| f64::from(image[at]) * w;
-            for place in i / c * count..(i / c + 1) * count {
-                // Four taps, those of a linear mode between pixels, are the usual number.
-                let value = match taps_of(place) {
-                    [a, b, c, d] => tap(a) + tap(b) + tap(c) + tap(d),
-                    taps => sum(taps, &|at| f64::from(image[at])),
-                };
-                out.push(value as f32);
-            }
-        }
-        return Ok(vec![Tensor::new(&shape, out)?.into()]);
-    }
     if x.dtype().is_complex() {
         let data = x.to_complex()?;
         let part = |k: usize| sampled(&data.iter().map(|v| v[k]).collect::<Vec<_>>());
@@ -129,6 +117,27 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
         return Ok(vec![Tensor::from_complex(x.dtype(), &shape, &out)?.into()]);
     }
     Ok(vec![Tensor::from_f64s(x.dtype(), &shape, &sampled(&x.to_f64s()?))?.into()])
+}
+
+/// The values of images at ranges of places whose taps are known.
+fn singles<'a>(
+    images: impl Iterator<Item = (&'a [f32], std::ops::Range<usize>)>,
+    taps_of: impl Fn(usize) -> &'a [(usize, f64)],
+) -> Vec<f32> {
+    let mut out = Vec::new();
+    for (image, places) in images {
+        let tap = |&(at, w): &(usize, f64)| f64::from(image[at]) * w;
+        out.reserve(places.len());
+        for place in places {
+            // Four taps, those of a linear mode between pixels, are the usual number.
+            let value = match taps_of(place) {
+                [a, b, c, d] => tap(a) + tap(b) + tap(c) + tap(d),
+                taps => taps.iter().map(tap).sum::<f64>(),
+            };
+            out.push(value as f32);
+        }
+    }
+    out
 }
 
 /// Opset 20 renamed the modes when it left two dimensions behind.
