@@ -67,7 +67,8 @@ pub struct Simplified {
 /// When a pass is not known, or leaves a broken model.
 pub fn simplify(model: &Model, passes: &Passes) -> Result<(modelsmith_ir::Model, Simplified)> {
     let before = modelsmith_rewrite::count_nodes(model.hub());
-    let (hub, report) = limited(model, passes, None, None)?;
+    let (mut hub, report) = limited(model, passes, None, None)?;
+    modelsmith_convert::declare_results(&mut hub, &modelsmith_convert::result_types(model.file()));
     let mut out = Simplified {
         nodes_before: before,
         nodes_after: modelsmith_rewrite::count_nodes(&hub),

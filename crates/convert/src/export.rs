@@ -1,6 +1,6 @@
 use modelsmith_base::Diagnostic;
 use modelsmith_format::{Artifact, Error, FormatDef, Output, WriteOptions, Written};
-use modelsmith_ir::{Model, OpSetImport, Stage};
+use modelsmith_ir::{Dim, Model, OpSetImport, Stage, Type};
 use modelsmith_ops::interp::Operators;
 use modelsmith_ops::opset::downgrade;
 use std::path::Path;
@@ -30,6 +30,27 @@ pub fn target_opsets(model: &Model, opset: Option<u32>) -> Vec<OpSetImport> {
     out
 }
 
+/// Types of the main graph's results.
+pub fn result_types(model: &Model) -> Vec<Type> {
+    model.graph().results.iter().map(|&r| model.ty(r).clone()).collect()
+}
+
+/// Gives the main graph's results the types that were declared for them, where these do not contradict what is known: what is
+/// found out about a result is no part of a model's signature.
+pub fn declare_results(model: &mut Model, declared: &[Type]) {
+    let agree = |(a, b): (&Dim, &Dim)| a.size().is_none() || b.size().is_none() || a.size() == b.size();
+    for (result, declared) in model.graph().results.clone().into_iter().zip(declared) {
+        let have = model.ty(result);
+        let shapes = match (declared.shape(), have.shape()) {
+            (Some(d), Some(h)) => d.len() == h.len() && d.iter().zip(h).all(agree),
+            _ => true,
+        };
+        if declared.dtype().is_some() && have.dtype() == declared.dtype() && shapes {
+            model.values[result].ty = declared.clone();
+        }
+    }
+}
+
 /// Takes a hub model down to the operator sets of `export`, where the format has such, and writes it. A model at the foreign
 /// stage is written as it is. Files appear when
 /// all are complete.
@@ -41,11 +62,13 @@ pub fn write(hub: &Model, export: &Export<'_>) -> std::result::Result<Written, (
     let path = export.path.display().to_string();
     let mut model = hub.clone();
     if !export.format.hub && model.stage != Stage::Foreign {
+        let declared = result_types(&model);
         downgrade(&mut model, &export.opsets).map_err(|found| {
             let what = format!("{} nodes cannot be said at the opset wanted", found.len());
             (Error::unsupported(what).in_file(&path), found)
         })?;
         model.meta.opsets.clone_from(&export.opsets);
+        declare_results(&mut model, &declared);
     }
     let writer = export.format.write.ok_or_else(|| {
         alone(Error::unsupported(format!("{} is read, not written", export.format.title)).in_file(&path))
