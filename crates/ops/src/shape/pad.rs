@@ -261,7 +261,8 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     let from = from.collect::<OpResult<Vec<_>>>()?;
     let shape = from.iter().map(Vec::len).collect::<Vec<_>>();
     moves::affordable(&shape)?;
-    let all = moves::pool(&[x, &fill])?;
+    // The other modes take elements of the input only.
+    let all = if mode == "constant" { moves::pool(&[x, &fill])? } else { x.clone() };
     let Some((inner, outer)) = from.split_last() else { return Ok(vec![x.clone().into()]) };
     let mut rows = vec![Some(0usize)];
     for (along, stride) in outer.iter().zip(index::strides(x.shape())) {

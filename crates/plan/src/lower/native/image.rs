@@ -1,11 +1,13 @@
 //! Convolutions, pooling and resizing.
 
+use super::elementwise::Program;
 use super::{Lowered, Site};
 use crate::backend::WeightDims;
 use crate::lower::Lowering;
+use crate::plan::{BufferId, Home};
 use crate::recipe::{Conv, Padding, Pool, Recipe, Window};
-use modelsmith_ir::Dim;
-use modelsmith_kop::{CoordMode, NearestMode, PoolKind, ResizeMode};
+use modelsmith_ir::{Dim, Type};
+use modelsmith_kop::{CoordMode, Lane, NearestMode, PoolKind, ResizeMode};
 use modelsmith_tensor::DType;
 
 /// Window attributes of one or two axes, as two: the missing one is 1 wide.
@@ -63,7 +65,32 @@ impl Lowering<'_> {
         let Some(recipe) = pool_recipe(site) else { return Ok(None) };
         let Some(x) = site.input(0) else { return Ok(None) };
         let x = self.buffer(x)?;
-        self.emit(site, Recipe::Pool(recipe), vec![x])
+        match site.dtype(0).and_then(Lane::of) {
+            Some(Lane::F32) => self.emit(site, Recipe::Pool(recipe), vec![x]),
+            Some(lane) if recipe.kind == PoolKind::Max => self.pool_of_singles(site, recipe, x, lane),
+            _ => Ok(None),
+        }
+    }
+
+    /// The largest of bytes and halves, which are all singles.
+    fn pool_of_singles(&mut self, site: &Site, recipe: Pool, x: BufferId, lane: Lane) -> Lowered {
+        let single = |shape: Option<&[Dim]>| shape.map(|s| Type::tensor(DType::F32, s));
+        let (Some(wide), Some(pooled)) = (single(site.shape(0)), single(site.out_shape())) else { return Ok(None) };
+        let pool = Recipe::Pool(recipe);
+        let cast = |from: Lane, to: Lane| {
+            let mut p = Program::new();
+            let a = p.load(from);
+            let b = p.cast(from, to, a);
+            p.finish(b, to)
+        };
+        let input = self.new_typed(wide.clone(), Home::Host);
+        let narrow = matches!(lane, Lane::U8 | Lane::I8 | Lane::F16 | Lane::BF16);
+        if !narrow || !self.accepted(&pool, &[input], std::slice::from_ref(&pooled)) {
+            return Ok(None);
+        }
+        let wide = self.emit_inner(site, cast(lane, Lane::F32), vec![x], wide);
+        let found = self.emit_inner(site, pool, vec![wide], pooled);
+        self.emit(site, cast(Lane::F32, lane), vec![found])
     }
 
     pub(super) fn resize(&mut self, site: &Site) -> Lowered {
@@ -147,7 +174,7 @@ fn conv_recipe(site: &Site) -> Option<(Conv, WeightDims)> {
 
 fn pool_recipe(site: &Site) -> Option<Pool> {
     let rank = site.rank(0)?;
-    if !site.all_f32() || !site.one_output() || !(3..=4).contains(&rank) {
+    if !site.one_output() || !(3..=4).contains(&rank) {
         return None;
     }
     let kind = match site.name {
