@@ -52,8 +52,7 @@ pub fn declare_results(model: &mut Model, declared: &[Type]) {
 }
 
 /// Takes a hub model down to the operator sets of `export`, where the format has such, and writes it. A model at the foreign
-/// stage is written as it is. Files appear when
-/// all are complete.
+/// stage is written as it is. Files appear when all are complete.
 ///
 /// # Errors
 /// One diagnostic for each node that the target cannot say; when the file cannot be written.

@@ -230,6 +230,9 @@ const SPAN: usize = 1024;
 
 impl Line<'_> {
     /// A plane in two steps: each column of a row of windows, then the windows along the columns.
+    ///
+    /// # Safety
+    /// `x` is the line's plane, `y` has room for its results, and the machine has what `S` needs.
     #[inline(always)]
     unsafe fn rows_of_plane<S: Simd, const MAX: bool>(&self, x: *const f32) {
         let p = self.p;
@@ -267,6 +270,9 @@ impl Line<'_> {
     }
 
     /// What the rows of windows give for each column from `first` on, counted from the padding's first.
+    ///
+    /// # Safety
+    /// `x` is the line's plane, `rows` lie in it, and the machine has what `S` needs.
     #[inline(always)]
     unsafe fn columns<S: Simd, const MAX: bool>(
         &self,
@@ -317,6 +323,9 @@ impl Line<'_> {
     }
 
     /// One window, tap by tap.
+    ///
+    /// # Safety
+    /// `x` is the line's plane, and `rows` lie in it.
     unsafe fn pixel<const MAX: bool>(&self, x: *const f32, rows: (usize, usize, usize), ox: usize) -> f32 {
         let p = self.p;
         let cols = window(p, 1, ox, p.w);

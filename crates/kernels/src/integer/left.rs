@@ -11,7 +11,9 @@ use std::marker::PhantomData;
 pub(super) struct Left {
     pub data: Shared<u8>,
     pub signed: bool,
-    /// Elements from the first to each matrix.
+    /// How many matrices there are.
+    pub count: usize,
+    /// Elements from the first to each matrix; sizes alone do not need them.
     pub matrices: Vec<usize>,
     pub m: usize,
     pub k: usize,
@@ -39,8 +41,8 @@ impl Left {
         U::A_BYTES == 1 && self.signed && self.col_stride == 1 && self.k.is_multiple_of(QUAD) && aligned
     }
 
-    fn count(&self) -> usize {
-        self.matrices.len() * self.m
+    fn rows_of_all(&self) -> usize {
+        self.count.saturating_mul(self.m)
     }
 
     /// Bytes of a copied row.
@@ -56,8 +58,8 @@ impl Left {
     /// Bytes of the sums, the row of ones and the copies.
     fn parts<U: Unit>(&self) -> [usize; 3] {
         let row = self.row::<U>();
-        let copies = if self.in_place::<U>() { 0 } else { row.saturating_mul(self.count()) };
-        [self.count().saturating_mul(4).next_multiple_of(64), row.next_multiple_of(64), copies]
+        let copies = if self.in_place::<U>() { 0 } else { row.saturating_mul(self.rows_of_all()) };
+        [self.rows_of_all().saturating_mul(4).next_multiple_of(64), row.next_multiple_of(64), copies]
     }
 
     /// Makes rows and sums in `scratch`.
@@ -79,7 +81,7 @@ impl Left {
         if !sums_wanted && self.in_place::<U>() {
             return rows;
         }
-        pool.for_ranges(self.count(), (16 * 1024 / self.k.max(1)).max(1), |range, _| {
+        pool.for_ranges(self.rows_of_all(), (16 * 1024 / self.k.max(1)).max(1), |range, _| {
             for i in range {
                 let from = self.data.get().wrapping_add(self.matrices[i / self.m] + i % self.m * self.row_stride);
                 let to = rows.copy.get().wrapping_add(i * row);

@@ -150,7 +150,7 @@ fn accepts_conv(p: &IntegerConvProblem) -> Result<(), Reject> {
     let sizes = [
         product(&[p.n.max(1), p.c.max(1), p.h.max(1), p.w.max(1)]),
         product(&[p.n.max(1), p.oc.max(1), p.oh.max(1), p.ow.max(1)]),
-        product(&[p.oc.max(1), p.c.max(1), p.kernel[0], p.kernel[1], 2 * BLOCK]),
+        product(&[p.oc.max(1), (p.c / p.groups).max(1), p.kernel[0], p.kernel[1], 2 * BLOCK]),
     ];
     if scalars.iter().flatten().chain(&p.pad).any(|&v| v > limit) || sizes.contains(&None) {
         return Reject::because("sizes overflow");
@@ -184,11 +184,11 @@ fn offsets(p: &IntegerGemmProblem) -> Vec<[usize; 3]> {
     all
 }
 
+/// A without the places of its matrices.
 fn gemm_left(p: &IntegerGemmProblem, data: Shared<u8>) -> Left {
-    let one = p.batch.iter().all(|d| d.a_stride == 0);
-    let matrices = if one { vec![0] } else { offsets(p).iter().map(|o| o[0]).collect() };
+    let count = if p.batch.iter().all(|d| d.a_stride == 0) { 1 } else { p.batch_count() };
     let (row_stride, col_stride) = (p.a_row_stride, if p.k > 1 { p.a_col_stride } else { 1 });
-    Left { data, signed: p.signed[0], matrices, m: p.m, k: p.k, row_stride, col_stride }
+    Left { data, signed: p.signed[0], count, matrices: vec![], m: p.m, k: p.k, row_stride, col_stride }
 }
 
 fn gemm_right(p: &IntegerGemmProblem, data: Shared<u8>) -> Right<'static> {
@@ -199,10 +199,10 @@ fn gemm_right(p: &IntegerGemmProblem, data: Shared<u8>) -> Right<'static> {
     Right { data, flip: if p.signed[1] { 0x80 } else { 0 }, k: p.k, n: p.n, from }
 }
 
+/// The weights without the places of their groups.
 fn conv_left(p: &IntegerConvProblem, data: Shared<u8>) -> Left {
     let (m, k) = (p.oc / p.groups, p.c / p.groups * p.kernel[0] * p.kernel[1]);
-    let matrices = (0..p.groups).map(|g| g * m * k).collect();
-    Left { data, signed: p.signed[1], matrices, m, k, row_stride: k, col_stride: 1 }
+    Left { data, signed: p.signed[1], count: p.groups, matrices: vec![], m, k, row_stride: k, col_stride: 1 }
 }
 
 fn conv_right<'a>(p: &IntegerConvProblem, data: Shared<u8>, planes: &Planes<'_>, offsets: &'a [usize]) -> Right<'a> {
@@ -257,9 +257,11 @@ fn run_gemm<S: Simd, U: Unit>(p: &IntegerGemmProblem, args: Args<'_>, pool: &Poo
     if c_len == 0 {
         return Ok(());
     }
-    let (left, right) = (gemm_left(p, shared(a)), gemm_right(p, shared(b)));
-    let one = left.matrices.len() == 1;
-    let items = offsets(p).into_iter().enumerate();
+    let (mut left, right) = (gemm_left(p, shared(a)), gemm_right(p, shared(b)));
+    let places = offsets(p);
+    left.matrices = places.iter().take(left.count).map(|o| o[0]).collect();
+    let one = left.count == 1;
+    let items = places.into_iter().enumerate();
     let items = items.map(|(i, o)| Item { left: if one { 0 } else { i }, right: o[1], out: o[2], zero: 0 }).collect();
     let (head, each) = drive::scratch::<U>(&left, &right);
     let scratch = Scratch::new(args.workspace, head, each, pool.threads())?;
@@ -296,7 +298,8 @@ fn run_conv<S: Simd, U: Unit>(p: &IntegerConvProblem, args: Args<'_>, pool: &Poo
     let zero = if p.x_zero == ZeroPoint::None { 0 } else { unsafe { *columns.0.data.get() } };
     let planes = Planes::of(p);
     let offsets = planes.offsets();
-    let left = conv_left(p, shared(w));
+    let mut left = conv_left(p, shared(w));
+    left.matrices = (0..p.groups).map(|g| g * m * k).collect();
     let head = left.bytes::<U>().next_multiple_of(64);
     let each = conv_right(p, NOWHERE, &planes, &offsets).block_bytes();
     let scratch = Scratch::new(args.workspace, head + planes.bytes(), each, pool.threads())?;

@@ -133,6 +133,9 @@ impl Pack<'_> {
     }
 
     /// Quad `q` of columns whose elements follow one another.
+    ///
+    /// # Safety
+    /// The operand holds the columns, and `to` a block.
     #[inline(always)]
     unsafe fn quads(&self, q: usize, column_stride: usize) {
         let flip = u32::from_ne_bytes([self.right.flip; 4]);

@@ -133,6 +133,25 @@ fn long_sums_wrap() {
 }
 
 #[test]
+fn sizes_of_a_damaged_plan_are_computed_without_lists() {
+    let (len, c_stride) = (1 << 40, 16);
+    let gemm =
+        IntegerGemmProblem { batch: vec![BatchDim { len, a_stride: 1, b_stride: 0, c_stride }], ..dense(4, 4, 4) };
+    let (mut out, bytes) = ([0i32; 16], [0u8; 16]);
+    let inputs = [Src::new(&bytes), Src::new(&bytes), Src::new(&bytes), Src::new(&bytes)];
+    for kernel in GEMM.iter().filter(|k| crate::detect().contains(k.isa)) {
+        assert!(kernel.accepts(&gemm).is_ok() && kernel.workspace(&gemm, 2) >= len);
+        let args = Args { inputs: &inputs, outputs: &mut [Dst::new(&mut out)], workspace: &mut [] };
+        assert!(kernel.run(&gemm, args, &Pool::new(1)).is_err());
+    }
+    let wide = 1 << 31;
+    let conv = IntegerConvProblem { c: wide, oc: wide, groups: wide, h: 1, w: 1, oh: 1, ow: 1, ..conv() };
+    for kernel in CONV {
+        assert!(kernel.accepts(&conv).is_ok() && kernel.workspace(&conv, 2) >= wide);
+    }
+}
+
+#[test]
 fn problems_that_cannot_be_are_refused() {
     let overlap = IntegerGemmProblem { c_row_stride: 3, ..dense(4, 4, 4) };
     let huge = IntegerGemmProblem { a_row_stride: usize::MAX, ..dense(4, 4, 4) };
