@@ -10,8 +10,12 @@ use modelsmith_ir::{Dim, Type};
 use modelsmith_kop::{EltwiseProblem, Isa};
 use modelsmith_plan::memory::{self, Placement};
 use modelsmith_plan::{Block, BufferId, Form, Home, Operand, Plan, Step, StepOp, instantiate};
-use modelsmith_tensor::Value;
+use modelsmith_tensor::{DType, Value};
 use std::collections::BTreeMap;
+
+/// Most bytes of activations that lie in tensors of their own because steps read them as whole values, unless one alone
+/// has more.
+const SPARE: usize = 1 << 22;
 
 /// Values of symbols.
 pub(crate) type Symbols = BTreeMap<String, i64>;
@@ -23,14 +27,46 @@ pub(crate) struct Ready {
     pub outputs: Vec<BufferId>,
 }
 
+/// What can be seen of the inputs of a run without their elements.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Given(Vec<Kind>);
+
+#[derive(Debug, PartialEq, Eq)]
+enum Kind {
+    Tensor(DType, Vec<usize>),
+    Other(&'static str),
+}
+
+impl Given {
+    pub fn of(inputs: &[&Value]) -> Given {
+        let kind = |v: &&Value| match v {
+            Value::Tensor(t) => Kind::Tensor(t.dtype(), t.shape().to_vec()),
+            other => Kind::Other(other.kind()),
+        };
+        Given(inputs.iter().map(kind).collect())
+    }
+
+    /// True for inputs of the same kinds, element types and shapes: what [`solve`] finds for them is the same.
+    pub fn is(&self, inputs: &[&Value]) -> bool {
+        let same = |(known, v): (&Kind, &&Value)| match (known, v) {
+            (Kind::Tensor(dtype, shape), Value::Tensor(t)) => *dtype == t.dtype() && shape == t.shape(),
+            (Kind::Other(kind), other) => *kind == other.kind(),
+            (Kind::Tensor(..), _) => false,
+        };
+        self.0.len() == inputs.len() && self.0.iter().zip(inputs).all(same)
+    }
+}
+
 /// A block for certain sizes.
 pub(crate) struct Binding {
+    /// The inputs for which it was made.
+    pub given: Given,
     pub symbols: Symbols,
     /// Per buffer, where its sizes are known before the run.
     pub operands: Vec<Option<Operand>>,
     /// Per buffer of the arena whose size is known.
     pub spans: Vec<Option<Span>>,
-    /// Results that lie in tensors of their own.
+    /// Buffers that lie in tensors of their own, in order.
     pub results: Vec<BufferId>,
     /// Per step, where it runs kernels on buffers of known sizes.
     pub steps: Vec<Option<Vec<Ready>>>,
@@ -249,10 +285,23 @@ pub(crate) fn bind(
     let chains = if chained { chains::find(block, &operands, &steps, threads) } else { vec![] };
     let of_calls = steps.iter().flatten().flatten().map(|r| r.call.workspace(threads)).max().unwrap_or(0);
     let scratch = chains.iter().map(|c| c.chain.workspace(threads)).max().unwrap_or(0).max(of_calls);
-    let results = results::find(block, &operands, &parts, &chains);
+    let largest = operands.iter().flatten().filter_map(bytes_of).max().unwrap_or(0);
+    let results = results::find(block, &operands, (&parts, &chains), SPARE.max(largest));
     let (spans, placed) = place(block, &operands, &steps, (&chains, &parts), &results)?;
     let Placement { total: arena, live, .. } = placed;
-    Ok(Binding { operands, spans, results, steps, chained, chains, arena, scratch, live, symbols })
+    Ok(Binding {
+        given: Given::default(),
+        operands,
+        spans,
+        results,
+        steps,
+        chained,
+        chains,
+        arena,
+        scratch,
+        live,
+        symbols,
+    })
 }
 
 /// First and last step that touch each root buffer; the number of steps stands for the caller.

@@ -1,18 +1,19 @@
 //! Running the blocks of a plan.
 
 use crate::arena::{Arena, Span, Window};
-use crate::bind::{self, Binding, Ready, bytes_of, operand};
+use crate::bind::{self, Binding, Given, Ready, bytes_of, operand};
 use crate::chains::Chained;
+use crate::control::Bodies;
 use crate::engine::Shared;
 use crate::error::{Error, Result};
 use crate::profile::{Clock, StepTime, work};
 use crate::results::{Places, Results};
 use crate::weights::{Blob, HostWeights};
-use modelsmith_ir::{AttrView, Dim, EvalCx, OpError, OpResult, RunRegion, TensorType, Type};
+use modelsmith_ir::{AttrView, Dim, EvalCx, OpDef, RunRegion, TensorType, Type};
 use modelsmith_kernels::{Args, Dst, KernelError, Src};
 use modelsmith_kop::{Isa, Layout};
 use modelsmith_ops::interp::Operators;
-use modelsmith_plan::{Block, Body, BufferId, EvalOp, Form, Home, Operand, Plan, Step, StepOp};
+use modelsmith_plan::{Block, BufferId, EvalOp, Form, Home, Operand, Plan, Step, StepOp};
 use modelsmith_pool::Pool;
 use modelsmith_tensor::{DType, Tensor, Value};
 use std::cell::{Cell, RefCell};
@@ -41,10 +42,13 @@ pub(crate) struct BlockState {
     made: Vec<Option<(Vec<Option<Operand>>, Arc<Vec<Ready>>)>>,
     /// Host buffers that end with each step.
     ends: Vec<Vec<BufferId>>,
+    /// Operators of the steps that run one by its reference.
+    defs: Vec<Option<&'static OpDef>>,
 }
 
 impl BlockState {
-    pub fn new(block: &Block) -> BlockState {
+    /// The state of `block`, the main one or a body.
+    pub fn new(block: &Block, main: bool) -> BlockState {
         let mut ends = vec![vec![]; block.steps.len()];
         for (id, life) in bind::lives(block).into_iter().enumerate() {
             if let Some((_, last)) = life.filter(|l| l.1 < ends.len() && block.buffers[id].home == Home::Host) {
@@ -58,13 +62,14 @@ impl BlockState {
             growing: Arena::default(),
             grown: 0,
             scratch: Arena::default(),
-            results: Results::new(block),
+            results: Results::new(block, main),
             slots: vec![None; n],
             operands: vec![None; n],
             spans: vec![None; n],
             symbols: vec![],
             made: (0..block.steps.len()).map(|_| None).collect(),
             ends,
+            defs: block.steps.iter().map(|s| operator(&s.op)).collect(),
         }
     }
 
@@ -76,6 +81,14 @@ impl BlockState {
     /// Bytes held: arena, growing arena, scratch memory and results.
     pub fn held(&self) -> [usize; 4] {
         [self.arena.len(), self.growing.len(), self.scratch.len(), self.results.len()]
+    }
+}
+
+/// The operator that a step runs by its reference.
+fn operator(op: &StepOp) -> Option<&'static OpDef> {
+    match op {
+        StepOp::Eval(e) => modelsmith_ops::all().get(&e.domain, &e.name),
+        _ => None,
     }
 }
 
@@ -105,9 +118,9 @@ pub(crate) struct Machine<'a> {
 }
 
 /// One run of one block.
-struct Run<'a, 'm> {
-    machine: &'a Machine<'m>,
-    block: &'a Block,
+pub(crate) struct Run<'a, 'm> {
+    pub machine: &'a Machine<'m>,
+    pub block: &'a Block,
     inputs: &'a [&'a Value],
     binding: Arc<Binding>,
 }
@@ -116,10 +129,13 @@ impl Machine<'_> {
     /// The binding for these inputs, from an earlier run or made now.
     pub fn binding(&self, index: usize, inputs: &[&Value]) -> Result<Arc<Binding>> {
         let block = &self.plan.blocks[index];
-        let symbols = bind::solve(block, inputs)?;
         // What is watched must be made whole.
         let chained = self.watch.is_none();
         let mut state = self.states[index].borrow_mut();
+        if let Some(latest) = state.kept.last().filter(|b| b.chained == chained && b.given.is(inputs)) {
+            return Ok(latest.clone());
+        }
+        let symbols = bind::solve(block, inputs)?;
         if let Some(at) = state.kept.iter().position(|b| b.chained == chained && b.symbols == symbols) {
             let found = state.kept.remove(at);
             state.kept.push(found.clone());
@@ -128,7 +144,9 @@ impl Machine<'_> {
         if index == 0 {
             bind::allowed(&self.shared.info.notes, &symbols)?;
         }
-        let made = Arc::new(bind::bind(self.plan, index, symbols, self.isa, self.pool.threads(), chained)?);
+        let mut made = bind::bind(self.plan, index, symbols, self.isa, self.pool.threads(), chained)?;
+        made.given = Given::of(inputs);
+        let made = Arc::new(made);
         if state.kept.len() >= KEPT {
             state.kept.remove(0);
         }
@@ -239,10 +257,10 @@ impl Run<'_, '_> {
                     Ok(Ran::Kernels(Some(calls)))
                 }
             },
-            StepOp::Eval(e) => self.eval(state, step, e),
+            StepOp::Eval(e) => self.eval(state, i, e),
             StepOp::Call { block } => {
-                let inputs = self.values(state, step)?;
-                let inputs = inputs.iter().flatten().collect::<Vec<_>>();
+                let values = self.values(state, step)?;
+                let inputs = values.iter().flatten().collect::<Vec<_>>();
                 let results = self.machine.run(*block, &inputs)?;
                 self.keep(state, step, results)?;
                 Ok(Ran::Inner)
@@ -393,13 +411,13 @@ impl Run<'_, '_> {
     }
 
     /// A buffer as a value of its own.
-    fn value(&self, state: &BlockState, id: BufferId) -> Result<Value> {
+    pub fn value(&self, state: &BlockState, id: BufferId) -> Result<Value> {
         let root = self.block.root(id);
         let b = &self.block.buffers[root];
         let fail = |message: String| Error::step(&b.name, message);
-        let known = |id: BufferId| {
-            let now = operand(self.block, id, &|s| self.symbol(state, s)).ok().flatten();
-            self.binding.operands[id].clone().or(now)
+        let known = |id: BufferId| match &self.binding.operands[id] {
+            Some(o) => Some(o.clone()),
+            None => operand(self.block, id, &|s| self.symbol(state, s)).ok().flatten(),
         };
         let found = match b.home {
             Home::Input => {
@@ -416,7 +434,7 @@ impl Run<'_, '_> {
                 let v = self.machine.host_weights.get(w, weight, blob);
                 Some(v.map_err(|e| fail(e.to_string()))?)
             }
-            Home::Arena if self.binding.results.contains(&root) => {
+            Home::Arena if self.binding.results.binary_search(&root).is_ok() => {
                 state.results.tensor(root).cloned().map(Value::Tensor)
             }
             Home::Arena => {
@@ -444,17 +462,12 @@ impl Run<'_, '_> {
         step.inputs.iter().map(|b| b.map(|b| self.value(state, b)).transpose()).collect()
     }
 
-    fn eval(&self, state: &mut BlockState, step: &Step, e: &EvalOp) -> Result<Ran> {
+    fn eval(&self, state: &mut BlockState, i: usize, e: &EvalOp) -> Result<Ran> {
+        let step = &self.block.steps[i];
         let fail = |message: String| Error::step(&step.label, message);
-        let def = modelsmith_ops::all().get(&e.domain, &e.name).ok_or_else(|| fail("no such operator".into()))?;
+        let def = state.defs[i].ok_or_else(|| fail("no such operator".into()))?;
         let values = self.values(state, step)?;
-        let captured = e
-            .bodies
-            .iter()
-            .map(|b| b.captures.iter().map(|&c| self.value(state, c)).collect::<Result<Vec<_>>>())
-            .collect::<Result<Vec<_>>>()?;
-        let results = e.bodies.iter().map(|b| self.result_types(state, b.block)).collect();
-        let bodies = Bodies { machine: self.machine, bodies: &e.bodies, captured, results };
+        let bodies = Bodies::new(self, state, &e.bodies);
         let cx = EvalCx {
             attrs: AttrView::new(def, &e.attrs),
             outputs: step.outputs.len(),
@@ -480,7 +493,7 @@ impl Run<'_, '_> {
     }
 
     /// Types of the results of a body, with the sizes that are known here.
-    fn result_types(&self, state: &BlockState, block: usize) -> Vec<Type> {
+    pub fn result_types(&self, state: &BlockState, block: usize) -> Vec<Type> {
         let block = &self.machine.plan.blocks[block];
         let mut types = block.outputs.iter().map(|&id| block.buffers[id].ty.clone()).collect::<Vec<_>>();
         for ty in &mut types {
@@ -631,30 +644,4 @@ fn host_tensor(o: &Operand, bytes: &[u8]) -> modelsmith_tensor::Result<Tensor> {
     let stored = Tensor::from_bytes(o.dtype, &stored.collect::<Vec<_>>(), bytes)?;
     let strides = o.layout.strides(&o.shape).into_iter().map(|s| s as isize).collect::<Vec<_>>();
     stored.strided(&o.shape, &strides, 0)
-}
-
-/// Runs the bodies of a control-flow step.
-struct Bodies<'a, 'm> {
-    machine: &'a Machine<'m>,
-    bodies: &'a [Body],
-    captured: Vec<Vec<Value>>,
-    /// Types of the results of each body.
-    results: Vec<Vec<Type>>,
-}
-
-impl RunRegion for Bodies<'_, '_> {
-    fn result_types(&self, name: &str) -> Vec<Type> {
-        let at = self.bodies.iter().position(|b| b.name == name);
-        at.map(|at| self.results[at].clone()).unwrap_or_default()
-    }
-
-    fn run(&self, name: &str, args: &[Value]) -> OpResult<Vec<Value>> {
-        let at = self.bodies.iter().position(|b| b.name == name);
-        let at = at.ok_or_else(|| OpError::invalid(format!("body {name} is missing")))?;
-        let left = &self.machine.iterations;
-        left.set(left.get().checked_sub(1).ok_or_else(|| OpError::invalid("bodies ran more often than is allowed"))?);
-        let inputs = args.iter().chain(&self.captured[at]).collect::<Vec<_>>();
-        let result = self.machine.run(self.bodies[at].block, &inputs);
-        result.map_err(|e| OpError::invalid(format!("in body {name}: {e}")))
-    }
 }

@@ -1,7 +1,8 @@
 //! Engines: built from hub models, saved to and mapped from `.engine` files, run by sessions.
 //!
 //! [`build`] lowers a model for this machine. [`Engine::session`] opens it: a [`Session`] solves the sizes of its inputs,
-//! places activations in one arena and results in tensors of their own, and keeps all for the next run of the same sizes.
+//! places activations in one arena and what leaves a block in tensors of its own, and keeps all for the next run of the
+//! same sizes.
 //! [`CpuRunner`] is the `cpu` backend behind the interface that the interpreter shares.
 
 mod arena;
@@ -9,6 +10,7 @@ mod bind;
 mod build;
 pub mod cache;
 mod chains;
+mod control;
 mod engine;
 mod error;
 mod exec;

@@ -1,16 +1,26 @@
-//! Results in tensors of their own: a step writes where the caller will read, so that giving a result away copies
-//! nothing. A tensor that the caller has dropped serves the next run.
+//! What leaves a block in tensors of its own: a step writes where the caller, or a step that works on whole values, will
+//! read, so that handing it over copies nothing. A tensor that nobody else holds serves the next run.
 
+use crate::bind::bytes_of;
 use crate::chains::Chained;
 use crate::joined::Part;
 use modelsmith_kernels::{Dst, Src};
 use modelsmith_kop::Layout;
-use modelsmith_plan::{Block, BufferId, Home, Operand};
+use modelsmith_plan::{Block, BufferId, Home, Operand, StepOp};
 use modelsmith_tensor::Tensor;
 
-/// The buffers that are results of `block` and can lie in tensors: plain, of sizes known before the run, made by one step
-/// and inside no other image.
-pub(crate) fn find(block: &Block, operands: &[Option<Operand>], parts: &[Part], chains: &[Chained]) -> Vec<BufferId> {
+/// Bytes of a tensor up to which a second one is kept where the first is still held.
+const SMALL: usize = 64 * 1024;
+
+/// The buffers that leave `block` and can lie in tensors: plain, of sizes known before the run, made by one step and inside
+/// no other image. Results do; of what steps read as whole values, bodies that capture it among them, as much as `spare`
+/// bytes allow, since memory of the arena would serve several.
+pub(crate) fn find(
+    block: &Block,
+    operands: &[Option<Operand>],
+    (parts, chains): (&[Part], &[Chained]),
+    spare: usize,
+) -> Vec<BufferId> {
     let between = |id: BufferId| {
         let inner = |c: &Chained| block.steps[c.steps.start..c.steps.end - 1].iter();
         chains.iter().flat_map(inner).any(|s| s.outputs.contains(&Some(id)))
@@ -21,31 +31,65 @@ pub(crate) fn find(block: &Block, operands: &[Option<Operand>], parts: &[Part], 
         block.buffers[id].home == Home::Arena && plain && !joined && !between(id)
     };
     let mut found: Vec<BufferId> = block.outputs.iter().map(|&id| block.root(id)).filter(fits).collect();
+    let mut left = spare;
+    for id in read_whole(block).into_iter().filter(fits) {
+        let bytes = operands[id].as_ref().and_then(bytes_of).unwrap_or(usize::MAX);
+        if !found.contains(&id) && bytes <= left {
+            left -= bytes;
+            found.push(id);
+        }
+    }
     found.sort_unstable();
     found.dedup();
     found
 }
 
-/// Tensors of a block's results, by buffer.
+/// Buffers whose bytes steps take as values.
+fn read_whole(block: &Block) -> Vec<BufferId> {
+    let mut read = Vec::new();
+    for step in &block.steps {
+        let captures = match &step.op {
+            StepOp::Eval(e) => e.bodies.iter().flat_map(|b| &b.captures).copied().collect(),
+            StepOp::Call { .. } => vec![],
+            StepOp::Native(_) | StepOp::Sizes { .. } => continue,
+        };
+        read.extend(step.inputs.iter().flatten().copied().chain(captures).map(|id| block.root(id)));
+    }
+    read
+}
+
+/// Tensors of what leaves a block, by buffer.
 pub(crate) struct Results {
     tensors: Vec<Option<Tensor>>,
+    /// Tensors of the run before the last: a loop still reads what one run of its body made while the next makes more.
+    earlier: Vec<Option<Tensor>>,
+    main: bool,
 }
 
 impl Results {
-    pub fn new(block: &Block) -> Results {
-        Results { tensors: vec![None; block.buffers.len()] }
+    /// None yet, for `block`, the main one or a body.
+    pub fn new(block: &Block, main: bool) -> Results {
+        let none = vec![None; block.buffers.len()];
+        Results { tensors: none.clone(), earlier: none, main }
     }
 
-    /// Makes `id` ready to be written as `o`: the tensor of the last run where nobody else holds it, else a new one.
+    /// Makes `id` ready to be written as `o`: a tensor of an earlier run where nobody else holds it, else a new one.
     ///
     /// # Errors
     /// When there is no memory.
     pub fn ready(&mut self, id: BufferId, o: &Operand) -> modelsmith_tensor::Result<()> {
         let serves = |t: &Tensor| t.is_alone() && t.dtype() == o.dtype && t.shape() == o.shape;
-        if !self.tensors[id].as_ref().is_some_and(serves) {
-            self.tensors[id] = None;
-            self.tensors[id] = Some(Tensor::zeros(o.dtype, &o.shape)?);
+        if self.tensors[id].as_ref().is_some_and(serves) {
+            return Ok(());
         }
+        let last = self.tensors[id].take();
+        let earlier = self.earlier[id].take().filter(serves);
+        // Large results of a model are held twice only by a caller who wants them.
+        self.earlier[id] = last.filter(|t| !self.main || t.bytes().len() <= SMALL);
+        self.tensors[id] = Some(match earlier {
+            Some(t) => t,
+            None => Tensor::zeros(o.dtype, &o.shape)?,
+        });
         Ok(())
     }
 
@@ -56,7 +100,7 @@ impl Results {
 
     /// Bytes held.
     pub fn len(&self) -> usize {
-        self.tensors.iter().flatten().map(|t| t.bytes().len()).sum()
+        self.tensors.iter().chain(&self.earlier).flatten().map(|t| t.bytes().len()).sum()
     }
 
     /// Access for one kernel call.

@@ -107,7 +107,7 @@ impl Session {
             note,
             isa,
             pool,
-            states: plan.blocks.iter().map(|b| RefCell::new(BlockState::new(b))).collect(),
+            states: plan.blocks.iter().enumerate().map(|(i, b)| RefCell::new(BlockState::new(b, i == 0))).collect(),
             host_weights: HostWeights::new(plan.weights.len()),
             memory_limit: match usize::try_from(options.memory_limit) {
                 Ok(0) | Err(_) => usize::MAX,

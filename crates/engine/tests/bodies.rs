@@ -1,7 +1,9 @@
 //! Bodies of control flow beside the values around them.
 
 use modelsmith_engine::{BuildOptions, SessionOptions, build, open};
-use modelsmith_ops::run::Opts;
+use modelsmith_ops::interp::Reference;
+use modelsmith_ops::run::{Opts, Runner};
+use modelsmith_tensor::compare::{Tolerance, values};
 use modelsmith_tensor::{DType, Tensor, Value};
 
 /// A branch that names sizes of tensors around it, and reads none of their elements.
@@ -50,4 +52,122 @@ fn results_stay_when_the_session_runs_again() {
     drop(third);
     // The tensors of results that nobody holds serve again; those held do not.
     assert!(close(&run(Value::from(Tensor::vector(&[1f32, 0.0])))[0], e) && close(&second[0], e));
+}
+
+/// Runs `text` and its reference on inputs made of each of `runs`; all results are held to the end, when they must still be
+/// those of their runs.
+fn agrees(text: &str, threads: usize, runs: &[Vec<Value>]) {
+    let model = modelsmith_ir::text::parse(text, modelsmith_ops::all()).unwrap();
+    let built = build(&model, &BuildOptions::default()).unwrap();
+    let options = SessionOptions { threads, ..SessionOptions::default() };
+    let mut session = built.engine.session(&options).unwrap();
+    let mut reference = Reference.load(&model, &Opts::default()).unwrap();
+    let mut all = Vec::new();
+    for inputs in runs {
+        let want = reference.run(inputs, &mut |_, _| {}).unwrap();
+        all.push((session.run(inputs).unwrap(), want));
+    }
+    for (got, want) in &all {
+        assert_eq!(got.len(), want.len());
+        for (got, want) in got.iter().zip(want) {
+            let compared = values(got, want, Tolerance::default());
+            assert!(compared.agrees(), "{text}\n{compared:?}");
+        }
+    }
+}
+
+fn numbers(shape: &[usize], seed: usize) -> Value {
+    let n = shape.iter().product::<usize>();
+    let x = (0..n).map(|i| ((i * 7919 + seed * 31) % 1009) as f32 / 500.0 - 1.0).collect::<Vec<f32>>();
+    Value::Tensor(Tensor::new(shape, x).unwrap())
+}
+
+fn flag(b: bool) -> Value {
+    Value::Tensor(Tensor::from_bools(&[], vec![b]).unwrap())
+}
+
+/// An image that lies channels-last is captured, made once, read by a step beside the branches, and given away as it is by
+/// one of them.
+#[test]
+fn branches_take_images_of_changing_sizes() {
+    let text = "graph(%x: f32[1, 3, h, w], %k: f32[20, 3, 3, 3], %c: bool[]) {
+      %i = Conv(%x, %k) {pads = [1, 1, 1, 1]}
+      %j = Concat(%i, %i) {axis = 1}
+      %m = ReduceMean(%j) {keepdims = 0}
+      %y, %z = If(%c) {then_branch = graph() {
+        %a = Identity(%j)
+        return %a, %x
+      }, else_branch = graph() {
+        %b = Neg(%j)
+        %d = Add(%b, %m)
+        return %d, %k
+      }}
+      return %y, %m, %z, %j
+    }";
+    let run = |i: usize, h: usize, w: usize| {
+        vec![numbers(&[1, 3, h, w], i), numbers(&[20, 3, 3, 3], i + 1), flag(i % 3 != 0)]
+    };
+    let runs = [(9, 7), (9, 7), (9, 7), (16, 33), (9, 7), (1, 1), (16, 33), (16, 33), (16, 33)];
+    for threads in [1, 2] {
+        agrees(text, threads, &runs.iter().enumerate().map(|(i, &(h, w))| run(i, h, w)).collect::<Vec<_>>());
+    }
+}
+
+/// Branches inside branches inside a loop: what they capture is an input, a constant, a result of the model, a value that
+/// the loop carries, and one that a body around them captured.
+#[test]
+fn control_flow_nests() {
+    let text = "graph(%x: f32[n, 4], %m: i64[], %c: bool[]) {
+      %one: f32[4] = Constant() {value = f32[4] [1, 2, 3, 4]}
+      %s = Add(%x, %one)
+      %y, %all = Loop(%m, _, %x) {body = graph(%i: i64[], %go: bool[], %v: f32[n, 4]) {
+        %t = Tanh(%v)
+        %sum = ReduceSum(%t) {keepdims = 0}
+        %big = Greater(%sum, f32[] 0.5)
+        %w: f32[n, 4] = If(%big) {then_branch = graph() {
+          %p = If(%c) {then_branch = graph() {
+            %a = Sub(%t, %s)
+            return %a
+          }, else_branch = graph() {
+            return %s
+          }}
+          return %p
+        }, else_branch = graph() {
+          %q = Add(%t, %one)
+          return %q
+        }}
+        return %go, %w, %t
+      }}
+      %l = If(%c) {then_branch = graph() {
+        return %s, %one, %x
+      }, else_branch = graph() {
+        return %x, %one, %s
+      }}
+      return %y, %all, %l, %s
+    }"
+    .replace("%l = If", "%l, %l2, %l3 = If")
+    .replace("return %y, %all, %l, %s\n", "return %y, %all, %l, %l2, %l3, %s\n");
+    let run = |i: usize, n: usize| {
+        let m = Value::Tensor(Tensor::scalar((i % 4) as i64 + 1));
+        vec![numbers(&[n, 4], i), m, flag(i % 2 == 0)]
+    };
+    agrees(&text, 1, &[3, 3, 3, 3, 5, 3, 1, 5, 5, 5].iter().enumerate().map(|(i, &n)| run(i, n)).collect::<Vec<_>>());
+}
+
+/// What a loop carries grows from run to run, and its results are kept in a sequence.
+#[test]
+fn carried_values_may_grow() {
+    let text = "graph(%x: f32[2, 3], %m: i64[]) {
+      %e = SequenceEmpty()
+      %y, %s = Loop(%m, _, %x, %e) {body = graph(%i: i64[], %go: bool[], %v: f32[r, 3], %q: seq(f32[?, ?])) {
+        %w: f32[?, 3] = Concat(%v, %x) {axis = 0}
+        %z = Exp(%x)
+        %p = SequenceInsert(%q, %z)
+        return %go, %w, %p
+      }}
+      %j = ConcatFromSequence(%s) {axis = 0}
+      return %y, %j
+    }";
+    let run = |i: usize| vec![numbers(&[2, 3], i), Value::Tensor(Tensor::scalar((i % 5) as i64 + 1))];
+    agrees(text, 1, &(0..10).map(run).collect::<Vec<_>>());
 }

@@ -3,8 +3,13 @@
 /// Elements from the first to just behind the last of a view of these lengths and strides; 0 where it is empty;
 /// `None` on overflow.
 pub(crate) fn span(dims: &[(usize, usize)]) -> Option<usize> {
+    span_of(dims.iter().copied())
+}
+
+/// As [`span`], of lengths and strides that lie in no list of pairs.
+pub(crate) fn span_of(dims: impl Iterator<Item = (usize, usize)>) -> Option<usize> {
     let mut last = 0usize;
-    for &(len, stride) in dims {
+    for (len, stride) in dims {
         if len == 0 {
             return Some(0);
         }

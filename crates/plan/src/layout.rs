@@ -85,7 +85,7 @@ impl Assign<'_> {
 
     fn step(&mut self, mut step: Step) {
         let StepOp::Native(recipe) = &step.op else {
-            // Host steps take values in the plain order, which copying out of the arena gives them.
+            self.whole(&mut step);
             self.steps.push(step);
             return;
         };
@@ -137,6 +137,19 @@ impl Assign<'_> {
         let made = step.outputs.clone();
         self.steps.push(step);
         made.into_iter().flatten().for_each(|id| self.settle(id, layout));
+    }
+
+    /// Brings what a step takes as whole values into the plain order, what its bodies capture included: kernels do that
+    /// faster than taking a value out of memory would.
+    fn whole(&mut self, step: &mut Step) {
+        for id in step.inputs.iter_mut().flatten() {
+            *id = self.wanted(*id, Plain);
+        }
+        if let StepOp::Eval(e) = &mut step.op {
+            for id in e.bodies.iter_mut().flat_map(|b| &mut b.captures) {
+                *id = self.wanted(*id, Plain);
+            }
+        }
     }
 
     /// True where a value is a result of the block and no step reads it.

@@ -1,13 +1,13 @@
 //! Whether a program is well formed: register numbers, types, views.
 
 use crate::def::Reject;
-use crate::span::{product, span};
+use crate::span::{product, span_of};
 use modelsmith_kop::{BinaryOp, EltwiseProblem, Inst, Lane, Operand, UnaryOp};
 
 /// Bytes that an operand's view reaches; huge where it overflows.
 pub(super) fn span_bytes(dims: &[usize], o: &Operand) -> usize {
-    let view: Vec<_> = dims.iter().copied().zip(o.strides.iter().copied()).collect();
-    span(&view).and_then(|s| s.checked_mul(o.lane.bytes())).unwrap_or(usize::MAX)
+    let view = dims.iter().copied().zip(o.strides.iter().copied());
+    span_of(view).and_then(|s| s.checked_mul(o.lane.bytes())).unwrap_or(usize::MAX)
 }
 
 pub(super) fn accepts(p: &EltwiseProblem) -> Result<(), Reject> {
@@ -33,16 +33,24 @@ pub(super) fn accepts(p: &EltwiseProblem) -> Result<(), Reject> {
 }
 
 fn overlaps_itself(dims: &[usize], strides: &[usize]) -> bool {
-    let mut view: Vec<_> = dims.iter().zip(strides).filter(|d| *d.0 > 1).collect();
-    view.sort_by_key(|d| *d.1);
-    let mut reach = 1usize;
-    for (&len, &stride) in view {
-        if stride < reach {
-            return true;
-        }
-        reach += (len - 1) * stride;
+    let view = || dims.iter().copied().zip(strides.iter().copied()).filter(|d| d.0 > 1);
+    // Most views have their strides in order, and then nothing need be sorted.
+    if steps_over(view().rev()) {
+        return false;
     }
-    false
+    let mut sorted: Vec<_> = view().collect();
+    sorted.sort_by_key(|d| d.1);
+    !steps_over(sorted.into_iter())
+}
+
+/// True where each stride steps over all that the dims before it reach.
+fn steps_over(mut view: impl Iterator<Item = (usize, usize)>) -> bool {
+    let mut reach = 1usize;
+    view.all(|(len, stride)| {
+        let over = stride >= reach;
+        reach += (len - 1) * stride;
+        over
+    })
 }
 
 /// Follows the types of the registers through the code.

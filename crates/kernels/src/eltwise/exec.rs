@@ -2,9 +2,10 @@
 
 use super::CHUNK;
 use super::cast::cast;
-use super::walk::Walk;
+use super::walk::{LANES, Walk};
 use crate::simd::{Body, Simd, math, trigonometry};
 use modelsmith_kop::{Activation, BinaryOp, EltwiseProblem, Inst, Lane, UnaryOp};
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// An operand's buffer.
@@ -23,6 +24,7 @@ pub(super) struct Program<'a> {
     walk: &'a Walk,
     inputs: Vec<Place>,
     outputs: Vec<Place>,
+    registers: usize,
     /// By instruction: its value is the same in every chunk and its register is written by nothing else.
     once: Vec<bool>,
     /// By instruction: the output whose memory the result is written to directly.
@@ -74,7 +76,7 @@ impl<'a> Program<'a> {
                 }
             }
         }
-        Program { code: &p.code, walk, inputs, outputs, once, direct }
+        Program { code: &p.code, walk, inputs, outputs, registers: p.registers as usize, once, direct }
     }
 }
 
@@ -94,8 +96,16 @@ impl Body for Chunk<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let mut file = [const { Register([0; CHUNK]) }; EltwiseProblem::MAX_REGISTERS];
-        let own: Pointers = std::array::from_fn(|i| file[i].0.as_mut_ptr().cast());
+        let mut file = [const { MaybeUninit::<Register>::uninit() }; EltwiseProblem::MAX_REGISTERS];
+        // Whole vectors of a register are read where fewer elements were written. Short programs over few elements would
+        // spend their time on zeros for all registers and all of a chunk.
+        let longest = if self.chunks.len() > 1 { CHUNK } else { self.program.walk.chunk(self.chunks.start).1 };
+        let zeros = (longest.next_multiple_of(LANES) * size_of::<u64>()).min(size_of::<Register>());
+        for register in &mut file[..self.program.registers] {
+            // SAFETY: inside the register.
+            unsafe { register.as_mut_ptr().cast::<u8>().write_bytes(0, zeros) };
+        }
+        let own: Pointers = std::array::from_fn(|i| file[i].as_mut_ptr().cast());
         let mut regs = own;
         let first = self.chunks.start;
         for chunk in self.chunks {

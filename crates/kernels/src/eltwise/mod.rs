@@ -72,25 +72,26 @@ fn run<S: Simd>(p: &EltwiseProblem, args: Args<'_>, pool: &Pool) -> Result<(), K
     if args.outputs.len() < p.outputs.len() {
         return Err(missing("output"));
     }
-    let mut outputs = Vec::with_capacity(p.outputs.len());
+    let first_output = p.inputs.len();
+    let mut outputs: Vec<Place> = Vec::with_capacity(p.outputs.len());
     for (i, o) in p.outputs.iter().enumerate() {
         let bytes = check::span_bytes(&p.dims, o);
         let ptr = args.outputs[i].elements::<u8>(bytes, "output")?;
-        for (_, other, len) in &outputs {
-            mem::apart((ptr.cast_const(), bytes), (*other, *len), "output")?;
+        for (other, o) in outputs.iter().zip(&p.outputs) {
+            mem::apart((ptr.cast_const(), bytes), (other.ptr, check::span_bytes(&p.dims, o)), "output")?;
         }
-        outputs.push((o, ptr, bytes));
+        outputs.push(Place { ptr, lane: o.lane, operand: first_output + i, shared: false });
     }
     let mut inputs = Vec::with_capacity(p.inputs.len());
     for (i, o) in p.inputs.iter().enumerate() {
         let bytes = check::span_bytes(&p.dims, o);
         let ptr = args.inputs[i].elements::<u8>(bytes, "input")?;
         let mut shared = false;
-        for (out, other, len) in &outputs {
-            if ptr == other.cast_const() && out.strides == o.strides && out.lane.bytes() == o.lane.bytes() {
+        for (other, out) in outputs.iter().zip(&p.outputs) {
+            if ptr == other.ptr.cast_const() && out.strides == o.strides && out.lane.bytes() == o.lane.bytes() {
                 shared = true;
             } else {
-                mem::apart((ptr, bytes), (*other, *len), "input")?;
+                mem::apart((ptr, bytes), (other.ptr, check::span_bytes(&p.dims, out)), "input")?;
             }
         }
         inputs.push(Place { ptr: ptr.cast_mut(), lane: o.lane, operand: i, shared });
@@ -98,12 +99,6 @@ fn run<S: Simd>(p: &EltwiseProblem, args: Args<'_>, pool: &Pool) -> Result<(), K
     if walk.len == 0 {
         return Ok(());
     }
-    let first_output = p.inputs.len();
-    let outputs: Vec<Place> = outputs
-        .iter()
-        .enumerate()
-        .map(|(i, (o, ptr, _))| Place { ptr: *ptr, lane: o.lane, operand: first_output + i, shared: false })
-        .collect();
     let program = Program::new(p, &walk, inputs, outputs);
     let grain = (16 / p.code.len().max(1)).max(2);
     pool.for_ranges(walk.chunks(), grain, |chunks, _| {

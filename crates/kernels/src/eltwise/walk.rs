@@ -4,7 +4,7 @@ use super::CHUNK;
 use modelsmith_kop::EltwiseProblem;
 
 /// Most lanes of a vector. Instructions run over whole vectors.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 /// Innermost dims of fewer elements are not worth a chunk of their own.
 const ROW: usize = 48;
 
@@ -12,7 +12,9 @@ const ROW: usize = 48;
 pub(super) struct Walk {
     pub len: usize,
     dims: Vec<usize>,
-    strides: Vec<Vec<usize>>,
+    /// Strides of one operand after the other, each of as many as there were dims before merging.
+    strides: Vec<usize>,
+    rank: usize,
     /// Elements of a chunk, where chunks are pieces of the innermost dim.
     piece: Option<usize>,
 }
@@ -20,35 +22,39 @@ pub(super) struct Walk {
 impl Walk {
     pub fn new(p: &EltwiseProblem) -> Walk {
         let operands = || p.inputs.iter().chain(&p.outputs);
-        let mut dims: Vec<usize> = Vec::with_capacity(p.dims.len());
-        let mut strides: Vec<Vec<usize>> = operands().map(|_| Vec::with_capacity(p.dims.len())).collect();
+        let (rank, count) = (p.dims.len(), p.inputs.len() + p.outputs.len());
+        let mut dims: Vec<usize> = Vec::with_capacity(rank);
+        let mut strides = vec![0; rank * count];
         for (axis, &len) in p.dims.iter().enumerate() {
             if len == 1 {
                 continue;
             }
-            let joins = !dims.is_empty()
-                && operands().zip(&strides).all(|(o, s)| s[dims.len() - 1] == o.strides[axis].wrapping_mul(len));
-            if joins {
-                let last = dims.len() - 1;
-                dims[last] *= len;
-                for (o, s) in operands().zip(&mut strides) {
-                    s[last] = o.strides[axis];
-                }
-            } else {
-                dims.push(len);
-                for (o, s) in operands().zip(&mut strides) {
-                    s.push(o.strides[axis]);
-                }
+            let joins = dims.len().checked_sub(1).filter(|&last| {
+                operands().enumerate().all(|(i, o)| strides[i * rank + last] == o.strides[axis].wrapping_mul(len))
+            });
+            let at = joins.unwrap_or(dims.len());
+            match joins {
+                Some(last) => dims[last] *= len,
+                None => dims.push(len),
+            }
+            for (i, o) in operands().enumerate() {
+                strides[i * rank + at] = o.strides[axis];
             }
         }
-        let mut walk = Walk { len: p.len(), dims, strides, piece: None };
+        let mut walk = Walk { len: p.len(), dims, strides, rank, piece: None };
         // Pieces of rows have operands in place that are gapped or broadcast from row to row.
         let inner = walk.inner();
-        let in_order = (0..walk.strides.len()).all(|o| walk.is_flat(o) || walk.is_uniform(o));
+        let in_order = (0..count).all(|o| walk.is_flat(o) || walk.is_uniform(o));
         if !in_order && inner >= ROW && inner.is_multiple_of(LANES) {
             walk.piece = Some(inner.div_ceil(inner.div_ceil(CHUNK)).next_multiple_of(LANES));
         }
         walk
+    }
+
+    /// Strides of an operand along the merged dims.
+    #[inline(always)]
+    fn strides(&self, operand: usize) -> &[usize] {
+        &self.strides[operand * self.rank..][..self.dims.len()]
     }
 
     /// Elements of the innermost dim.
@@ -79,7 +85,7 @@ impl Walk {
     /// True where the operand's elements of any chunk follow each other in memory.
     pub fn in_place(&self, operand: usize) -> bool {
         match self.piece {
-            Some(_) => self.strides[operand].last() == Some(&1),
+            Some(_) => self.strides(operand).last() == Some(&1),
             None => self.is_flat(operand),
         }
     }
@@ -94,7 +100,7 @@ impl Walk {
         if self.piece.is_none() {
             return Some(start);
         }
-        let (strides, inner) = (&self.strides[operand], self.inner());
+        let (strides, inner) = (self.strides(operand), self.inner());
         let (mut rest, mut at) = (start / inner, start % inner);
         for axis in (0..self.dims.len() - 1).rev() {
             at += rest % self.dims[axis] * strides[axis];
@@ -106,7 +112,7 @@ impl Walk {
     /// True where the operand's elements lie in iteration order without gaps.
     pub fn is_flat(&self, operand: usize) -> bool {
         let mut step = 1usize;
-        self.dims.iter().zip(&self.strides[operand]).rev().all(|(&len, &stride)| {
+        self.dims.iter().zip(self.strides(operand)).rev().all(|(&len, &stride)| {
             let fits = stride == step;
             step = step.wrapping_mul(len);
             fits
@@ -115,14 +121,14 @@ impl Walk {
 
     /// True where the operand is one value.
     pub fn is_uniform(&self, operand: usize) -> bool {
-        self.strides[operand].iter().all(|&s| s == 0)
+        self.strides(operand).iter().all(|&s| s == 0)
     }
 
     /// Calls `visit(done, offset, count, stride)` for each run of elements of `operand` in `start..start + n`: `count`
     /// elements from `offset` on, `stride` apart, after `done` others.
     #[inline(always)]
     pub fn runs(&self, operand: usize, start: usize, n: usize, mut visit: impl FnMut(usize, usize, usize, usize)) {
-        let strides = &self.strides[operand];
+        let strides = self.strides(operand);
         let Some((&inner, outer)) = self.dims.split_last() else {
             visit(0, 0, n, 0);
             return;
