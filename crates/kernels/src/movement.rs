@@ -3,6 +3,7 @@
 mod copy;
 mod gather;
 mod resize;
+mod turn;
 
 pub use copy::KERNELS as COPY;
 pub(crate) use copy::transpose_planes;

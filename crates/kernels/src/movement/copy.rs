@@ -3,22 +3,31 @@
 
 use crate::def::{Args, Facts, KernelDef, KernelError, Reject, no_pack, no_workspace};
 use crate::mem::{self, Plain, Shared};
-use modelsmith_kop::{CopyProblem, Isa};
+use crate::movement::turn::{self, Turn};
+use modelsmith_kop::CopyProblem;
 use modelsmith_pool::Pool;
 
-/// Kernels for copies. Loads and stores only, so one form serves all instruction sets.
-pub static KERNELS: &[KernelDef<CopyProblem>] = &[KernelDef {
-    name: "copy_strided__portable",
-    isa: Isa::PORTABLE,
-    accepts,
-    cost,
-    pack_format: no_pack,
-    workspace: no_workspace,
-    run,
-}];
+/// Kernels for copies, best first. They differ in how transpositions of four-byte elements go.
+pub static KERNELS: &[KernelDef<CopyProblem>] = &[
+    #[cfg(target_arch = "x86_64")]
+    def::<turn::Avx512>("copy_strided__avx512"),
+    #[cfg(target_arch = "x86_64")]
+    def::<turn::Avx2>("copy_strided__avx2"),
+    def::<turn::Portable>("copy_strided__portable"),
+];
+
+const fn def<V: Turn>(name: &'static str) -> KernelDef<CopyProblem> {
+    KernelDef { name, isa: V::ISA, accepts, cost, pack_format: no_pack, workspace: no_workspace, run: run::<V> }
+}
 
 /// Side of the square blocks in which transpositions go.
-const BLOCK: usize = 16;
+pub(super) const BLOCK: usize = 16;
+
+/// Elements of a row of a transposition that one task writes at least.
+const STRETCH: usize = 1024;
+
+/// Bytes of a row up to which several are copied at once rather than each by a call.
+const SHORT: usize = 512;
 
 /// A dim of both views.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +106,7 @@ fn canonical(p: &CopyProblem) -> Vec<Dim> {
     merged
 }
 
-fn run(p: &CopyProblem, args: Args<'_>, pool: &Pool) -> Result<(), KernelError> {
+fn run<V: Turn>(p: &CopyProblem, args: Args<'_>, pool: &Pool) -> Result<(), KernelError> {
     if p.dims.contains(&0) {
         return Ok(());
     }
@@ -113,11 +122,11 @@ fn run(p: &CopyProblem, args: Args<'_>, pool: &Pool) -> Result<(), KernelError> 
     mem::apart((from, (high + 1 - low) * size), (to, (end - p.dst_offset) * size), "source")?;
     let job = Job { dims: canonical(p), src: s.wrapping_add(p.src_offset * size), dst: to };
     match size {
-        1 => job.run::<u8>(pool),
-        2 => job.run::<u16>(pool),
-        4 => job.run::<u32>(pool),
-        8 => job.run::<u64>(pool),
-        _ => job.run::<[u64; 2]>(pool),
+        1 => job.run::<u8, V>(pool),
+        2 => job.run::<u16, V>(pool),
+        4 => job.run::<u32, V>(pool),
+        8 => job.run::<u64, V>(pool),
+        _ => job.run::<[u64; 2], V>(pool),
     }
     Ok(())
 }
@@ -161,7 +170,7 @@ impl Job {
     }
 
     /// Copies every element; the caller has checked both views.
-    fn run<T: Plain>(mut self, pool: &Pool) {
+    fn run<T: Plain, V: Turn>(mut self, pool: &Pool) {
         let (src, dst) = (Shared(self.src.cast_mut().cast::<T>()), Shared(self.dst.cast::<T>()));
         let Some(row) = self.dims.pop() else {
             // SAFETY: one element, checked; it may be unaligned.
@@ -176,28 +185,62 @@ impl Job {
         let other = (0..self.dims.len()).min_by_key(|&i| self.dims[i].src.unsigned_abs()).filter(|&i| {
             row.src != 0 && self.dims[i].src.unsigned_abs() < row.src.unsigned_abs() && self.dims[i].src != 0
         });
-        let across = other.map(|i| self.dims.remove(i));
+        match other.map(|i| self.dims.remove(i)) {
+            Some(across) => self.turn::<T, V>(across, row, pool),
+            None => self.rows::<T, V>(row, pool),
+        }
+    }
+
+    /// Copies row after row.
+    fn rows<T: Plain, V: Turn>(mut self, row: Dim, pool: &Pool) {
+        let (src, dst) = (Shared(self.src.cast_mut().cast::<T>()), Shared(self.dst.cast::<T>()));
+        // Along the innermost of the other dims one row follows the other by steps.
+        let inner = self.dims.pop().unwrap_or(Dim { len: 1, src: 0, dst: 0 });
         let outer: usize = self.dims.iter().map(|d| d.len).product();
-        let strips = across.map_or(1, |d| d.len.div_ceil(BLOCK));
-        let per_item = row.len * across.map_or(1, |_| BLOCK);
+        let size = size_of::<T>();
+        let short = row.src == 1 && row.dst == 1 && (16..=SHORT).contains(&(row.len * size));
         let job = &self;
-        pool.for_ranges(outer * strips, (16 * 1024 / per_item.max(1)).max(1), |items, _| {
-            for item in items {
-                let strip = item % strips;
-                let (s, d) = job.at(item / strips, src.get(), dst.get());
+        pool.for_ranges(outer * inner.len, (16 * 1024 / row.len.max(1)).max(1), |items, _| {
+            let mut item = items.start;
+            while item < items.end {
+                let (from, first) = (item / inner.len, item % inner.len);
+                let (s, d) = job.at(from, src.get(), dst.get());
+                let n = (inner.len - first).min(items.end - item);
+                let row_at = |i: usize| (s.wrapping_offset(i as isize * inner.src), d.wrapping_add(i * inner.dst));
                 // SAFETY: the views were checked; items write different elements.
                 unsafe {
-                    match across {
-                        None => copy_row(s, d, row),
-                        Some(across) => {
-                            let first = strip * BLOCK;
-                            let len = BLOCK.min(across.len - first);
-                            let s = s.wrapping_offset(first as isize * across.src);
-                            let d = d.wrapping_add(first * across.dst);
-                            transpose_strip(s, d, Dim { len, ..across }, row);
-                        }
+                    if short {
+                        let (s, d) = row_at(first);
+                        let (from, to) = (inner.src * size as isize, inner.dst * size);
+                        V::rows(s.cast(), from, d.cast(), to, n, row.len * size);
+                    } else {
+                        (first..first + n).map(row_at).for_each(|(s, d)| copy_row(s, d, row));
                     }
                 }
+                item += n;
+            }
+        });
+    }
+
+    /// Transposes the planes of `across` and `row`, in strips of [`BLOCK`] along `across`.
+    fn turn<T: Plain, V: Turn>(self, across: Dim, row: Dim, pool: &Pool) {
+        let (src, dst) = (Shared(self.src.cast_mut().cast::<T>()), Shared(self.dst.cast::<T>()));
+        let outer: usize = self.dims.iter().map(|d| d.len).product();
+        let strips = across.len.div_ceil(BLOCK);
+        let pieces = row.len.div_ceil(STRETCH);
+        let grain = (16 * 1024 / (row.len.div_ceil(pieces.max(1)).max(1) * BLOCK)).max(1);
+        let job = &self;
+        pool.for_ranges(outer * strips * pieces, grain, |items, _| {
+            for item in items {
+                let (strip, piece) = (item / pieces % strips, item % pieces);
+                let (s, d) = job.at(item / pieces / strips, src.get(), dst.get());
+                let (first, along) = (strip * BLOCK, piece * STRETCH);
+                let s = s.wrapping_offset(first as isize * across.src + along as isize * row.src);
+                let d = d.wrapping_add(first * across.dst + along * row.dst);
+                let across = Dim { len: BLOCK.min(across.len - first), ..across };
+                let row = Dim { len: STRETCH.min(row.len - along), ..row };
+                // SAFETY: the views were checked; items write different elements.
+                unsafe { transpose_strip::<T, V>(s, d, across, row) };
             }
         });
     }
@@ -250,8 +293,8 @@ unsafe fn copy_row<T: Plain>(s: *const T, d: *mut T, row: Dim) {
 /// Copies `across.len` (at most `BLOCK`) × `row.len` elements, in blocks that stay in the first-level cache.
 ///
 /// # Safety
-/// Both views hold these elements.
-unsafe fn transpose_strip<T: Plain>(s: *const T, d: *mut T, across: Dim, row: Dim) {
+/// Both views hold these elements, and the machine has what `V` needs.
+unsafe fn transpose_strip<T: Plain, V: Turn>(s: *const T, d: *mut T, across: Dim, row: Dim) {
     let mut j = 0;
     while j < row.len {
         let n = BLOCK.min(row.len - j);
@@ -259,7 +302,12 @@ unsafe fn transpose_strip<T: Plain>(s: *const T, d: *mut T, across: Dim, row: Di
         let d = d.wrapping_add(j * row.dst);
         // SAFETY: by the contract above.
         unsafe {
-            if n == BLOCK && across.len == BLOCK && across.src == 1 && row.dst == 1 {
+            let unit = across.src == 1 && row.dst == 1;
+            if unit && V::turn(size_of::<T>(), s.cast(), row.src, d.cast(), across.dst, (across.len, n)) {
+                j += n;
+                continue;
+            }
+            if n == BLOCK && across.len == BLOCK && unit {
                 // Fixed bounds and unit strides, for the compiler.
                 for i in 0..BLOCK {
                     for jj in 0..BLOCK {
@@ -301,7 +349,7 @@ pub(crate) unsafe fn transpose_planes(
         Dim { len: cols, src: 1, dst: rows },
         Dim { len: rows, src: cols as isize, dst: 1 },
     ];
-    Job { dims, src: src.get().cast_const().cast(), dst: dst.get().cast() }.run::<u32>(pool);
+    Job { dims, src: src.get().cast_const().cast(), dst: dst.get().cast() }.run::<u32, turn::Portable>(pool);
 }
 
 #[cfg(test)]
@@ -325,11 +373,13 @@ mod tests {
                 want[d * p.elem_bytes + b] = src[s as usize * p.elem_bytes + b];
             }
         }
-        for threads in [1, 3] {
-            let mut got = vec![0xabu8; want.len()];
-            let args = Args { inputs: &[Src::new(&src)], outputs: &mut [Dst::new(&mut got)], workspace: &mut [] };
-            KERNELS[0].run(p, args, &Pool::new(threads)).unwrap();
-            assert!(got == want, "{p:?}");
+        for k in KERNELS.iter().filter(|k| crate::detect().contains(k.isa)) {
+            for threads in [1, 3] {
+                let mut got = vec![0xabu8; want.len()];
+                let args = Args { inputs: &[Src::new(&src)], outputs: &mut [Dst::new(&mut got)], workspace: &mut [] };
+                k.run(p, args, &Pool::new(threads)).unwrap();
+                assert!(got == want, "{} {p:?}", k.name);
+            }
         }
     }
 
@@ -348,6 +398,20 @@ mod tests {
             check(&p(&[40, 50], 0, &[1, 40], 0, &[50, 1]), 2000, 2000);
             check(&p(&[2, 33, 18], 0, &[594, 1, 33], 0, &[594, 18, 1]), 1188, 1188);
             check(&p(&[3, 4, 5, 6], 0, &[120, 1, 24, 4], 0, &[120, 30, 6, 1]), 360, 360);
+            // Transpositions with ends of fewer than a block on both sides, more than one task to a row, and gaps.
+            check(&p(&[21, 2100], 0, &[1, 21], 3, &[2101, 1]), 44100, 44124);
+            check(&p(&[2, 49, 1040], 5, &[60000, 1, 50], 0, &[51000, 1040, 1]), 112060, 102000);
+            check(&p(&[3, 16, 16], 0, &[300, 1, 17], 1, &[256, 16, 1]), 900, 769);
+            check(&p(&[17, 40], 640, &[1, -16], 0, &[40, 1]), 657, 680);
+            for len in [1, 2, 3, 4, 5, 7, 8, 9, 16, 31, 65, 300] {
+                let gap = len + 3;
+                check(
+                    &p(&[4, 5, len], 1, &[6 * gap as isize, gap as isize, 1], 2, &[5 * gap, gap, 1]),
+                    24 * gap,
+                    20 * gap + 2,
+                );
+            }
+            check(&p(&[6, 11, 5], 2, &[300, 7, 1], 0, &[60, 5, 1]), 1900, 360);
             check(&p(&[7, 9], 8, &[9, -1], 5, &[20, 1]), 63, 140);
             check(&p(&[5, 6], 0, &[0, 1], 0, &[6, 1]), 6, 30);
             check(&p(&[300, 100], 0, &[100, 1], 50, &[200, 1]), 30000, 60050);
