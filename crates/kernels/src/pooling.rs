@@ -3,15 +3,15 @@
 //! Channels-last images are pooled with vectors over channels; plain ones plane by plane, with vectors where a window
 //! is the whole plane.
 
-use crate::def::{Args, Facts, KernelDef, KernelError, Reject, no_pack, no_workspace};
+use crate::def::{Args, Facts, KernelDef, KernelError, Reject, no_pack};
 use crate::gemm::epilogue::{load, store};
-use crate::mem::{self, Shared};
+use crate::mem::{self, Scratch, Shared};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
 use crate::simd::{Body, Portable, Simd};
 use crate::span::product;
 use modelsmith_kop::{Layout, PoolKind, PoolProblem};
-use modelsmith_pool::Pool;
+use modelsmith_pool::{Pool, cut};
 use std::ops::Range;
 
 /// Kernels for pooling, best first.
@@ -24,7 +24,7 @@ pub static KERNELS: &[KernelDef<PoolProblem>] = &[
 ];
 
 const fn def<S: Simd>(name: &'static str) -> KernelDef<PoolProblem> {
-    KernelDef { name, isa: S::ISA, accepts, cost, pack_format: no_pack, workspace: no_workspace, run: run::<S> }
+    KernelDef { name, isa: S::ISA, accepts, cost, pack_format: no_pack, workspace, run: run::<S> }
 }
 
 fn accepts(p: &PoolProblem) -> Result<(), Reject> {
@@ -64,6 +64,12 @@ fn window(p: &PoolProblem, axis: usize, out: usize, len: usize) -> (usize, usize
     ((start + first * d).saturating_sub(pad), end - first, with_pad)
 }
 
+/// Channels that are not cut: a cache line of them.
+const LANES: usize = 16;
+
+/// Elements of an image that one task reads at least.
+const PIECE: usize = 16 * 1024;
+
 fn run<S: Simd>(p: &PoolProblem, args: Args<'_>, pool: &Pool) -> Result<(), KernelError> {
     let (x_len, y_len) = (p.n * p.c * p.h * p.w, p.n * p.c * p.oh * p.ow);
     let y = mem::output(args.outputs, "y")?.elements::<f32>(y_len, "y")?;
@@ -73,16 +79,24 @@ fn run<S: Simd>(p: &PoolProblem, args: Args<'_>, pool: &Pool) -> Result<(), Kern
         return Ok(());
     }
     let (x, y) = (Shared(x.cast_mut()), Shared(y));
+    let parts = parts(p);
+    if parts > 1 {
+        let scratch = Scratch::new(args.workspace, 4 * p.n * parts * p.c, 0, 1)?;
+        // SAFETY: buffers were checked and the workspace was sized for the parts.
+        unsafe { by_parts::<S>(p, (x, y), parts, Shared(scratch.head()), pool) };
+        return Ok(());
+    }
     let lines = if p.layout == Layout::Plain { p.n * p.c } else { p.n * p.oh };
     let per_line = (p.oh * p.ow * p.kernel[0] * p.kernel[1]).max(p.h * p.w);
     let grain = if p.layout == Layout::Plain { (16 * 1024 / per_line.max(1)).max(1) } else { 1 };
     // One output pixel of many channels, as global pooling has it, is cut along the channels instead.
     if p.layout == Layout::ChannelsLast && lines < pool.threads() && p.ow == 1 {
-        pool.for_ranges(p.c.div_ceil(64), 4, |blocks, _| {
-            let channels = blocks.start * 64..(blocks.end * 64).min(p.c);
+        let grain = (PIECE / (per_line * LANES).max(1)).max(1);
+        pool.for_ranges(p.c.div_ceil(LANES), grain, |blocks, _| {
+            let channels = blocks.start * LANES..(blocks.end * LANES).min(p.c);
             for line in 0..lines {
                 // SAFETY: buffers were checked; tasks write different channels.
-                unsafe { S::enter(Line { p, x: x.get(), y: y.get(), line, channels: channels.clone() }) }
+                unsafe { S::enter(Line { channels: channels.clone(), ..Line::whole(p, x.get(), y.get(), line) }) }
             }
         });
         return Ok(());
@@ -90,10 +104,63 @@ fn run<S: Simd>(p: &PoolProblem, args: Args<'_>, pool: &Pool) -> Result<(), Kern
     pool.for_ranges(lines, grain, |range, _| {
         for line in range {
             // SAFETY: buffers were checked; each line is written by one task.
-            unsafe { S::enter(Line { p, x: x.get(), y: y.get(), line, channels: 0..p.c }) }
+            unsafe { S::enter(Line::whole(p, x.get(), y.get(), line)) }
         }
     });
     Ok(())
+}
+
+/// Rows of the input that a window over a whole channels-last image is cut into, 1 where it is not cut. A function of the
+/// problem alone, so that a sum has the same bits for any number of threads.
+fn parts(p: &PoolProblem) -> usize {
+    if p.layout == Layout::Plain || (p.oh, p.ow) != (1, 1) {
+        return 1;
+    }
+    let (rows, cols) = (window(p, 0, 0, p.h).1, window(p, 1, 0, p.w).1);
+    (rows.saturating_mul(cols).saturating_mul(p.c) / (2 * PIECE)).clamp(1, 8).min(rows.max(1))
+}
+
+fn workspace(p: &PoolProblem, _: usize) -> usize {
+    match parts(p) {
+        1 => 0,
+        parts => Scratch::bytes(p.n.saturating_mul(parts).saturating_mul(p.c).saturating_mul(4), 0, 1),
+    }
+}
+
+/// Pools each image to one pixel: parts of its rows first, which are then put together.
+///
+/// # Safety
+/// The buffers hold the problem's images and results, `sums` has room for a result of each part.
+unsafe fn by_parts<S: Simd>(
+    p: &PoolProblem,
+    (x, y): (Shared<f32>, Shared<f32>),
+    parts: usize,
+    sums: Shared<f32>,
+    pool: &Pool,
+) {
+    let (rows, cols) = (window(p, 0, 0, p.h), window(p, 1, 0, p.w));
+    pool.run(p.n * parts, |task, _| {
+        let (line, part) = (task / parts, task % parts);
+        // A line writes its result behind those of the lines before it.
+        let y = sums.get().wrapping_add((line * (parts - 1) + part) * p.c);
+        let whole = Line::whole(p, x.get(), y, line);
+        // SAFETY: by this function's contract; tasks write different results.
+        unsafe { S::enter(Line { taps: cut(rows.1, parts, part), sum: true, ..whole }) }
+    });
+    for line in 0..p.n {
+        let scale = 1.0 / Line::whole(p, x.get(), y.get(), line).divisor(rows, cols);
+        for c in 0..p.c {
+            let of = |part: usize| sums.get().wrapping_add((line * parts + part) * p.c + c);
+            // SAFETY: by this function's contract.
+            unsafe {
+                let r = match p.kind {
+                    PoolKind::Max => (1..parts).fold(*of(0), |a, part| pick(a, *of(part))),
+                    PoolKind::Avg { .. } => (1..parts).fold(*of(0), |a, part| a + *of(part)) * scale,
+                };
+                *y.get().add(line * p.c + c) = r;
+            }
+        }
+    }
 }
 
 /// A row of output pixels (channels-last) or a plane of one channel (plain).
@@ -103,6 +170,16 @@ struct Line<'a> {
     y: *mut f32,
     line: usize,
     channels: Range<usize>,
+    /// Rows of each window that count, of those that meet the image; channels-last only.
+    taps: Range<usize>,
+    /// Whether sums are left as they are.
+    sum: bool,
+}
+
+impl<'a> Line<'a> {
+    fn whole(p: &'a PoolProblem, x: *const f32, y: *mut f32, line: usize) -> Line<'a> {
+        Line { p, x, y, line, channels: 0..p.c, taps: 0..usize::MAX, sum: false }
+    }
 }
 
 impl Body for Line<'_> {
@@ -145,7 +222,7 @@ impl Line<'_> {
         let rows = window(p, 0, oy, p.h);
         for ox in 0..p.ow {
             let cols = window(p, 1, ox, p.w);
-            let scale = 1.0 / self.divisor(rows, cols);
+            let scale = if self.sum { 1.0 } else { 1.0 / self.divisor(rows, cols) };
             let first = ((image * p.h + rows.0) * p.w + cols.0) * p.c;
             let mut c = self.channels.start;
             while c < self.channels.end {
@@ -154,7 +231,7 @@ impl Line<'_> {
                 // SAFETY: taps lie inside the image, channels `c..c + n` exist.
                 unsafe {
                     let mut acc = [S::splat(if MAX { f32::NEG_INFINITY } else { 0.0 }); 4];
-                    for ky in 0..rows.1 {
+                    for ky in self.taps.start..self.taps.end.min(rows.1) {
                         for kx in 0..cols.1 {
                             let at = first + (ky * p.dilation[0] * p.w + kx * p.dilation[1]) * p.c + c;
                             let x = self.x.wrapping_add(at);
@@ -414,6 +491,8 @@ mod tests {
             ([5, 70], [3, 3], [1, 1], [1, 1], [1, 1, 1, 1], [5, 70]),
             ([4, 300], [2, 5], [2, 3], [1, 40], [1, 9, 0, 3], [2, 51]),
             ([3, 2100], [3, 2], [1, 2], [1, 1], [1, 0, 1, 0], [3, 1050]),
+            ([40, 50], [40, 50], [1, 1], [1, 1], [0, 0, 0, 0], [1, 1]),
+            ([61, 90], [63, 92], [1, 1], [1, 1], [1, 1, 1, 1], [1, 1]),
             ([2, 1400], [2, 3], [1, 40], [1, 600], [0, 10, 0, 0], [1, 6]),
         ] {
             for layout in Layout::ALL {
@@ -440,15 +519,19 @@ mod tests {
                         let x = noise(2 * c * hw[0] * hw[1], 5);
                         let want = reference(&p, &x);
                         for kernel in KERNELS.iter().filter(|k| crate::detect().contains(k.isa)) {
+                            let mut first = None;
                             for threads in [1, 3] {
                                 let mut y = vec![9.0; want.len()];
+                                let mut work = vec![0; kernel.workspace(&p, threads)];
                                 let args = Args {
                                     inputs: &[Src::new(&x)],
                                     outputs: &mut [Dst::new(&mut y)],
-                                    workspace: &mut [],
+                                    workspace: &mut work,
                                 };
                                 kernel.run(&p, args, &Pool::new(threads)).unwrap();
                                 close(&y, &want, 50, &(kernel.name, &p));
+                                let bits: Vec<u32> = y.iter().map(|v| v.to_bits()).collect();
+                                assert_eq!(*first.get_or_insert(bits.clone()), bits, "{} {p:?}", kernel.name);
                             }
                         }
                     }

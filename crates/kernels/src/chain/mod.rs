@@ -115,6 +115,14 @@ impl Stage {
         rows.into_iter().collect()
     }
 
+    /// A measure of what one image takes.
+    fn work(&self) -> f64 {
+        match self {
+            Stage::Conv(_, p) => p.flops() / p.n.max(1) as f64,
+            Stage::Pool(_, p) => (p.c * p.oh * p.ow * p.kernel[0] * p.kernel[1]) as f64,
+        }
+    }
+
     fn workspace(&self) -> usize {
         match self {
             Stage::Conv(k, p) => k.workspace(p, 1),

@@ -9,6 +9,10 @@ use std::ops::Range;
 /// image, the last one and the weights pass.
 pub(super) const BUDGET: usize = 640 << 10;
 
+/// One part in so many of the work that tasks may do twice where their rows meet. Images of few rows are better made one
+/// after the other, each by all threads.
+const TWICE: f64 = 10.0;
+
 /// Rows of one stage in a band.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Part {
@@ -41,7 +45,7 @@ impl Schedule {
         let most = (1..=oh).rev().find(|&rows| bytes(stages, rows).is_some_and(|b| b <= budget));
         let Some(most) = most else { return Err("one row of each image does not fit the cache".into()) };
         let images = stages.first().map_or(1, Stage::images).max(1);
-        let tasks = threads.div_ceil(images).clamp(1, oh.div_ceil(most.min(oh)).max(1));
+        let tasks = threads.div_ceil(images).clamp(1, oh.max(1));
         let per_task = oh.div_ceil(tasks);
         let band_rows = per_task.div_ceil(per_task.div_ceil(most));
         let mut made = Schedule { tasks: vec![], band_rows, held_rows: vec![0; stages.len() - 1], front_rows: 0 };
@@ -51,7 +55,18 @@ impl Schedule {
             let bands = made.task(stages, rows, &mut calls).ok_or("a band reads no row of an image")?;
             made.tasks.push(bands);
         }
+        if oh.div_ceil(most) < tasks
+            && made.work(stages) > (1.0 + 1.0 / TWICE) * stages.iter().map(Stage::work).sum::<f64>()
+        {
+            return Err("tasks of few rows would do too much twice".into());
+        }
         Ok((made, calls))
+    }
+
+    /// What the bands of an image compute, in the measure of [`Stage::work`].
+    fn work(&self, stages: &[Stage]) -> f64 {
+        let parts = self.tasks.iter().flatten().flat_map(|parts| parts.iter().zip(stages));
+        parts.map(|(part, stage)| stage.work() * part.rows.len() as f64 / stage.output().0.max(1) as f64).sum()
     }
 
     /// The bands of rows `rows` of the last result.

@@ -99,8 +99,11 @@ pub(crate) fn grid(m: usize, n: usize, k: usize, tiles: &TileSet, threads: usize
     let groups = panels.div_ceil(widest);
     let row_tiles = m.div_ceil(tiles.max_rows[widest - 1]);
     let small_weights = n.saturating_mul(k) <= 128 * 1024;
-    if small_weights && row_tiles >= wanted * 2 {
-        return (wanted, 1);
+    // Parts of rows find their image in the caches of the core that made it, and leave theirs there for the next layer. Few
+    // tiles make few parts, since a part of rows begins a tile of its own.
+    if small_weights && row_tiles >= threads * 2 {
+        let parts = (row_tiles / 4).clamp(threads, wanted);
+        return (parts - parts % threads, 1);
     }
     let by_cols = groups.min(wanted).max(1);
     (wanted.div_ceil(by_cols).min(row_tiles).max(1), by_cols)

@@ -62,18 +62,10 @@ impl<const PARTS: usize> Tiles for Amx32x32<PARTS> {
     }
 
     fn grid([m, n, k]: [usize; 3], threads: usize) -> (usize, usize) {
-        let blocks = Blocks::new([m, n, k], PARTS);
         if threads <= 1 || m.saturating_mul(n).saturating_mul(k) < 256 * 1024 {
             return (1, 1);
         }
-        // Each part splits its own rows and columns, so that few parts waste least.
-        match blocks.keeps_b {
-            true => (blocks.row_tiles.min(2 * threads), 1),
-            false => {
-                let by_cols = blocks.col_tiles.min(threads);
-                (threads.div_ceil(by_cols).min(blocks.row_tiles), by_cols)
-            }
-        }
+        offer::grid::<PARTS>(&Blocks::new([m, n, k], PARTS), threads)
     }
 
     fn record_bytes(values: usize) -> Option<usize> {

@@ -52,21 +52,53 @@ pub(crate) fn nanoseconds(bytes: f64, work: f64, facts: &Facts) -> f64 {
     roofline(bytes, work, SHARE, facts) + 0.05 * roofline(0.0, work, SHARE, facts)
 }
 
+const fn costs<const PARTS: usize>() -> &'static Costs {
+    if PARTS == 2 { &TWO } else { &THREE }
+}
+
+/// Parts of rows and of columns for `threads`. Each part splits its own operands, so that parts of rows split B more often
+/// and parts of columns A: those are taken whose longest part is shortest.
+pub(super) fn grid<const PARTS: usize>(blocks: &Blocks, threads: usize) -> (usize, usize) {
+    let costs = costs::<PARTS>();
+    let tile = costs.tile + blocks.steps as f64 * costs.step;
+    let split = (blocks.steps * STEP * TILE) as f64;
+    let time = |(by_rows, by_cols): (usize, usize)| {
+        let (rows, cols) = (blocks.row_tiles.div_ceil(by_rows), blocks.col_tiles.div_ceil(by_cols));
+        let b = match blocks.keeps_b {
+            true => costs.split,
+            false => costs.feed * rows.div_ceil(blocks.block[0]) as f64,
+        };
+        (rows * cols) as f64 * tile + split * (costs.split * rows as f64 + b * cols as f64)
+    };
+    let mut best = ((1, 1), time((1, 1)));
+    for by_rows in 1..=threads.min(blocks.row_tiles) {
+        let parts = (by_rows, (threads / by_rows).min(blocks.col_tiles));
+        let found = time(parts);
+        if found < best.1 {
+            best = (parts, found);
+        }
+    }
+    // Twice as many parts let a thread that is held up be helped, where that costs next to nothing.
+    let (more, parts) = ((2 * best.0.0, best.0.1), best.0.0 * best.0.1);
+    let helps = parts >= threads && more.0 <= blocks.row_tiles && 2.0 * time(more) <= 1.02 * best.1;
+    if helps { more } else { best.0 }
+}
+
 /// The work of one product, as multiplications and additions of the fused multiply-add unit; splitting A takes `gather` times
 /// as long as where its rows lie whole.
 pub(crate) fn work<const PARTS: usize>([m, n, k]: [usize; 3], threads: usize, gather: f64) -> f64 {
     let blocks = Blocks::new([m, n, k], PARTS);
-    let costs = if PARTS == 2 { &TWO } else { &THREE };
+    let costs = costs::<PARTS>();
     // A half tile takes three quarters of the time of a whole one.
     let halves = m.div_ceil(TILE / 2);
     let tiles = ((halves / 2) as f64 + 0.75 * (halves % 2) as f64) * blocks.col_tiles as f64;
     let (cols, inner) = ((blocks.col_tiles * TILE) as f64, (blocks.steps * STEP) as f64);
-    let threads = threads.max(1) as f64;
-    let (a_times, b_times, b_cost) = match blocks.keeps_b {
-        true => (1.0, threads, costs.split),
-        false => (threads, blocks.row_tiles.div_ceil(blocks.block[0]) as f64, costs.feed),
+    let (by_rows, by_cols) = if threads > 1 { grid::<PARTS>(&blocks, threads) } else { (1, 1) };
+    let (b_times, b_cost) = match blocks.keeps_b {
+        true => (by_rows, costs.split),
+        false => (blocks.row_tiles.div_ceil(blocks.block[0]).max(by_rows), costs.feed),
     };
-    let split = inner * (b_cost * b_times * cols + costs.split * gather * a_times * m as f64);
+    let split = inner * (b_cost * b_times as f64 * cols + costs.split * gather * (by_cols * m) as f64);
     MARGIN * (tiles * (costs.tile + blocks.steps as f64 * costs.step) + split)
 }
 
