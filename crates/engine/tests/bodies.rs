@@ -105,7 +105,7 @@ fn branches_take_images_of_changing_sizes() {
       return %y, %m, %z, %j
     }";
     let run = |i: usize, h: usize, w: usize| {
-        vec![numbers(&[1, 3, h, w], i), numbers(&[20, 3, 3, 3], i + 1), flag(i % 3 != 0)]
+        vec![numbers(&[1, 3, h, w], i), numbers(&[20, 3, 3, 3], i + 1), flag(!i.is_multiple_of(3))]
     };
     let runs = [(9, 7), (9, 7), (9, 7), (16, 33), (9, 7), (1, 1), (16, 33), (16, 33), (16, 33)];
     for threads in [1, 2] {
@@ -149,7 +149,7 @@ fn control_flow_nests() {
     .replace("return %y, %all, %l, %s\n", "return %y, %all, %l, %l2, %l3, %s\n");
     let run = |i: usize, n: usize| {
         let m = Value::Tensor(Tensor::scalar((i % 4) as i64 + 1));
-        vec![numbers(&[n, 4], i), m, flag(i % 2 == 0)]
+        vec![numbers(&[n, 4], i), m, flag(i.is_multiple_of(2))]
     };
     agrees(&text, 1, &[3, 3, 3, 3, 5, 3, 1, 5, 5, 5].iter().enumerate().map(|(i, &n)| run(i, n)).collect::<Vec<_>>());
 }
