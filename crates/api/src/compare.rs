@@ -173,9 +173,9 @@ pub fn compare(a: &Model, b: &Model, options: &CompareOptions) -> Result<Compari
     let together = sides::together(&options.a, &options.b, options.opts.threads);
     let mut sides = Sides { left, right, order, layers: options.layers, together };
     let pairs = output_pairs(a, b, &options.map_outputs)?;
-    let samples = if maker.draws() && options.golden.is_none() { options.samples.max(1) } else { 1 };
+    let samples = if options.golden.is_none() { maker.samples(options.samples) } else { 1 };
     let mut run = Gathering::new(a, &pairs, options);
-    run.may_move = samples > 1 && maker.matters(a.hub());
+    run.may_move = samples > 1 && maker.draws() && maker.matters(a.hub());
     let mut done = Vec::new();
     while done.len() < samples || (run.still() && done.len() < samples + MORE) {
         let drawn = sides.draw(&maker, done.len())?;
@@ -183,7 +183,7 @@ pub fn compare(a: &Model, b: &Model, options: &CompareOptions) -> Result<Compari
         run.judge(options, &maker, kind, &drawn)?;
         done.push(between::Run { inputs: drawn.inputs, outputs: drawn.outputs });
     }
-    if samples > 1 && run.agrees() && !options.a.independent() {
+    if samples > 1 && maker.draws() && run.agrees() && !options.a.independent() {
         for inputs in between::find(&done, &maker.linear(), &mut |inputs| sides.left.run(inputs).ok()) {
             let drawn = sides.run(inputs)?;
             run.judge(options, &maker, "between", &drawn)?;

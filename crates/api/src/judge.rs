@@ -8,6 +8,7 @@ use modelsmith_ops::run::{Opts, Runner, Running};
 use modelsmith_tensor::{Tensor, Value};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 /// A backend of this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -41,13 +42,49 @@ impl Backend {
     }
 }
 
+/// Something outside this program that computes results from values: a module of a framework, another program's session.
+pub trait Outside: Send + Sync {
+    /// What it is, for reports.
+    fn name(&self) -> String;
+
+    /// False where this program computes its results after all.
+    fn independent(&self) -> bool {
+        true
+    }
+
+    /// Results for inputs in the order of the model, by name where it has names.
+    ///
+    /// # Errors
+    /// When it fails.
+    fn run(&self, inputs: &[(String, Value)]) -> Result<Vec<(Option<String>, Value)>>;
+}
+
 /// Who runs one side of a comparison.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone)]
 pub enum Judge {
     /// A backend of this program.
     Backend(Backend),
     /// A command that is called with an input and an output `.npz` path.
     Exec(String),
+    /// Something that the calling program brought.
+    Outside(Arc<dyn Outside>),
+}
+
+impl PartialEq for Judge {
+    fn eq(&self, other: &Judge) -> bool {
+        match (self, other) {
+            (Judge::Backend(a), Judge::Backend(b)) => a == b,
+            (Judge::Exec(a), Judge::Exec(b)) => a == b,
+            (Judge::Outside(a), Judge::Outside(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+}
+
+impl std::fmt::Debug for Judge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name())
+    }
 }
 
 impl Judge {
@@ -70,12 +107,17 @@ impl Judge {
         match self {
             Judge::Backend(b) => b.name().into(),
             Judge::Exec(command) => format!("exec:{command}"),
+            Judge::Outside(o) => o.name(),
         }
     }
 
     /// True when this program does not compute the result.
     pub fn independent(&self) -> bool {
-        matches!(self, Judge::Exec(_))
+        match self {
+            Judge::Backend(_) => false,
+            Judge::Exec(_) => true,
+            Judge::Outside(o) => o.independent(),
+        }
     }
 
     /// Prepares a model, or an engine for the backend `cpu`.
@@ -96,6 +138,11 @@ impl Judge {
             }
             Judge::Exec(command) => Ok(Box::new(Exec {
                 command: command.clone(),
+                inputs: model.input_names(),
+                outputs: model.output_names(),
+            })),
+            Judge::Outside(outside) => Ok(Box::new(Brought {
+                outside: outside.clone(),
                 inputs: model.input_names(),
                 outputs: model.output_names(),
             })),
@@ -217,6 +264,34 @@ impl Runs for Compiled {
 
     fn level(&self) -> Option<(String, Option<String>)> {
         Some((self.session.level().to_owned(), self.session.note().map(str::to_owned)))
+    }
+}
+
+/// What the calling program brought, with the names of the model that it stands for.
+struct Brought {
+    outside: Arc<dyn Outside>,
+    inputs: Vec<String>,
+    outputs: Vec<String>,
+}
+
+impl Runs for Brought {
+    fn run(&mut self, inputs: &[Value]) -> Result<Vec<Value>> {
+        let fed = self.inputs.iter().cloned().zip(inputs.iter().cloned()).collect::<Vec<_>>();
+        let made = self.outside.run(&fed)?;
+        let by_name = |n: &String| made.iter().find(|(m, _)| m.as_ref() == Some(n)).map(|(_, v)| v.clone());
+        if let Some(all) = self.outputs.iter().map(by_name).collect::<Option<Vec<_>>>() {
+            return Ok(all);
+        }
+        match made.len() == self.outputs.len() {
+            true => Ok(made.into_iter().map(|(_, v)| v).collect()),
+            false => Err(Error::usage(format!(
+                "{} gave {} outputs; the model has {}: {}",
+                self.outside.name(),
+                made.len(),
+                self.outputs.len(),
+                self.outputs.join(", ")
+            ))),
+        }
     }
 }
 

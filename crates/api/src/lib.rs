@@ -30,6 +30,7 @@ pub mod report;
 pub mod run;
 pub mod scan;
 pub mod shapes;
+pub mod shared;
 mod sides;
 pub mod target;
 pub mod test_data;

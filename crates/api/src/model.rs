@@ -71,30 +71,31 @@ impl Model {
     /// When the engine cannot run here.
     pub fn of_engine(engine: Engine, path: &Path, bytes: u64) -> Result<Model> {
         let session = engine.session(&Default::default())?;
-        let mut hub = modelsmith_ir::Model::new();
-        let main = hub.main;
-        hub.regions[main].name.clone_from(&engine.info().model);
+        let ports = |list: &[modelsmith_engine::Port]| list.iter().map(|p| (p.name.clone(), p.ty.clone())).collect();
+        let (inputs, outputs): (Vec<_>, Vec<_>) = (ports(session.inputs()), ports(session.outputs()));
+        let mut hub = signature(&engine.info().model, &inputs, &outputs);
         hub.meta.props.clone_from(&engine.info().notes);
-        for p in session.inputs() {
-            hub.add_param(main, &p.name, p.ty.clone());
-        }
-        for p in session.outputs() {
-            let (def, origin) = (modelsmith_ir::Def::Nothing, modelsmith_ir::Origin::default());
-            let v = hub.values.push(modelsmith_ir::Value { name: p.name.clone(), ty: p.ty.clone(), def, origin });
-            hub.regions[main].results.push(v);
-        }
-        let (path, file, engine) = (path.to_owned(), hub.clone(), Some(engine));
-        Ok(Model(Arc::new(Inner {
-            path,
+        Ok(Model::bare(path, bytes, hub, Some(engine)))
+    }
+
+    /// Something that is no file, as a model that shows its inputs and outputs only: it can be one side of a comparison
+    /// whose judge runs it.
+    pub fn of_signature(name: &str, inputs: &[(String, Type)], outputs: &[(String, Type)]) -> Model {
+        Model::bare(Path::new(name), 0, signature(name, inputs, outputs), None)
+    }
+
+    fn bare(path: &Path, bytes: u64, hub: modelsmith_ir::Model, engine: Option<Engine>) -> Model {
+        Model(Arc::new(Inner {
+            path: path.to_owned(),
             format: None,
             bytes,
-            file,
+            file: hub.clone(),
             hub,
             findings: vec![],
             read: 0,
             engine,
             files: vec![],
-        })))
+        }))
     }
 
     /// Reads a model from bytes; `name` stands for the file in messages.
@@ -271,6 +272,22 @@ impl Model {
             .in_file(self.path())
             .list(list))
     }
+}
+
+/// A graph without nodes.
+fn signature(name: &str, inputs: &[(String, Type)], outputs: &[(String, Type)]) -> modelsmith_ir::Model {
+    let mut hub = modelsmith_ir::Model::new();
+    let main = hub.main;
+    hub.regions[main].name = name.to_owned();
+    for (name, ty) in inputs {
+        hub.add_param(main, name, ty.clone());
+    }
+    for (name, ty) in outputs {
+        let (def, origin) = (modelsmith_ir::Def::Nothing, modelsmith_ir::Origin::default());
+        let v = hub.values.push(modelsmith_ir::Value { name: name.clone(), ty: ty.clone(), def, origin });
+        hub.regions[main].results.push(v);
+    }
+    hub
 }
 
 fn starts_as_engine(input: &Input) -> bool {

@@ -8,9 +8,13 @@ use std::time::{Duration, Instant};
 /// How often a plain line is printed while one step lasts.
 const PULSE: Duration = Duration::from_secs(30);
 
+/// Hears what a command is doing, where a program called it; an empty text when it is done.
+pub type Hear = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// Shows the steps of a command.
 pub struct Progress {
     mode: ProgressMode,
+    hear: Option<Hear>,
     now: Arc<Mutex<Step>>,
 }
 
@@ -49,13 +53,22 @@ impl Progress {
                 }
             });
         }
-        Progress { mode, now }
+        Progress { mode, hear: None, now }
+    }
+
+    /// Tells `hear` instead of showing.
+    pub fn told_to(hear: Hear) -> Progress {
+        let now = Step { text: String::new(), begun: Instant::now(), shown: Instant::now(), over: false };
+        Progress { mode: ProgressMode::None, hear: Some(hear), now: Arc::new(Mutex::new(now)) }
     }
 
     /// A step begins.
     pub fn step(&self, text: &str) {
         if let Ok(mut s) = self.now.lock() {
             *s = Step { text: text.into(), begun: Instant::now(), shown: Instant::now(), over: false };
+        }
+        if let Some(hear) = &self.hear {
+            return hear(text);
         }
         match self.mode {
             ProgressMode::Auto => eprint!("\r\x1b[2K{text} .."),
@@ -70,16 +83,22 @@ impl Progress {
     /// How far the step is; shown where the last line can be written again.
     pub fn part(&self, text: &str) {
         let Ok(mut s) = self.now.lock() else { return };
-        if self.mode == ProgressMode::Auto && s.shown.elapsed() >= Duration::from_millis(100) {
-            s.shown = Instant::now();
+        if s.shown.elapsed() < Duration::from_millis(100) {
+            return;
+        }
+        s.shown = Instant::now();
+        if let Some(hear) = &self.hear {
+            hear(&format!("{}: {text}", s.text));
+        } else if self.mode == ProgressMode::Auto {
             eprint!("\r\x1b[2K{}: {text}", s.text);
         }
     }
 
     /// Nothing more comes.
     pub fn end(&self) {
-        if let Ok(mut s) = self.now.lock() {
-            s.over = true;
+        let first = self.now.lock().is_ok_and(|mut s| !std::mem::replace(&mut s.over, true));
+        if let (Some(hear), true) = (&self.hear, first) {
+            hear("");
         }
         if self.mode == ProgressMode::Auto {
             eprint!("\r\x1b[2K");

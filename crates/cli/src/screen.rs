@@ -4,6 +4,16 @@ use crate::args::{Global, When};
 use modelsmith::Error;
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
+use std::sync::{Arc, Mutex};
+
+/// What a program that calls a command takes in the place of a terminal.
+#[derive(Default)]
+pub struct Taken {
+    /// The JSON document.
+    pub document: Mutex<Option<serde_json::Value>>,
+    /// Remarks.
+    pub notes: Mutex<Vec<String>>,
+}
 
 /// Where output goes and how.
 pub struct Screen {
@@ -12,9 +22,15 @@ pub struct Screen {
     /// Every diagnostic is wanted.
     pub verbose: bool,
     color: bool,
+    taken: Option<Arc<Taken>>,
 }
 
 impl Screen {
+    /// What nobody looks at: the document and the remarks go to `taken`, text for people goes nowhere.
+    pub fn taken_by(taken: Arc<Taken>) -> Screen {
+        Screen { json: None, quiet: false, verbose: false, color: false, taken: Some(taken) }
+    }
+
     /// As the options say; `no_color` is the environment's wish.
     pub fn new(global: &Global, no_color: bool) -> Screen {
         let color = match global.color {
@@ -22,12 +38,13 @@ impl Screen {
             When::Never => false,
             When::Auto => !no_color && std::io::stdout().is_terminal(),
         };
-        Screen { json: global.json.clone(), quiet: global.quiet, verbose: global.verbose, color }
+        Screen { json: global.json.clone(), quiet: global.quiet, verbose: global.verbose, color, taken: None }
     }
 
     /// Text for people: standard output, or standard error while JSON takes standard output.
     pub fn say(&self, text: &str) {
         match &self.json {
+            _ if self.taken.is_some() => {}
             _ if self.quiet && self.json.is_some() => {}
             Some(to) if to == "-" => put(&mut std::io::stderr().lock(), text),
             _ => put(&mut std::io::stdout().lock(), text),
@@ -36,14 +53,18 @@ impl Screen {
 
     /// Remarks, on standard error.
     pub fn note(&self, text: &str) {
-        if !self.quiet {
+        if let Some(taken) = &self.taken {
+            taken.notes.lock().unwrap_or_else(|e| e.into_inner()).push(text.to_owned());
+        } else if !self.quiet {
             put(&mut std::io::stderr().lock(), text);
         }
     }
 
     /// The JSON document of the command, if one was asked for.
     pub fn document<T: Serialize>(&self, schema: &str, value: &T) -> Result<(), Error> {
-        let Some(to) = &self.json else { return Ok(()) };
+        if self.json.is_none() && self.taken.is_none() {
+            return Ok(());
+        }
         let fault =
             |e: serde_json::Error| Error::new(modelsmith::Kind::Fault, format!("the result has no JSON form: {e}"));
         let mut object = serde_json::Map::new();
@@ -52,6 +73,11 @@ impl Screen {
             serde_json::Value::Object(fields) => object.extend(fields),
             other => drop(object.insert("value".into(), other)),
         }
+        if let Some(taken) = &self.taken {
+            *taken.document.lock().unwrap_or_else(|e| e.into_inner()) = Some(object.into());
+            return Ok(());
+        }
+        let Some(to) = &self.json else { return Ok(()) };
         let text = serde_json::to_string_pretty(&object).map_err(fault)?;
         if to == "-" {
             put(&mut std::io::stdout().lock(), &text);
@@ -72,7 +98,8 @@ impl Screen {
 
     /// The same screen again.
     pub fn copy(&self) -> Screen {
-        Screen { json: self.json.clone(), quiet: self.quiet, verbose: self.verbose, color: self.color }
+        let (json, taken) = (self.json.clone(), self.taken.clone());
+        Screen { json, quiet: self.quiet, verbose: self.verbose, color: self.color, taken }
     }
 
     fn paint(&self, code: &str, text: &str) -> String {

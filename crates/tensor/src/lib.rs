@@ -29,7 +29,7 @@ pub use identity::Identity;
 pub use modelsmith_base::{DType, bf16, f16};
 pub use ranged::{Form, Ranged, stored_len};
 pub use source::{FileSource, MemSource, Source, open};
-pub use tensor::Tensor;
+pub use tensor::{Owner, Tensor};
 pub use value::{Map, MapKeys, Sparse, Value};
 pub use weight::{Blocks, Evaluator, Read, WeightExpr, concat, materialize, permuted, view_end};
 

@@ -16,22 +16,51 @@ pub(crate) enum Data {
     Strings(Arc<Vec<String>>),
 }
 
-/// Words, so that every element type is aligned; `start` is the first that counts, `len` the exact length in bytes.
+/// Memory that another owner keeps and that does not move or change while it is held.
+pub trait Owner: AsRef<[u8]> + Send + Sync {}
+
+impl<T: AsRef<[u8]> + Send + Sync> Owner for T {}
+
 #[derive(Clone)]
-pub(crate) struct Bytes {
-    words: Arc<Vec<u64>>,
-    start: usize,
-    len: usize,
+pub(crate) enum Bytes {
+    /// Words, so that every element type is aligned; `start` is the first that counts, `len` the exact length in bytes.
+    Own { words: Arc<Vec<u64>>, start: usize, len: usize },
+    /// Memory of another owner, aligned as words are.
+    Foreign(Arc<dyn Owner>),
 }
 
 impl Bytes {
     fn get(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.words[self.start..])[..self.len]
+        match self {
+            Bytes::Own { words, start, len } => &bytemuck::cast_slice(&words[*start..])[..*len],
+            Bytes::Foreign(owner) => (**owner).as_ref(),
+        }
     }
 
-    /// As [`Bytes::get`], to be changed; copies them first if they are shared.
+    /// As [`Bytes::get`], to be changed; copies them first if they are shared or another's.
     fn get_mut(&mut self) -> &mut [u8] {
-        &mut bytemuck::cast_slice_mut(&mut Arc::make_mut(&mut self.words)[self.start..])[..self.len]
+        if let Bytes::Foreign(owner) = self {
+            *self = Bytes::copied((**owner).as_ref());
+        }
+        match self {
+            Bytes::Own { words, start, len } => {
+                &mut bytemuck::cast_slice_mut(&mut Arc::make_mut(words)[*start..])[..*len]
+            }
+            Bytes::Foreign(_) => &mut [],
+        }
+    }
+
+    fn copied(bytes: &[u8]) -> Bytes {
+        let mut words = vec![0u64; bytes.len().div_ceil(8)];
+        bytemuck::cast_slice_mut(&mut words)[..bytes.len()].copy_from_slice(bytes);
+        Bytes::Own { words: Arc::new(words), start: 0, len: bytes.len() }
+    }
+
+    fn is_alone(&self) -> bool {
+        match self {
+            Bytes::Own { words, .. } => Arc::strong_count(words) == 1,
+            Bytes::Foreign(_) => false,
+        }
     }
 
     /// `len` zeros, or `None` where there is not so much memory. Those of a cache line and more begin at one, which
@@ -41,7 +70,7 @@ impl Bytes {
         let spare = if len < LINE { 0 } else { LINE / 8 - 1 };
         let words = zeroed(words + spare)?;
         let start = words.as_ptr().align_offset(LINE).min(spare);
-        Some(Bytes { words: Arc::new(words), start, len })
+        Some(Bytes::Own { words: Arc::new(words), start, len })
     }
 }
 
@@ -89,6 +118,22 @@ impl Tensor {
         }
         t.bytes_mut().copy_from_slice(bytes);
         Ok(t)
+    }
+
+    /// A tensor over memory that `owner` keeps, without a copy where it begins at a multiple of 8 bytes. The memory is
+    /// little-endian and packed, and nobody changes it while the tensor or a clone of it lives.
+    ///
+    /// # Errors
+    /// As for [`Tensor::from_bytes`].
+    pub fn over(dtype: DType, shape: &[usize], owner: Arc<dyn Owner>) -> Result<Tensor> {
+        let bytes = (*owner).as_ref();
+        let wanted = count(shape)
+            .and_then(|n| dtype.bytes_for(n))
+            .ok_or_else(|| Error::TooLarge { dtype, shape: shape.to_vec() })?;
+        if bytes.len() != wanted || bytes.as_ptr().align_offset(8) != 0 {
+            return Tensor::from_bytes(dtype, shape, bytes);
+        }
+        Ok(Tensor { dtype, shape: shape.to_vec(), data: Data::Bytes(Bytes::Foreign(owner)) })
     }
 
     /// A tensor of zeros, `false`, or empty strings.
@@ -168,7 +213,7 @@ impl Tensor {
     /// True while no clone shares the elements: then changing them copies nothing.
     pub fn is_alone(&self) -> bool {
         match &self.data {
-            Data::Bytes(b) => Arc::strong_count(&b.words) == 1,
+            Data::Bytes(b) => b.is_alone(),
             Data::Strings(s) => Arc::strong_count(s) == 1,
         }
     }
@@ -282,6 +327,20 @@ mod tests {
         let mut b = a.clone();
         b.as_mut_slice::<i32>().unwrap()[0] = 9;
         assert_eq!((a.to_i64s().unwrap(), b.to_i64s().unwrap()), (vec![1, 2], vec![9, 2]));
+    }
+
+    #[test]
+    fn memory_of_others_is_read_in_place_and_copied_to_be_changed() {
+        let owner: Arc<dyn Owner> = Arc::new(bytemuck::cast_slice::<u64, u8>(&[1u64, 2]).to_vec());
+        let at = (*owner).as_ref().as_ptr();
+        let mut a = Tensor::over(DType::I64, &[2], owner.clone()).unwrap();
+        assert_eq!(a.bytes().as_ptr() == at, at.align_offset(8) == 0);
+        assert!(!a.is_alone() || at.align_offset(8) != 0);
+        a.as_mut_slice::<i64>().unwrap()[0] = 7;
+        assert_eq!(a.to_i64s().unwrap(), [7, 2]);
+        assert_eq!((*owner).as_ref()[0], 1);
+        let e = Tensor::over(DType::I64, &[3], owner).unwrap_err();
+        assert_eq!(e.to_string(), "a i64 tensor of shape [3] wants 24 bytes, 16 given");
     }
 
     #[test]

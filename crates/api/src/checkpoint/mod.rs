@@ -3,6 +3,7 @@
 mod bind;
 mod diff;
 mod options;
+mod read;
 mod stats;
 
 pub use bind::{Binding, Fate, Line, bind, describe};
@@ -12,6 +13,7 @@ use modelsmith_convert::checkpoint::family_of_gguf;
 pub use modelsmith_convert::checkpoint::{Edit, Folder, Glob, Readback, Target, Written, merge};
 pub use modelsmith_format::{Checkpoint as Tensors, MetaValue, Tree};
 pub use options::{Types, edit, size};
+pub use read::tensor;
 pub use stats::{Stats, stats};
 
 use crate::inspect::{Finding, WeightInfo};
@@ -109,6 +111,20 @@ impl Checkpoint {
                 Err(Error::unsupported("this is a model with a graph, a checkpoint is wanted").in_file(path))
             }
         }
+    }
+
+    /// Reads a checkpoint from bytes; `name` stands for the file in messages.
+    ///
+    /// # Errors
+    /// When the bytes are damaged, or hold no checkpoint.
+    pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Checkpoint> {
+        let input = Input::from_bytes(name, bytes);
+        let opened = modelsmith_convert::open_any(&input, &weights())?;
+        let Artifact::Checkpoint(data) = opened.artifact else {
+            return Err(Error::unsupported("this is a model with a graph, a checkpoint is wanted").in_file(name));
+        };
+        let (format, findings, bytes) = (opened.format, opened.findings, input.source().len());
+        Ok(Checkpoint { path: name.into(), format, bytes, data, findings, folder: None })
     }
 
     /// The weights of a model without its graph.

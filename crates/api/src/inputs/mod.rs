@@ -27,6 +27,8 @@ pub struct Inputs {
     pub specs: Vec<(String, InputSpec)>,
     /// A folder of `NAME.npy` or `input_K.pb` files, or an `.npz` file.
     pub from: Option<PathBuf>,
+    /// Values by input name, one list for each sample; what a list leaves out comes from elsewhere.
+    pub sets: Vec<Vec<(String, Value)>>,
     /// Seed of what is drawn.
     pub seed: u64,
     /// Shapes of what is drawn.
@@ -57,6 +59,8 @@ pub struct InputMaker {
     varied: Vec<Vec<Option<Vec<usize>>>>,
     domains: Vec<Domain>,
     given: Vec<Option<Value>>,
+    /// One list of values for each sample, in the order of the inputs.
+    sets: Vec<Vec<Option<Value>>>,
     specs: Vec<Option<InputSpec>>,
     seed: u64,
     /// Free dimensions that are 1 because nobody gave a size.
@@ -72,7 +76,8 @@ impl Inputs {
         let params = &model.graph().params;
         let names = params.iter().map(|&p| model.values[p].name.clone()).collect::<Vec<_>>();
         let types = params.iter().map(|&p| model.ty(p).clone()).collect::<Vec<_>>();
-        for (name, _) in &self.specs {
+        let of_sets = self.sets.iter().flatten().map(|(name, _)| name);
+        for name in self.specs.iter().map(|(name, _)| name).chain(of_sets) {
             if !names.contains(name) {
                 return Err(Error::usage(format!(
                     "--input {name}: the model has no such input; it has {}",
@@ -96,6 +101,13 @@ impl Inputs {
                 None => {}
             }
         }
+        let sets = self.sets.iter().map(|set| {
+            names.iter().map(|n| set.iter().find(|(m, _)| m == n).map(|(_, v)| v.clone())).collect::<Vec<_>>()
+        });
+        let sets = sets.collect::<Vec<_>>();
+        if let Some(first) = sets.first() {
+            given.iter_mut().zip(first).filter(|(_, v)| v.is_some()).for_each(|(g, v)| g.clone_from(v));
+        }
         let sizes = self.sizes_with(&names, &given);
         let Bound { shapes, assumed, .. } = sizes.bind(model)?;
         let (mut larger, mut varied) = (Vec::new(), Vec::new());
@@ -108,7 +120,7 @@ impl Inputs {
             }
         }
         let domains = ranges::domains(model);
-        Ok(InputMaker { names, types, shapes, larger, varied, domains, given, specs, seed: self.seed, assumed })
+        Ok(InputMaker { names, types, shapes, larger, varied, domains, given, sets, specs, seed: self.seed, assumed })
     }
 
     /// The sizes asked for, and those that follow from tensors that were given.
@@ -177,6 +189,14 @@ impl InputMaker {
     fn drawn(&self) -> Vec<bool> {
         let fixed = |s: &Option<InputSpec>| matches!(s, Some(InputSpec::Zeros | InputSpec::Ones | InputSpec::Image(_)));
         self.given.iter().zip(&self.specs).map(|(g, s)| g.is_none() && !fixed(s)).collect()
+    }
+
+    /// Samples to make, where the caller asks for `wanted` of those that are drawn.
+    pub fn samples(&self, wanted: usize) -> usize {
+        match self.draws() {
+            true => wanted.max(self.sets.len()).max(1),
+            false => self.sets.len().max(1),
+        }
     }
 
     /// True where an output of `model` can depend on what is drawn.
@@ -263,7 +283,8 @@ impl InputMaker {
     }
 
     fn value(&self, i: usize, kind: DrawKind, sample: usize, attempt: usize) -> Result<Value> {
-        if let Some(v) = &self.given[i] {
+        let of_set = self.sets.get(sample % self.sets.len().max(1)).and_then(|set| set[i].as_ref());
+        if let Some(v) = of_set.or(self.given[i].as_ref()) {
             return Ok(v.clone());
         }
         let name = &self.names[i];

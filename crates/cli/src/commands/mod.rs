@@ -31,12 +31,12 @@ pub struct Context<'a> {
 }
 
 /// Runs the command; the number is its exit code.
-pub fn run(cli: &Cli, screen: &Screen) -> Result<u8, Error> {
+pub fn run(cli: &Cli, screen: &Screen, progress: Progress) -> Result<u8, Error> {
     if cli.global.version {
         return lists::version(screen);
     }
     let isa = cli.global.isa.map_or(String::new(), |i| i.name().to_owned());
-    let cx = Context { screen, progress: Progress::new(&cli.global), threads: cli.global.threads, isa };
+    let cx = Context { screen, progress, threads: cli.global.threads, isa };
     let Some(command) = &cli.command else {
         return Err(Error::usage("a command is wanted").help("modelsmith --help lists them"));
     };

@@ -21,7 +21,7 @@ pub fn sizes(a: &SizeArgs) -> Result<Sizes> {
 
 pub fn inputs(a: &InputArgs) -> Result<Inputs> {
     let specs = a.input.iter().map(|t| InputSpec::named(t)).collect::<Result<Vec<_>>>()?;
-    Ok(Inputs { specs, from: a.inputs.clone(), seed: a.seed, sizes: sizes(&a.sizes)? })
+    Ok(Inputs { specs, from: a.inputs.clone(), seed: a.seed, sizes: sizes(&a.sizes)?, ..Inputs::default() })
 }
 
 pub fn agreement(a: &AgreementArgs) -> Result<Agreement> {

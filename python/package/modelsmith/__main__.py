@@ -1,0 +1,3 @@
+from modelsmith._command import main
+
+main()

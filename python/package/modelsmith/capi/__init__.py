@@ -1,0 +1,1 @@
+"""Names that code written for ONNX Runtime imports from its native module."""

@@ -1,0 +1,223 @@
+"""Comparisons: whether two models give the same, and who says so.
+
+>>> import modelsmith, numpy
+>>> path = modelsmith.datasets.get_example("mul_1.onnx")
+>>> weights = numpy.float32([[1, 2], [3, 4], [5, 6]])
+>>> found = modelsmith.compare(lambda X: X * weights, path)
+>>> found.verdict, found.judge
+('agree', 'independent function <lambda>')
+"""
+
+import json
+import os
+
+import numpy
+
+from modelsmith import _modelsmith
+from modelsmith.errors import UsageError
+from modelsmith.session import InferenceSession, _model_of
+
+
+class Comparison(dict):
+    """What a comparison found, as the document of `modelsmith compare --json`: a dict, and a table in a notebook.
+
+    `verdict`: `agree`, `differ`, or `inconclusive` where outputs hardly change between samples. True in conditions only
+    where they agree. `witness`: inputs of the first sample that differs, where they were drawn.
+    """
+
+    def __init__(self, fields, witness=None):
+        super().__init__(fields)
+        self.witness = witness
+
+    @property
+    def verdict(self):
+        """`agree`, `differ` or `inconclusive`."""
+        return self["verdict"]
+
+    @property
+    def judge(self):
+        """Who computed independently of this program: `independent NAME`, or `self` where nobody did."""
+        return self["judge"]
+
+    @property
+    def reason(self):
+        """Why, in one sentence."""
+        return self["reason"]
+
+    def __bool__(self):
+        return self.verdict == "agree"
+
+    def __repr__(self):
+        return f"<Comparison: {self.verdict}: {self.reason}; judge: {self.judge}>"
+
+    def _repr_html_(self):
+        from modelsmith._html import comparison
+
+        return comparison(self)
+
+
+class _Side:
+    """One side: a model of ours, a function that runs something else, or both."""
+
+    def __init__(self, model=None, judge=None):
+        self.model, self.judge = model, judge
+
+
+def _side(what, runner):
+    """What `compare` was given, as a side."""
+    if isinstance(what, InferenceSession):
+        return _Side(what._native, runner or "cpu")
+    if getattr(what, "_native", None) is not None or hasattr(what, "SerializeToString"):
+        return _Side(_model_of(what), runner or "cpu")
+    if isinstance(what, (str, os.PathLike, bytes, bytearray, memoryview)):
+        return _Side(_model_of(what), runner or "cpu")
+    if _is_module(what):
+        return _Side(None, (f"PyTorch {type(what).__name__}", True, _torch(what)))
+    if hasattr(what, "run") and hasattr(what, "get_inputs"):
+        return _Side(None, (_session_name(what), True, lambda feed: what.run(None, feed)))
+    if callable(what):
+        name = getattr(what, "__name__", type(what).__name__)
+        return _Side(None, (f"function {name}", True, _called(what)))
+    raise TypeError(f"a path, model, session, module or function is wanted, not {type(what).__name__}")
+
+
+def _is_module(what):
+    import sys
+
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(what, torch.nn.Module)
+
+
+def _session_name(session):
+    module = type(session).__module__.split(".")[0]
+    return "ONNX Runtime" if module == "onnxruntime" else f"{module}.{type(session).__name__}"
+
+
+def _called(function):
+    """`function` as one of a dict: by names where its parameters have those of the inputs, else by position."""
+    import inspect
+
+    try:
+        parameters = inspect.signature(function).parameters
+        several = any(p.kind == p.VAR_POSITIONAL for p in parameters.values())
+        only = list(parameters) if len(parameters) == 1 and not several else []
+    except (TypeError, ValueError):
+        parameters, only = {}, []
+
+    def call(feed):
+        if parameters and all(name in parameters for name in feed):
+            return _numpy(function(**feed))
+        if only and len(feed) != 1:
+            return _numpy(function(dict(feed)))
+        return _numpy(function(*feed.values()))
+
+    return call
+
+
+def _torch(module):
+    """A module as a function of a dict of arrays, evaluated as it is used: without gradients and in its mode `eval`."""
+    import torch
+
+    def call(feed):
+        arguments = [torch.from_numpy(numpy.array(v)) for v in feed.values()]
+        was, module.training = module.training, False
+        children = [m for m in module.modules() if m.training]
+        module.eval()
+        try:
+            with torch.no_grad():
+                return _numpy(module(*arguments))
+        finally:
+            module.training = was
+            for child in children:
+                child.training = True
+
+    return call
+
+
+def _numpy(made):
+    """Arrays of what a function gave: tensors of PyTorch, tuples, dicts and objects with fields."""
+    if isinstance(made, dict) or (hasattr(made, "keys") and hasattr(made, "__getitem__")):
+        made = [made[k] for k in made.keys()] if not isinstance(made, dict) else list(made.values())
+    if isinstance(made, (list, tuple)):
+        out = []
+        for item in made:
+            if item is not None:
+                found = _numpy(item)
+                out += found if isinstance(found, list) else [found]
+        return out
+    if hasattr(made, "detach"):
+        made = made.detach().cpu()
+        made = made.float() if str(made.dtype) == "torch.bfloat16" else made
+        return made.numpy()
+    return numpy.asarray(made)
+
+
+def _samples(inputs):
+    if inputs is None or isinstance(inputs, (str, os.PathLike)):
+        return None
+    return [inputs] if isinstance(inputs, dict) else list(inputs)
+
+
+def compare(
+    a,
+    b,
+    inputs=None,
+    *,
+    samples=10,
+    rtol=None,
+    atol=None,
+    metric=None,
+    seed=0,
+    shapes=None,
+    dims=None,
+    map_outputs=None,
+    layers=False,
+    a_runner=None,
+    b_runner=None,
+    threads=0,
+    isa="",
+):
+    """Runs `a`, the original, and `b` on the same inputs and says whether they agree.
+
+    `a`, `b`: each a path, bytes, a `Model`, an ONNX `ModelProto`, an `InferenceSession` (of this package, or of ONNX
+    Runtime), a `torch.nn.Module`, or a function of arrays. Modules get inputs by position, in the order of the other side.
+    `inputs`: a dict of arrays or a list of such; drawn where it is not given, from what the model says of its inputs.
+    `samples`: how many are drawn. `rtol`, `atol`, `metric`: what counts as agreement; `atol` may be a dict by output.
+    `map_outputs`: a dict from outputs of `a` to those of `b`. `layers`: also values on the way.
+    `a_runner`, `b_runner`: `cpu`, `reference` or `exec:COMMAND`, for sides that are models.
+
+    Returns a `Comparison`, which says which judge was independent.
+    """
+    left, right = _side(a, a_runner), _side(b, b_runner)
+    known = left.model if left.model is not None else right.model
+    sets = _samples(inputs)
+    if known is None:
+        known = _signature(left, right, sets)
+    atol = {} if atol is None else atol if isinstance(atol, dict) else {None: atol}
+    options = {
+        "inputs": sets,
+        "samples": samples,
+        "rtol": rtol,
+        "atol": [str(v) if k is None else f"{k}={v}" for k, v in atol.items()],
+        "metric": metric,
+        "seed": seed,
+        "shapes": shapes,
+        "dims": dims,
+        "map_outputs": list((map_outputs or {}).items()),
+        "layers": bool(layers),
+        "threads": threads,
+        "isa": isa,
+    }
+    models = (left.model if left.model is not None else known, right.model if right.model is not None else known)
+    text, witness = _modelsmith.compare(*models, left.judge, right.judge, options)
+    return Comparison(json.loads(text), witness)
+
+
+def _signature(left, right, sets):
+    """A model for two sides that are none: inputs as given, outputs as the first side makes them."""
+    if not sets:
+        raise UsageError("no side is a model that says what its inputs are: give inputs=")
+    made = left.judge[2](dict(sets[0]))
+    made = made if isinstance(made, list) else [made]
+    outputs = {f"output_{i}": v for i, v in enumerate(made)}
+    return _modelsmith.Model.of_values(left.judge[0], sets[0], outputs)
