@@ -82,15 +82,14 @@ fn packed(bytes: &Tensor, dtype: DType) -> modelsmith_tensor::Result<Tensor> {
     Ok(out)
 }
 
-/// The opposite of [`packed`]; signed elements keep their sign in the byte.
+/// The opposite of [`packed`]: the bits of an element are the lowest of its byte, as `ml_dtypes` has them.
 fn unpacked(tensor: &Tensor) -> modelsmith_tensor::Result<Tensor> {
     let mut out = Tensor::zeros(DType::U8, tensor.shape())?;
     let bits = tensor.dtype().bits();
-    let (per, spare, signed) = (8 / bits, 8 - bits, tensor.dtype().is_signed_int());
+    let (per, mask) = (8 / bits, (1u8 << bits) - 1);
     let from = tensor.bytes();
     for (i, b) in out.bytes_mut().iter_mut().enumerate() {
-        let high = (from[i / per] >> (bits * (i % per))) << spare;
-        *b = if signed { ((high as i8) >> spare) as u8 } else { high >> spare };
+        *b = (from[i / per] >> (bits * (i % per))) & mask;
     }
     Ok(out)
 }

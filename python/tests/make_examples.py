@@ -19,12 +19,12 @@ def save(name, nodes, inputs, outputs, weights=(), opsets=(("", 13),)):
 
 
 def iris():
-    """A logistic regression on the iris data of Fisher (1936), trained here: needs scikit-learn for the data alone."""
+    """A logistic regression on two lengths of the iris data of Fisher (1936), trained here: needs scikit-learn for the data alone."""
     from sklearn.datasets import load_iris
     from sklearn.linear_model import LogisticRegression
 
     x, y = load_iris(return_X_y=True)
-    return LogisticRegression(max_iter=1000).fit(x, y)
+    return LogisticRegression(max_iter=1000).fit(x[:, :2], y)
 
 
 def main():
@@ -37,18 +37,18 @@ def main():
     c = iris()
     nodes = [
         helper.make_node(
-            "LinearClassifier", ["float_input"], ["label", "scores"], "classifier", domain="ai.onnx.ml",
+            "LinearClassifier", ["float_input"], ["output_label", "scores"], "classifier", domain="ai.onnx.ml",
             coefficients=c.coef_.ravel().tolist(), intercepts=c.intercept_.tolist(), classlabels_ints=[0, 1, 2],
             multi_class=1, post_transform="SOFTMAX",
         ),
-        helper.make_node("ZipMap", ["scores"], ["probabilities"], "zipmap", domain="ai.onnx.ml", classlabels_int64s=[0, 1, 2]),
+        helper.make_node("ZipMap", ["scores"], ["output_probability"], "zipmap", domain="ai.onnx.ml", classlabels_int64s=[0, 1, 2]),
     ]
-    labels = info("label", TensorProto.INT64, ["N"])
+    labels = info("output_label", TensorProto.INT64, [3])
     maps = helper.make_value_info(
-        "probabilities",
+        "output_probability",
         helper.make_sequence_type_proto(helper.make_map_type_proto(TensorProto.INT64, helper.make_tensor_type_proto(f32, []))),
     )
-    save("logreg_iris.onnx", nodes, [info("float_input", f32, ["N", 4])], [labels, maps], opsets=(("", 13), ("ai.onnx.ml", 3)))
+    save("logreg_iris.onnx", nodes, [info("float_input", f32, [3, 2])], [labels, maps], opsets=(("", 13), ("ai.onnx.ml", 3)))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import importlib
 _WHERE = {
     "modelsmith.session": [
         "IOBinding", "InferenceSession", "ModelMetadata", "NodeArg", "OrtDevice", "OrtValue",
-        "SparseTensor", "get_all_providers", "get_available_providers", "get_device",
+        "SparseTensor", "get_all_providers", "get_available_providers", "get_build_info", "get_device", "get_version_string",
     ],
     "modelsmith.options": [
         "ExecutionMode", "ExecutionOrder", "GraphOptimizationLevel", "RunOptions", "SessionOptions",

@@ -14,8 +14,6 @@ import os
 import time
 import warnings
 
-import numpy
-
 from modelsmith import _modelsmith
 from modelsmith.errors import UsageError, _must_exist
 from modelsmith.options import GraphOptimizationLevel, SessionOptions
@@ -42,6 +40,18 @@ def get_all_providers():
 def get_device():
     """`"CPU"`."""
     return "CPU"
+
+
+def get_version_string():
+    """The version of this package."""
+    return _modelsmith.__version__
+
+
+def get_build_info():
+    """Version and machine."""
+    import platform
+
+    return f"modelsmith {_modelsmith.__version__}, {platform.machine()}"
 
 
 class NodeArg:
@@ -114,9 +124,8 @@ class InferenceSession:
     def __init__(self, path_or_bytes, sess_options=None, providers=None, provider_options=None, **kwargs):
         options = sess_options if sess_options is not None else SessionOptions()
         _warn_of_providers(providers)
-        kwargs.pop("disabled_optimizers", None)
-        if kwargs.pop("enable_fallback", None) is not None:
-            pass
+        for known in ("disabled_optimizers", "enable_fallback"):
+            kwargs.pop(known, None)
         if kwargs:
             raise TypeError(f"InferenceSession takes no {', '.join(sorted(kwargs))}")
         model = _model_of(path_or_bytes)
@@ -276,7 +285,3 @@ def _again(path, options):
     made = SessionOptions()
     vars(made).update(options)
     return InferenceSession(path, made)
-
-
-def _as_array(value):
-    return value if isinstance(value, numpy.ndarray) else numpy.asarray(value)

@@ -114,6 +114,11 @@ class OrtValue:
         array = numpy.from_dlpack(data)
         return OrtValue(array.view(numpy.bool_) if is_bool_tensor and array.dtype == numpy.uint8 else array)
 
+    @property
+    def _ortvalue(self):
+        # Code for ONNX Runtime reaches through to the native value.
+        return self
+
     def numpy(self):
         """The array, without a copy."""
         return self._value

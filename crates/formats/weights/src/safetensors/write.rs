@@ -2,7 +2,7 @@
 //!
 //! The header lists tensors in the order of the checkpoint. Their bytes are stored by falling width of the element type,
 //! as the reference library does it, so that each begins at a multiple of its width; among equal widths the order of the
-//! checkpoint stays. The header is padded with spaces until the first byte of a tensor is at a multiple of 64.
+//! checkpoint stays. The header is padded with spaces to a multiple of 8, as there: the same tensors give the same file.
 
 use super::LARGEST_HEADER;
 use super::dtype::name_of;
@@ -76,7 +76,7 @@ fn header(checkpoint: &Checkpoint, ties: &[usize]) -> Result<(Vec<u8>, Vec<usize
         }
     }
     let mut text = format!("{{{}}}", parts.join(",")).into_bytes();
-    let padded = text.len().saturating_add(8).next_multiple_of(64).saturating_sub(8);
+    let padded = text.len().saturating_add(8).next_multiple_of(8).saturating_sub(8);
     text.resize(padded, b' ');
     if range::wide(text.len()) > LARGEST_HEADER {
         let message = format!("names and metadata take {} bytes, at most {LARGEST_HEADER} are allowed", text.len());
