@@ -128,13 +128,26 @@ def test_a_module_keeps_its_mode(tmp_path):
     assert module.training and module[1].training
 
 
-@pytest.mark.parametrize("name", ["squeezenet1_1", "mobilenet_v2", "shufflenet_v2_x1_0", "resnet50", "lstm"])
+ALL = [
+    "bert_base", "combined", "densenet121", "efficientnet_b0", "gate", "gpt2_small", "lraspp_mobilenet_v3_large", "lstm",
+    "mobilenet_v2", "resnet50", "seed_combined", "seed_gate", "shufflenet_v2_x1_0", "squeezenet1_1", "vit_b_16",
+]
+# Two of each kind where time is short; `MODELSMITH_ALL` for all of them.
+SOME = ["squeezenet1_1", "lstm", "seed_gate"]
+
+
+@pytest.mark.parametrize("name", ALL if os.environ.get("MODELSMITH_ALL") else SOME)
 def test_the_program_of_a_model_and_its_export(zoo, name):
     torch = _torch()
     folder = zoo(name)
-    program, exported = os.path.join(folder, "model.pt"), os.path.join(folder, "model.onnx")
+    program, exported = os.path.join(folder, "scripted.pt"), os.path.join(folder, "model.onnx")
     if not os.path.exists(program):
         pytest.skip(f"{name} has no program of PyTorch beside it")
-    assert modelsmith.compare(program, exported, samples=2).verdict == "agree"
     judged = modelsmith.compare(torch.jit.load(program), exported, samples=2)
-    assert judged.verdict == "agree" and judged.judge.startswith("independent PyTorch")
+    assert judged.judge.startswith("independent PyTorch")
+    found = modelsmith.compare(program, exported, samples=2)
+    assert found.judge == "self"
+    for one in (judged, found):
+        # These two are not trained: their outputs hardly change with the image, which the verdict says.
+        assert one.verdict == ("inconclusive" if name in ("mobilenet_v2", "efficientnet_b0") else "agree"), one
+        assert all(o["max_abs"] <= 1e-5 * o["largest"] for o in one["outputs"])

@@ -164,11 +164,12 @@ pub fn compare(a: &Model, b: &Model, options: &CompareOptions) -> Result<Compari
         Some(_) => None,
         None => Some(options.b.load(b, &watching(b, options))?),
     };
-    let mut maker = options.inputs.maker(a.hub())?;
     let order = match options.golden {
-        Some(_) => (0..maker.names().len()).collect(),
+        Some(_) => (0..a.hub().graph().params.len()).collect(),
         None => input_order(a, b)?,
     };
+    let sizes = options.inputs.sizes.with_those_of(a.hub(), b.hub(), &order);
+    let mut maker = Inputs { sizes, ..options.inputs.clone() }.maker(a.hub())?;
     maker.fit(b.hub(), &order);
     let together = sides::together(&options.a, &options.b, options.opts.threads);
     let mut sides = Sides { left, right, order, layers: options.layers, together };
@@ -183,7 +184,7 @@ pub fn compare(a: &Model, b: &Model, options: &CompareOptions) -> Result<Compari
         run.judge(options, &maker, kind, &drawn)?;
         done.push(between::Run { inputs: drawn.inputs, outputs: drawn.outputs });
     }
-    if samples > 1 && maker.draws() && run.agrees() && !options.a.independent() {
+    if samples > 1 && maker.draws() && run.agrees() && !matches!(options.a, Judge::Exec(_)) {
         for inputs in between::find(&done, &maker.linear(), &mut |inputs| sides.left.run(inputs).ok()) {
             let drawn = sides.run(inputs)?;
             run.judge(options, &maker, "between", &drawn)?;

@@ -94,6 +94,29 @@ impl Sizes {
         Ok(())
     }
 
+    /// These sizes, and for dimensions of `model` without one those that `other` has fixed, whose input `i` is fed by the
+    /// input `order[i]` of `model`: what runs both must suit both. Where they cannot be had together, these alone.
+    pub fn with_those_of(&self, model: &Model, other: &Model, order: &[usize]) -> Sizes {
+        let mut out = self.clone();
+        for (&p, &at) in other.graph().params.iter().zip(order) {
+            let Some(&own) = model.graph().params.get(at) else { continue };
+            let (name, fixed) = (&model.values[own].name, other.ty(p).shape().unwrap_or_default());
+            if self.shapes.iter().any(|(n, _)| n == name) || model.ty(own).rank().is_some_and(|r| r != fixed.len()) {
+                continue;
+            }
+            let free = |axis: usize| match model.ty(own).shape().and_then(|s| s.get(axis)) {
+                Some(Dim::Known(_)) => false,
+                Some(dim) => !self.dims.iter().any(|(n, _)| dim.as_symbol() == Some(n)),
+                None => true,
+            };
+            let sizes = fixed.iter().enumerate().map(|(axis, d)| d.size().filter(|_| free(axis))).collect::<Vec<_>>();
+            if sizes.iter().any(Option::is_some) {
+                out.shapes.push((name.clone(), sizes));
+            }
+        }
+        if out.bind(model).is_ok() { out } else { self.clone() }
+    }
+
     /// Shapes of the main graph's inputs.
     ///
     /// # Errors
@@ -261,6 +284,25 @@ mod tests {
         let b = s.bind(&model()).unwrap();
         assert_eq!(b.shapes, [Some(vec![5, 3]), Some(vec![5, 1])]);
         assert_eq!(b.assumed, ["input b axis 1"]);
+    }
+
+    #[test]
+    fn what_another_model_fixes_is_taken() {
+        let other = |a: [i64; 2], b: [i64; 2]| {
+            let mut m = Model::new();
+            let dims = |d: [i64; 2]| d.map(|n| if n < 0 { Dim::Unknown } else { Dim::Known(n) });
+            m.add_param(m.main, "b", Type::tensor(DType::F32, &dims(b)));
+            m.add_param(m.main, "a", Type::tensor(DType::F32, &dims(a)));
+            m
+        };
+        let shapes = |sizes: &Sizes, m: &Model| sizes.with_those_of(&model(), m, &[1, 0]).bind(&model()).unwrap().shapes;
+        assert_eq!(shapes(&Sizes::default(), &other([4, 3], [4, 7])), [Some(vec![4, 3]), Some(vec![4, 7])]);
+        assert_eq!(shapes(&Sizes::default(), &other([-1, 3], [-1, 7])), [Some(vec![1, 3]), Some(vec![1, 7])]);
+        // The two cannot both be `n`.
+        assert_eq!(shapes(&Sizes::default(), &other([4, 3], [5, 7])), [Some(vec![1, 3]), Some(vec![1, 1])]);
+        let mut given = Sizes::default();
+        given.dim("n=2").unwrap();
+        assert_eq!(shapes(&given, &other([4, 3], [4, 7])), [Some(vec![2, 3]), Some(vec![2, 7])]);
     }
 
     #[test]

@@ -204,8 +204,14 @@ impl InputMaker {
         reach::outputs_depend(model, &self.drawn())
     }
 
-    /// Leaves free dimensions at 1 in every sample where `other`, whose inputs are fed in this `order`, takes no more.
+    /// Leaves free dimensions at 1 in every sample where `other`, whose inputs are fed in this `order`, takes no more. Draws
+    /// elements of its types where nothing else says the type.
     pub fn fit(&mut self, other: &Model, order: &[usize]) {
+        for (&p, &at) in other.graph().params.iter().zip(order) {
+            if let Some(Type::Tensor(t)) = self.types.get_mut(at) {
+                t.dtype = t.dtype.or(other.ty(p).dtype());
+            }
+        }
         let takes = |shapes: &Vec<Option<Vec<usize>>>| {
             other.graph().params.iter().zip(order).all(|(&p, &at)| {
                 let fed = shapes.get(at).and_then(Option::as_ref);
