@@ -22,7 +22,7 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    fn new(inner: modelsmith::Checkpoint) -> Checkpoint {
+    pub(crate) fn new(inner: modelsmith::Checkpoint) -> Checkpoint {
         let at = inner.data().tensors.iter().enumerate().map(|(i, (name, _))| (name.clone(), i)).collect();
         Checkpoint { inner, at }
     }

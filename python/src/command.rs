@@ -33,11 +33,3 @@ pub(crate) fn call(
     let done = py.detach(|| modelsmith_cli::call(args, Arc::new(tell))).map_err(|e| raise(py, &e))?;
     Ok((done.code, apart(py, || json(&done.document))?, done.notes))
 }
-
-/// A report as a page of HTML, from the JSON of `report.json`.
-#[pyfunction]
-pub(crate) fn report_page(py: Python<'_>, text: &str) -> PyResult<String> {
-    let parsed = serde_json::from_str::<serde_json::Value>(text);
-    let doc = parsed.map_err(|e| crate::model::usage(py, format!("this is no JSON document: {e}")))?;
-    Ok(modelsmith::report::html(&doc))
-}

@@ -46,7 +46,6 @@ fn _modelsmith(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<checkpoint::Checkpoint>()?;
     m.add_function(wrap_pyfunction!(command::command, m)?)?;
     m.add_function(wrap_pyfunction!(command::call, m)?)?;
-    m.add_function(wrap_pyfunction!(command::report_page, m)?)?;
     m.add_function(wrap_pyfunction!(compare::compare, m)?)?;
     m.add_function(wrap_pyfunction!(checkpoint::save_tensors, m)?)?;
     Ok(())

@@ -109,10 +109,10 @@ impl Model {
         apart(py, || json(&modelsmith::inspect::inspect(model)))
     }
 
-    /// The weights: name, element type, shape and bytes, as JSON.
-    fn weights(&self, py: Python<'_>) -> PyResult<String> {
+    /// The weights by name.
+    fn checkpoint(&self, py: Python<'_>) -> PyResult<crate::checkpoint::Checkpoint> {
         let model = &self.inner;
-        apart(py, || json(&modelsmith::inspect::weights(model)))
+        apart(py, || modelsmith::Checkpoint::of_model(model)).map(crate::checkpoint::Checkpoint::new)
     }
 
     /// The graph as text.

@@ -32,14 +32,27 @@ def main():
     os.makedirs(FOLDER, exist_ok=True)
     info, f32 = helper.make_tensor_value_info, TensorProto.FLOAT
     weights = np.arange(1, 7, dtype=np.float32).reshape(3, 2)
-    save("mul_1.onnx", [helper.make_node("Mul", ["X", "W"], ["Y"], "Mul1")], [info("X", f32, [3, 2])], [info("Y", f32, [3, 2])], [("W", weights)])
+    save(
+        "mul_1.onnx",
+        [helper.make_node("Mul", ["X", "W"], ["Y"], "Mul1")],
+        [info("X", f32, [3, 2])],
+        [info("Y", f32, [3, 2])],
+        [("W", weights)],
+    )
     save("sigmoid.onnx", [helper.make_node("Sigmoid", ["x"], ["y"], "sigmoid")], [info("x", f32, [3, 4, 5])], [info("y", f32, [3, 4, 5])])
     c = iris()
     nodes = [
         helper.make_node(
-            "LinearClassifier", ["float_input"], ["output_label", "scores"], "classifier", domain="ai.onnx.ml",
-            coefficients=c.coef_.ravel().tolist(), intercepts=c.intercept_.tolist(), classlabels_ints=[0, 1, 2],
-            multi_class=1, post_transform="SOFTMAX",
+            "LinearClassifier",
+            ["float_input"],
+            ["output_label", "scores"],
+            "classifier",
+            domain="ai.onnx.ml",
+            coefficients=c.coef_.ravel().tolist(),
+            intercepts=c.intercept_.tolist(),
+            classlabels_ints=[0, 1, 2],
+            multi_class=1,
+            post_transform="SOFTMAX",
         ),
         helper.make_node("ZipMap", ["scores"], ["output_probability"], "zipmap", domain="ai.onnx.ml", classlabels_int64s=[0, 1, 2]),
     ]

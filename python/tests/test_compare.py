@@ -86,14 +86,39 @@ class _Planted:
         other = nn.BatchNorm2d(3, eps=1e-2)
         other.load_state_dict(norm.state_dict())
         image, rows = torch.zeros(2, 3, 9, 9), torch.zeros(4, 8)
-        yield "padding on the other side", image, module(lambda m, x: m.c(f.pad(x, (1, 0, 1, 0))), c=conv), module(lambda m, x: m.c(f.pad(x, (0, 1, 0, 1))), c=conv)
+        yield (
+            "padding on the other side",
+            image,
+            module(lambda m, x: m.c(f.pad(x, (1, 0, 1, 0))), c=conv),
+            module(lambda m, x: m.c(f.pad(x, (0, 1, 0, 1))), c=conv),
+        )
         yield "epsilon", image, module(lambda m, x: m.n(x), n=norm), module(lambda m, x: m.n(x), n=other)
-        yield "gelu", rows, module(lambda m, x: f.gelu(m.a(x)), a=linear), module(lambda m, x: f.gelu(m.a(x), approximate="tanh") * 1.002, a=linear)
+        yield (
+            "gelu",
+            rows,
+            module(lambda m, x: f.gelu(m.a(x)), a=linear),
+            module(lambda m, x: f.gelu(m.a(x), approximate="tanh") * 1.002, a=linear),
+        )
         yield "transposed weight", rows, module(lambda m, x: m.a(x), a=linear), module(lambda m, x: x @ m.a.weight + m.a.bias, a=linear)
         yield "axis of a softmax", rows, module(lambda m, x: torch.softmax(x, 1)), module(lambda m, x: torch.softmax(x, 0))
-        yield "rounding of a resize", image, module(lambda m, x: f.interpolate(x, size=5, mode="nearest")), module(lambda m, x: f.interpolate(x, size=5, mode="nearest-exact"))
-        yield "aligned corners", image, module(lambda m, x: f.interpolate(x, size=5, mode="bilinear")), module(lambda m, x: f.interpolate(x, size=5, mode="bilinear", align_corners=True))
-        yield "count of padding", image, module(lambda m, x: f.avg_pool2d(x, 3, 2, 1)), module(lambda m, x: f.avg_pool2d(x, 3, 2, 1, count_include_pad=False))
+        yield (
+            "rounding of a resize",
+            image,
+            module(lambda m, x: f.interpolate(x, size=5, mode="nearest")),
+            module(lambda m, x: f.interpolate(x, size=5, mode="nearest-exact")),
+        )
+        yield (
+            "aligned corners",
+            image,
+            module(lambda m, x: f.interpolate(x, size=5, mode="bilinear")),
+            module(lambda m, x: f.interpolate(x, size=5, mode="bilinear", align_corners=True)),
+        )
+        yield (
+            "count of padding",
+            image,
+            module(lambda m, x: f.avg_pool2d(x, 3, 2, 1)),
+            module(lambda m, x: f.avg_pool2d(x, 3, 2, 1, count_include_pad=False)),
+        )
         yield "reversed channels", image, module(lambda m, x: m.c(x), c=conv), module(lambda m, x: m.c(x.flip(1)), c=conv)
         yield "bias left out", rows, module(lambda m, x: m.a(x), a=linear), module(lambda m, x: x @ m.a.weight.T, a=linear)
 
@@ -129,8 +154,21 @@ def test_a_module_keeps_its_mode(tmp_path):
 
 
 ALL = [
-    "bert_base", "combined", "densenet121", "efficientnet_b0", "gate", "gpt2_small", "lraspp_mobilenet_v3_large", "lstm",
-    "mobilenet_v2", "resnet50", "seed_combined", "seed_gate", "shufflenet_v2_x1_0", "squeezenet1_1", "vit_b_16",
+    "bert_base",
+    "combined",
+    "densenet121",
+    "efficientnet_b0",
+    "gate",
+    "gpt2_small",
+    "lraspp_mobilenet_v3_large",
+    "lstm",
+    "mobilenet_v2",
+    "resnet50",
+    "seed_combined",
+    "seed_gate",
+    "shufflenet_v2_x1_0",
+    "squeezenet1_1",
+    "vit_b_16",
 ]
 # Two of each kind where time is short; `MODELSMITH_ALL` for all of them.
 SOME = ["squeezenet1_1", "lstm", "seed_gate"]

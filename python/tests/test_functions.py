@@ -96,7 +96,7 @@ def test_errors_say_where(tmp_path):
     with pytest.raises(FileNotFoundError):
         modelsmith.load(tmp_path / "nothing.onnx")
     with pytest.raises(AttributeError, match="not built yet"):
-        modelsmith.quantize
+        modelsmith.quantize  # noqa: B018
 
 
 def test_progress_is_told(digits, tmp_path):
@@ -132,7 +132,9 @@ def _command():
 
 
 def test_the_command_comes_with_the_package(digits):
-    run = lambda *args: subprocess.run([*_command(), *args], capture_output=True, text=True, timeout=120)
+    def run(*args):
+        return subprocess.run([*_command(), *args], capture_output=True, text=True, timeout=120)
+
     assert run("--version").stdout.split()[:2] == ["modelsmith", modelsmith.__version__]
     assert json.loads(run("inspect", digits, "--json").stdout)["models"][0]["format"] == "ONNX"
     missing = run("inspect", "nothing.onnx")
@@ -158,6 +160,13 @@ def test_examples_run(name, tmp_path, monkeypatch):
         pytest.importorskip("torch")
     result = doctest.testmod(importlib.import_module(name))
     assert result.failed == 0
+
+
+def test_the_examples_of_the_page_run():
+    page = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "python.md")
+    if not os.path.exists(page):
+        pytest.skip("the page docs/python.md is not here")
+    assert doctest.testfile(page, module_relative=False).failed == 0
 
 
 @pytest.mark.parametrize("name", _modules())

@@ -126,7 +126,9 @@ def test_element_types_go_in_and_come_out():
     for dtype in types:
         element = helper.np_dtype_to_tensor_dtype(dtype)
         info = helper.make_tensor_value_info
-        graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [info("x", element, ["n"])], [info("y", element, ["n"])])
+        graph = helper.make_graph(
+            [helper.make_node("Identity", ["x"], ["y"])], "g", [info("x", element, ["n"])], [info("y", element, ["n"])]
+        )
         session = modelsmith.InferenceSession(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=11))
         x = np.array([0, 1, 1, 0, 1], dtype=np.float32).astype(dtype)
         if dtype.name.startswith(("int", "float", "bfloat")):

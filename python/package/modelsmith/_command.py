@@ -4,7 +4,7 @@ import signal
 import sys
 
 
-def main():
+def main() -> None:
     """Runs the program with the arguments of the process and ends with its exit code."""
     from modelsmith import _modelsmith
 

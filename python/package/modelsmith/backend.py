@@ -7,22 +7,26 @@
 [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 from modelsmith.session import InferenceSession
 
 
 class BackendRep:
     """A model that was prepared."""
 
-    def __init__(self, session):
+    def __init__(self, session: InferenceSession) -> None:
         self._session = session
 
-    def run(self, inputs, **kwargs):
+    def run(self, inputs: Any, **kwargs: Any) -> list[Any]:
         """Outputs as a list, for a list of inputs in the order of the model, one input, or a dict."""
         names = [i.name for i in self._session.get_inputs()]
         if isinstance(inputs, dict):
             feed = inputs
         elif isinstance(inputs, (list, tuple)):
-            feed = dict(zip(names, inputs))
+            feed = dict(zip(names, inputs, strict=True))
         else:
             feed = {names[0]: inputs}
         return self._session.run(None, feed)
@@ -32,7 +36,7 @@ class Backend:
     """Prepares and runs models."""
 
     @classmethod
-    def is_compatible(cls, model, device=None, **kwargs):
+    def is_compatible(cls, model: Any, device: str | None = None, **kwargs: Any) -> bool:
         """Whether the model can be prepared."""
         try:
             cls.prepare(model, device)
@@ -41,17 +45,17 @@ class Backend:
         return device is None or cls.supports_device(device)
 
     @classmethod
-    def is_opset_supported(cls, model):
+    def is_opset_supported(cls, model: Any) -> tuple[bool, str]:
         """Every operator set is read: `(True, "")`."""
         return True, ""
 
     @classmethod
-    def supports_device(cls, device):
+    def supports_device(cls, device: str) -> bool:
         """True for CPUs."""
         return device.upper().startswith("CPU")
 
     @classmethod
-    def prepare(cls, model, device=None, **kwargs):
+    def prepare(cls, model: Any, device: str | None = None, **kwargs: Any) -> BackendRep:
         """A `BackendRep` of a path, bytes, a `ModelProto`, a session, or one that was prepared."""
         if isinstance(model, BackendRep):
             return model
@@ -60,12 +64,12 @@ class Backend:
         return BackendRep(InferenceSession(model, kwargs.get("sess_options")))
 
     @classmethod
-    def run_model(cls, model, inputs, device=None, **kwargs):
+    def run_model(cls, model: Any, inputs: Any, device: str | None = None, **kwargs: Any) -> list[Any]:
         """Prepares and runs."""
         return cls.prepare(model, device, **kwargs).run(inputs)
 
     @classmethod
-    def run_node(cls, node, inputs, device=None, outputs_info=None, **kwargs):
+    def run_node(cls, node: Any, inputs: Any, device: str | None = None, outputs_info: Any = None, **kwargs: Any) -> list[Any]:
         """Runs one node of ONNX as a model of its own; needs the package `onnx`."""
         import numpy
         import onnx

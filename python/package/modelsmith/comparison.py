@@ -8,8 +8,12 @@
 ('agree', 'independent function <lambda>')
 """
 
+from __future__ import annotations
+
 import json
 import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy
 
@@ -18,39 +22,39 @@ from modelsmith.errors import UsageError
 from modelsmith.session import InferenceSession, _model_of
 
 
-class Comparison(dict):
+class Comparison(dict[str, Any]):
     """What a comparison found, as the document of `modelsmith compare --json`: a dict, and a table in a notebook.
 
     `verdict`: `agree`, `differ`, or `inconclusive` where outputs hardly change between samples. True in conditions only
     where they agree. `witness`: inputs of the first sample that differs, where they were drawn.
     """
 
-    def __init__(self, fields, witness=None):
+    def __init__(self, fields: dict[str, Any], witness: dict[str, Any] | None = None) -> None:
         super().__init__(fields)
         self.witness = witness
 
     @property
-    def verdict(self):
+    def verdict(self) -> str:
         """`agree`, `differ` or `inconclusive`."""
-        return self["verdict"]
+        return str(self["verdict"])
 
     @property
-    def judge(self):
+    def judge(self) -> str:
         """Who computed independently of this program: `independent NAME`, or `self` where nobody did."""
-        return self["judge"]
+        return str(self["judge"])
 
     @property
-    def reason(self):
+    def reason(self) -> str:
         """Why, in one sentence."""
-        return self["reason"]
+        return str(self["reason"])
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return self.verdict == "agree"
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<Comparison: {self.verdict}: {self.reason}; judge: {self.judge}>"
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         from modelsmith._html import comparison
 
         return comparison(self)
@@ -59,11 +63,11 @@ class Comparison(dict):
 class _Side:
     """One side: a model of ours, a function that runs something else, or both."""
 
-    def __init__(self, model=None, judge=None):
+    def __init__(self, model: _modelsmith.Model | None, judge: Any) -> None:
         self.model, self.judge = model, judge
 
 
-def _side(what, runner):
+def _side(what: Any, runner: str | None) -> _Side:
     """What `compare` was given, as a side."""
     if isinstance(what, InferenceSession):
         return _Side(what._native, runner or "cpu")
@@ -81,30 +85,32 @@ def _side(what, runner):
     raise TypeError(f"a path, model, session, module or function is wanted, not {type(what).__name__}")
 
 
-def _is_module(what):
+def _is_module(what: Any) -> bool:
     import sys
 
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(what, torch.nn.Module)
 
 
-def _session_name(session):
+def _session_name(session: Any) -> str:
     module = type(session).__module__.split(".")[0]
     return "ONNX Runtime" if module == "onnxruntime" else f"{module}.{type(session).__name__}"
 
 
-def _called(function):
+def _called(function: Callable[..., Any]) -> Callable[[dict[str, Any]], Any]:
     """`function` as one of a dict: by names where its parameters have those of the inputs, else by position."""
     import inspect
 
+    parameters: Mapping[str, inspect.Parameter] = {}
+    only: list[str] = []
     try:
         parameters = inspect.signature(function).parameters
         several = any(p.kind == p.VAR_POSITIONAL for p in parameters.values())
         only = list(parameters) if len(parameters) == 1 and not several else []
     except (TypeError, ValueError):
-        parameters, only = {}, []
+        pass  # a function of another language has no signature: its inputs come by position
 
-    def call(feed):
+    def call(feed: dict[str, Any]) -> Any:
         if parameters and all(name in parameters for name in feed):
             return _numpy(function(**feed))
         if only and len(feed) != 1:
@@ -114,11 +120,11 @@ def _called(function):
     return call
 
 
-def _torch(module):
+def _torch(module: Any) -> Callable[[dict[str, Any]], Any]:
     """A module as a function of a dict of arrays, evaluated as it is used: without gradients and in its mode `eval`."""
     import torch
 
-    def call(feed):
+    def call(feed: dict[str, Any]) -> Any:
         arguments = [torch.from_numpy(numpy.array(v)) for v in feed.values()]
         was, module.training = module.training, False
         children = [m for m in module.modules() if m.training]
@@ -134,12 +140,12 @@ def _torch(module):
     return call
 
 
-def _numpy(made):
+def _numpy(made: Any) -> Any:
     """Arrays of what a function gave: tensors of PyTorch, tuples, dicts and objects with fields."""
     if isinstance(made, dict) or (hasattr(made, "keys") and hasattr(made, "__getitem__")):
         made = [made[k] for k in made.keys()] if not isinstance(made, dict) else list(made.values())
     if isinstance(made, (list, tuple)):
-        out = []
+        out: list[Any] = []
         for item in made:
             if item is not None:
                 found = _numpy(item)
@@ -152,31 +158,31 @@ def _numpy(made):
     return numpy.asarray(made)
 
 
-def _samples(inputs):
-    if inputs is None or isinstance(inputs, (str, os.PathLike)):
+def _samples(inputs: Any) -> list[dict[str, Any]] | None:
+    if inputs is None:
         return None
     return [inputs] if isinstance(inputs, dict) else list(inputs)
 
 
 def compare(
-    a,
-    b,
-    inputs=None,
+    a: Any,
+    b: Any,
+    inputs: dict[str, Any] | Iterable[dict[str, Any]] | None = None,
     *,
-    samples=10,
-    rtol=None,
-    atol=None,
-    metric=None,
-    seed=0,
-    shapes=None,
-    dims=None,
-    map_outputs=None,
-    layers=False,
-    a_runner=None,
-    b_runner=None,
-    threads=0,
-    isa="",
-):
+    samples: int = 10,
+    rtol: float | None = None,
+    atol: float | dict[str, float] | None = None,
+    metric: str | None = None,
+    seed: int = 0,
+    shapes: dict[str, Any] | None = None,
+    dims: dict[str, int] | None = None,
+    map_outputs: dict[str, str] | None = None,
+    layers: bool = False,
+    a_runner: str | None = None,
+    b_runner: str | None = None,
+    threads: int = 0,
+    isa: str = "",
+) -> Comparison:
     """Runs `a`, the original, and `b` on the same inputs and says whether they agree.
 
     `a`, `b`: each a path, bytes, a `Model`, an ONNX `ModelProto`, an `InferenceSession` (of this package, or of ONNX
@@ -193,12 +199,12 @@ def compare(
     sets = _samples(inputs)
     if known is None:
         known = _signature(left, right, sets)
-    atol = {} if atol is None else atol if isinstance(atol, dict) else {None: atol}
+    bounds = {} if atol is None else atol if isinstance(atol, dict) else {"": atol}
     options = {
         "inputs": sets,
         "samples": samples,
         "rtol": rtol,
-        "atol": [str(v) if k is None else f"{k}={v}" for k, v in atol.items()],
+        "atol": [f"{k}={v}" if k else str(v) for k, v in bounds.items()],
         "metric": metric,
         "seed": seed,
         "shapes": shapes,
@@ -213,7 +219,7 @@ def compare(
     return Comparison(json.loads(text), witness)
 
 
-def _signature(left, right, sets):
+def _signature(left: _Side, right: _Side, sets: list[dict[str, Any]] | None) -> _modelsmith.Model:
     """A model for two sides that are none: inputs as given, outputs as the first side makes them."""
     if not sets:
         raise UsageError("no side is a model that says what its inputs are: give inputs=")

@@ -6,7 +6,7 @@ import os
 _FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data")
 
 
-def get_example(name):
+def get_example(name: str) -> str:
     """The path of an example.
 
     Raises `FileNotFoundError`, which lists those that there are.

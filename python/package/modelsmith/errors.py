@@ -11,14 +11,34 @@ The text of an exception says what is wrong, where, and what to do. `kind`, `mes
 io nothing.onnx
 """
 
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
 
 class ModelsmithError(RuntimeError):
     """What every exception of this package is."""
 
-    kind = "fault"
-    exit_code = 4
+    kind: str = "fault"
+    exit_code: int = 4
+    message: str
+    file: str | None
+    offset: int | None
+    tensor: str | None
+    node: str | None
+    help: str | None
+    findings: list[str]
 
-    def __init__(self, text, message=None, place=None, help=None, findings=()):
+    def __init__(
+        self,
+        text: str,
+        message: str | None = None,
+        place: dict[str, Any] | None = None,
+        help: str | None = None,
+        findings: Iterable[str] = (),
+    ) -> None:
         super().__init__(text)
         place = place or {}
         self.message = message or text
@@ -29,7 +49,7 @@ class ModelsmithError(RuntimeError):
         self.help = help
         self.findings = list(findings)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         place = {"file": self.file, "offset": self.offset, "tensor": self.tensor, "node": self.node}
         return type(self), (str(self), self.message, place, self.help, self.findings)
 
@@ -65,11 +85,18 @@ class FileError(ModelsmithError, OSError):
     kind = "io"
     exit_code = 6
 
-    def __init__(self, text, message=None, place=None, help=None, findings=()):
+    def __init__(
+        self,
+        text: str,
+        message: str | None = None,
+        place: dict[str, Any] | None = None,
+        help: str | None = None,
+        findings: Iterable[str] = (),
+    ) -> None:
         OSError.__init__(self, text)
         ModelsmithError.__init__(self, text, message, place, help, findings)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return str(self.args[0])
 
 
@@ -77,17 +104,15 @@ class NotFoundError(FileError, FileNotFoundError):
     """There is no such file."""
 
 
-_KINDS = {c.kind: c for c in (UsageError, DamagedError, FaultError, UnsupportedError, FileError)}
+_KINDS: dict[str, type[ModelsmithError]] = {c.kind: c for c in (UsageError, DamagedError, FaultError, UnsupportedError, FileError)}
 
 
-def _of(kind, text, message, place, help, findings):
+def _of(kind: str, text: str, message: str, place: dict[str, Any], help: str | None, findings: list[str]) -> ModelsmithError:
     return _KINDS.get(kind, FaultError)(text, message, place, help, findings)
 
 
-def _must_exist(path):
+def _must_exist(path: str | bytes | os.PathLike[str]) -> None:
     """Raises `NotFoundError` where there is no file `path`."""
-    import os
-
     if not os.path.exists(path):
         text = os.fspath(path)
         text = text.decode(errors="replace") if isinstance(text, bytes) else text

@@ -11,10 +11,15 @@ means is in `modelsmith COMMAND --help`. Each returns a `Report`: the document t
 (1, True, 'agree')
 """
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
+import re
 import tempfile
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy
 
@@ -22,7 +27,10 @@ from modelsmith import _modelsmith
 from modelsmith.errors import ModelsmithError, _must_exist
 from modelsmith.progress import listener
 
-_NAMES = {"shapes": "shape", "dims": "dim", "verify": None, "inputs": None}
+_NAMES = {"shapes": "shape", "dims": "dim"}
+
+Path = str | os.PathLike[str]
+Shapes = dict[str, Sequence[int | None]]
 
 
 class VerificationError(ModelsmithError):
@@ -31,39 +39,39 @@ class VerificationError(ModelsmithError):
     kind = "verification"
     exit_code = 1
 
-    def __init__(self, text, report=None):
+    def __init__(self, text: str, report: Report | None = None) -> None:
         super().__init__(text)
         self.report = report
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (str(self), self.report)
 
 
-class Report(dict):
+class Report(dict[str, Any]):
     """What a command found or did, as a dict; a table in a notebook. `ok` is false where the command's check says no, and
     `notes` are its remarks."""
 
-    def __init__(self, fields, ok=True, notes=()):
+    def __init__(self, fields: dict[str, Any], ok: bool = True, notes: Iterable[str] = ()) -> None:
         super().__init__(fields)
         self.ok = ok
         self.notes = list(notes)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (dict(self), self.ok, self.notes)
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         from modelsmith._html import report
 
         return report(self)
 
 
-def _text(value):
+def _text(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "x".join("?" if v is None else str(v) for v in value)
     return str(value)
 
 
-def _option(name, value):
+def _option(name: str, value: Any) -> list[str]:
     """The arguments that say `name=value`."""
     flag = "--" + name.replace("_", "-")
     if value is None or value is False:
@@ -77,20 +85,22 @@ def _option(name, value):
     return [flag, os.fspath(value) if isinstance(value, os.PathLike) else str(value)]
 
 
-def _inputs(inputs, folder):
+def _inputs(inputs: Path | dict[str, Any], folder: str) -> list[str]:
     """The arguments for inputs that are given: a path, or a dict of arrays and of specifications."""
     if isinstance(inputs, (str, os.PathLike)):
         return ["--inputs", os.fspath(inputs)]
     arrays = {k: numpy.asarray(v) for k, v in inputs.items() if not isinstance(v, str)}
     out = [part for k, v in inputs.items() if isinstance(v, str) for part in ("--input", f"{k}={v}")]
     if arrays:
-        path = os.path.join(folder, "inputs.npz")
-        numpy.savez(path, **arrays)
-        out += ["--inputs", path]
+        at = os.path.join(folder, "inputs")
+        os.makedirs(at)
+        for name, array in arrays.items():
+            numpy.save(os.path.join(at, re.sub(r"[/\\:]", "_", name) + ".npy"), array)
+        out += ["--inputs", at]
     return out
 
 
-def _file(source, folder):
+def _file(source: Any, folder: str) -> str:
     """The path of a model: where it lies in memory, of a copy in `folder`."""
     if isinstance(source, (str, os.PathLike)):
         _must_exist(source)
@@ -103,16 +113,23 @@ def _file(source, folder):
             file.write(source)
         return path
     for attribute in ("path", "_model_path"):
-        path = getattr(source, attribute, None)
-        if path is not None and os.path.exists(path):
-            return os.fspath(path)
+        known = getattr(source, attribute, None)
+        if known is not None and os.path.exists(known):
+            return str(known)
     native = getattr(source, "_native", source)
     if hasattr(native, "path") and os.path.exists(native.path):
-        return os.fspath(native.path)
+        return str(native.path)
     raise TypeError(f"a path, bytes or a model is wanted, not {type(source).__name__}")
 
 
-def _run(command, sources, outputs, options, verify=None, folder=None):
+def _run(
+    command: str,
+    sources: Iterable[Any],
+    outputs: Iterable[Path],
+    options: dict[str, Any],
+    verify: list[str] | None = None,
+    folder: str | None = None,
+) -> Report:
     """Calls a command; see the module."""
     with contextlib.ExitStack() as stack:
         folder = folder or stack.enter_context(tempfile.TemporaryDirectory(prefix="modelsmith-"))
@@ -130,7 +147,7 @@ def _run(command, sources, outputs, options, verify=None, folder=None):
     return Report(found if isinstance(found, dict) else {"value": found}, code == 0, notes)
 
 
-def _written(report, what):
+def _written(report: Report, what: str) -> Report:
     if not report.ok:
         verification = report.get("verification") or {}
         why = verification.get("reason") or "; ".join(report.notes) or "the check says no"
@@ -138,7 +155,19 @@ def _written(report, what):
     return report
 
 
-def convert(model, output, *, to=None, opset=None, target=None, verify=True, inputs=None, shapes=None, dims=None, **options):
+def convert(
+    model: Any,
+    output: Path,
+    *,
+    to: str | None = None,
+    opset: int | None = None,
+    target: str | None = None,
+    verify: bool | str = True,
+    inputs: Path | dict[str, Any] | None = None,
+    shapes: Shapes | None = None,
+    dims: dict[str, int] | None = None,
+    **options: Any,
+) -> Report:
     """Writes a model or checkpoint in another format, and proves by running both that they give the same.
 
     `model`: a path, bytes, a `Model`, or an ONNX `ModelProto`. `output`: a path; its extension says the format unless `to`
@@ -147,42 +176,62 @@ def convert(model, output, *, to=None, opset=None, target=None, verify=True, inp
     Raises `VerificationError` where the result differs; then nothing was written.
     """
     how = ["--verify", verify if isinstance(verify, str) else "yes" if verify else "no"]
-    given = {"inputs": inputs} if inputs is not None else {}
+    given: dict[str, Any] = {"inputs": inputs} if inputs is not None else {}
     given.update(to=to, opset=opset, target=target, shapes=shapes, dims=dims, **options)
     return _written(_run("convert", [model], [output], given, how), os.fspath(output))
 
 
-def optimize(model, output, *, verify=True, inputs=None, shapes=None, dims=None, passes=None, skip=None, **options):
+def optimize(
+    model: Any,
+    output: Path,
+    *,
+    verify: bool = True,
+    inputs: Path | dict[str, Any] | None = None,
+    shapes: Shapes | None = None,
+    dims: dict[str, int] | None = None,
+    passes: str | Sequence[str] | None = None,
+    skip: str | Sequence[str] | None = None,
+    **options: Any,
+) -> Report:
     """Writes the model with fewer nodes, at its own opset, and proves that it gives the same.
 
     `passes` and `skip`: names of passes or rules, of onnxoptimizer too.
 
     Raises `VerificationError` where the result differs; then nothing was written.
     """
-    given = {"inputs": inputs} if inputs is not None else {}
+    given: dict[str, Any] = {"inputs": inputs} if inputs is not None else {}
     joined = [",".join(v) if isinstance(v, (list, tuple)) else v for v in (passes, skip)]
     given.update(shapes=shapes, dims=dims, passes=joined[0], skip=joined[1], **options)
     return _written(_run("optimize", [model], [output], given, [] if verify else ["--no-verify"]), os.fspath(output))
 
 
-def build(model, output, *, verify=True, inputs=None, shapes=None, dims=None, **options):
+def build(
+    model: Any,
+    output: Path,
+    *,
+    verify: bool = True,
+    inputs: Path | dict[str, Any] | None = None,
+    shapes: Shapes | None = None,
+    dims: dict[str, int] | None = None,
+    **options: Any,
+) -> Report:
     """Compiles a model to an engine file, and proves that it gives the same. `strict=True`, `tune=SECONDS`,
     `f32_fast=True`, `isa="avx2"` and others as on the command line.
 
     Raises `VerificationError` where the engine differs; then nothing was written.
     """
-    given = {"inputs": inputs} if inputs is not None else {}
+    given: dict[str, Any] = {"inputs": inputs} if inputs is not None else {}
     given.update(shapes=shapes, dims=dims, output=output, **options)
     return _written(_run("build", [model], [], given, [] if verify else ["--no-verify"]), os.fspath(output))
 
 
-def scan(*paths, **options):
+def scan(*paths: Path, **options: Any) -> Report:
     """Looks for code that files would run when they are loaded; nothing in them is run. `ok` is false where something was
     found, or not understood."""
     return _run("scan", paths, [], options)
 
 
-def inspect(model, **options):
+def inspect(model: Any, **options: Any) -> Report:
     """What a model, an engine or a checkpoint holds."""
     with tempfile.TemporaryDirectory(prefix="modelsmith-") as folder:
         found = _run("inspect", [model], [], options, folder=folder)
@@ -190,36 +239,43 @@ def inspect(model, **options):
     return Report({**models[0]}, found.ok, found.notes) if models and len(models) == 1 else found
 
 
-def check(model, **options):
+def check(model: Any, **options: Any) -> Report:
     """What is wrong with a model, and where; with `target="onnxruntime-1.31"`, what keeps it from being loaded there."""
     return _run("check", [model], [], options)
 
 
-def diff(a, b, **options):
+def diff(a: Any, b: Any, **options: Any) -> Report:
     """How the tensors of two checkpoints differ. `ok` is false where they do."""
     return _run("diff", [a, b], [], options)
 
 
-def bench(model, *, inputs=None, shapes=None, dims=None, **options):
+def bench(
+    model: Any,
+    *,
+    inputs: Path | dict[str, Any] | None = None,
+    shapes: Shapes | None = None,
+    dims: dict[str, int] | None = None,
+    **options: Any,
+) -> Report:
     """Latency of a model or an engine: `duration="3s"`, `iters=100`, `profile=True`, `threads=1` and others."""
-    given = {"inputs": inputs} if inputs is not None else {}
+    given: dict[str, Any] = {"inputs": inputs} if inputs is not None else {}
     given.update(shapes=shapes, dims=dims, **options)
     return _run("bench", [model], [], given)
 
 
 def simplify(
-    model,
-    check_n=3,
-    perform_optimization=True,
-    skip_fuse_bn=False,
-    overwrite_input_shapes=None,
-    test_input_shapes=None,
-    skipped_optimizers=None,
-    skip_constant_folding=False,
-    skip_shape_inference=False,
-    input_data=None,
-    **ignored,
-):
+    model: Any,
+    check_n: int = 3,
+    perform_optimization: bool = True,
+    skip_fuse_bn: bool = False,
+    overwrite_input_shapes: Any = None,
+    test_input_shapes: Any = None,
+    skipped_optimizers: Sequence[str] | None = None,
+    skip_constant_folding: bool = False,
+    skip_shape_inference: bool = False,
+    input_data: dict[str, Any] | None = None,
+    **ignored: Any,
+) -> tuple[Any, bool]:
     """As `onnxsim.simplify`: returns the simplified model and whether it was proven the same.
 
     `model`: an ONNX `ModelProto`, bytes, or a path. Returns `(ModelProto, bool)`; needs the package `onnx`.
@@ -237,7 +293,7 @@ def simplify(
             fixed = os.path.join(folder, "fixed.onnx")
             convert(source, fixed, shapes=_unnamed(source, overwrite_input_shapes), verify=False)
             source = fixed
-        given = {"skip": ",".join(skip) or None, "shapes": _unnamed(source, test_input_shapes)}
+        given: dict[str, Any] = {"skip": ",".join(skip) or None, "shapes": _unnamed(source, test_input_shapes)}
         if input_data:
             given["inputs"] = input_data
         done = _run("optimize", [source], [output], given, [] if check_n else ["--no-verify"])
@@ -246,7 +302,7 @@ def simplify(
         return onnx.load(output), True
 
 
-def _unnamed(source, shapes):
+def _unnamed(source: str, shapes: Any) -> Any:
     """Shapes by input name; a shape alone is that of the only input."""
     if shapes is None or isinstance(shapes, dict):
         return shapes

@@ -3,8 +3,11 @@
 What has no meaning here is accepted and kept, so that code written for that interface runs.
 """
 
+from __future__ import annotations
+
 import enum
 import warnings
+from typing import Any
 
 
 class GraphOptimizationLevel(enum.IntEnum):
@@ -46,7 +49,7 @@ class SessionOptions:
     `optimized_model_filepath`: the simplified model is written there.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.intra_op_num_threads = 0
         self.inter_op_num_threads = 0
         self.graph_optimization_level = GraphOptimizationLevel.ORT_ENABLE_ALL
@@ -65,32 +68,32 @@ class SessionOptions:
         self.use_per_session_threads = True
         self.isa = ""
         self.no_fallback = False
-        self._entries = {}
-        self._sizes = {}
+        self._entries: dict[str, str] = {}
+        self._sizes: dict[str, int] = {}
 
-    def add_session_config_entry(self, key, value):
+    def add_session_config_entry(self, key: str, value: str) -> None:
         """Keeps an entry of ONNX Runtime's configuration; `session.intra_op.allow_spinning` and the like change nothing."""
         self._entries[key] = value
 
-    def get_session_config_entry(self, key):
+    def get_session_config_entry(self, key: str) -> str:
         """An entry that was added."""
         if key not in self._entries:
             raise KeyError(key)
         return self._entries[key]
 
-    def add_free_dimension_override_by_name(self, name, size):
+    def add_free_dimension_override_by_name(self, name: str, size: int) -> None:
         """Gives the dimension `name` a size that does not change: inputs of another size are refused."""
         self._sizes[name] = int(size)
 
-    def add_free_dimension_override_by_denotation(self, denotation, size):
+    def add_free_dimension_override_by_denotation(self, denotation: str, size: int) -> None:
         """As by name, for dimensions that carry a denotation; none of a loaded model does here."""
         warnings.warn(f"the denotation {denotation} of a dimension is not read: nothing is fixed", stacklevel=2)
 
-    def add_initializer(self, name, value):
+    def add_initializer(self, name: str, value: Any) -> None:
         """Weights from outside are not taken."""
         raise NotImplementedError(f"weight {name}: bind weights with `modelsmith convert --graph --weights`")
 
-    def register_custom_ops_library(self, path):
+    def register_custom_ops_library(self, path: str) -> None:
         """Libraries of operators are not loaded: they run code. Operators are defined as functions instead."""
         from modelsmith.errors import UnsupportedError
 
@@ -100,39 +103,39 @@ class SessionOptions:
 class RunOptions:
     """How one run is made; kept so that code written for ONNX Runtime runs."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.log_severity_level = 2
         self.log_verbosity_level = 0
         self.logid = ""
         self.only_execute_path_to_fetches = False
         self.terminate = False
         self.training_mode = False
-        self._entries = {}
+        self._entries: dict[str, str] = {}
 
-    def add_run_config_entry(self, key, value):
+    def add_run_config_entry(self, key: str, value: str) -> None:
         """Keeps an entry."""
         self._entries[key] = value
 
-    def get_run_config_entry(self, key):
+    def get_run_config_entry(self, key: str) -> str:
         """An entry that was added."""
         return self._entries[key]
 
 
-def set_default_logger_severity(level):
+def set_default_logger_severity(level: int) -> None:
     """Nothing is logged here: problems are exceptions, remarks are warnings."""
 
 
-def set_default_logger_verbosity(level):
+def set_default_logger_verbosity(level: int) -> None:
     """Nothing is logged here."""
 
 
-def set_seed(seed):
+def set_seed(seed: int) -> None:
     """Operators that draw numbers draw them from the seed of their attribute; one without is drawn anew in each run."""
 
 
-def enable_telemetry_events():
+def enable_telemetry_events() -> None:
     """There is no telemetry, and none can be switched on."""
 
 
-def disable_telemetry_events():
+def disable_telemetry_events() -> None:
     """There is no telemetry."""

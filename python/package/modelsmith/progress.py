@@ -1,33 +1,37 @@
 """What long work shows while it goes on: a line in a terminal, a line that changes in a notebook, nothing elsewhere."""
 
+from __future__ import annotations
+
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
-_wanted = None
+_wanted: bool | Callable[[str], object] | None = None
 
 
-def set_progress(show):
+def set_progress(show: bool | Callable[[str], object] | None) -> None:
     """Shows progress always (`True`), never (`False`), or only in terminals and notebooks (`None`); or passes each text to
     `show` when it is callable, and an empty text at the end of the work."""
     global _wanted
     _wanted = show
 
 
-def _notebook():
-    shell = sys.modules.get("IPython")
-    shell = shell.get_ipython() if shell is not None else None
+def _notebook() -> bool:
+    library = sys.modules.get("IPython")
+    shell = library.get_ipython() if library is not None else None
     return shell is not None and "zmqshell" in type(shell).__module__
 
 
 class _Line:
     """One line that changes in place."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.begun = time.monotonic()
         self.width = 0
-        self.handle = None
+        self.handle: Any = None
 
-    def __call__(self, text):
+    def __call__(self, text: str) -> None:
         # Work that is done at once shows nothing.
         if time.monotonic() - self.begun < 0.2:
             return
@@ -45,7 +49,7 @@ class _Line:
         self.width = min(len(text), 100)
 
 
-def listener():
+def listener() -> Callable[[str], object] | None:
     """Who is told of progress; `None` where nobody is."""
     if callable(_wanted):
         return _wanted

@@ -1,12 +1,5 @@
 """The native module of ONNX Runtime, as far as code for it reaches there."""
 
-from modelsmith.capi.onnxruntime_pybind11_state import *  # noqa: F401,F403
-from modelsmith.capi.onnxruntime_pybind11_state import (  # noqa: F401
-    Fail,
-    InvalidArgument,
-    ModelMetadata,
-    NodeArg,
-    OrtDevice,
-    OrtValue,
-)
-from modelsmith.options import RunOptions, SessionOptions  # noqa: F401
+from modelsmith.capi.onnxruntime_pybind11_state import *  # noqa: F403
+from modelsmith.options import RunOptions as RunOptions
+from modelsmith.options import SessionOptions as SessionOptions
