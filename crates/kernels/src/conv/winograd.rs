@@ -33,6 +33,8 @@ const PIXELS: usize = 640 << 10;
 const WEIGHTS: usize = 512 << 10;
 /// Tiles from which on a block of rows is worth bringing the weights to the points again.
 const WORTHWHILE: usize = 96;
+/// Tiles from which on it is where a thread would have nothing to do otherwise.
+const FEW: usize = 24;
 
 pub(super) fn accepts(p: &ConvProblem) -> Result<(), Reject> {
     super::accepts(p)?;
@@ -95,7 +97,8 @@ impl Blocks {
         let fitting = (fit.saturating_sub(window) / p.stride[0] + 1).min(p.oh).max(1);
         let wanted = if threads > 1 { 2 * threads } else { 1 };
         // So many blocks as keep all threads at work, but none so small that the weights' way to the points shows.
-        let shared = (p.n * p.oh).div_ceil(wanted).max(WORTHWHILE.div_ceil(tiles.max(1)));
+        let rows_of = |parts: usize, least: usize| (p.n * p.oh).div_ceil(parts).max(least.div_ceil(tiles.max(1)));
+        let shared = rows_of(wanted, WORTHWHILE).min(rows_of(threads.max(1), FEW));
         let row_blocks = p.oh.div_ceil(fitting.min(shared)).max(1);
         let rows = p.oh.div_ceil(row_blocks);
         let all_panels = p.oc.div_ceil(PANEL);

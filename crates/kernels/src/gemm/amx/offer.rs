@@ -23,6 +23,8 @@ struct Costs {
 }
 const THREE: Costs = Costs { tile: 50e3, step: 25e3, split: 34.0, feed: 20.0 };
 const TWO: Costs = Costs { tile: 50e3, step: 12.5e3, split: 24.0, feed: 14.0 };
+/// Parts of columns read rows that another core made, and share the lines of their result with it.
+const ELSEWHERE: f64 = 1.1;
 /// Tile products lose more than vectors where the core is shared with other programs: less than this is no gain.
 const MARGIN: f64 = 1.1;
 
@@ -68,7 +70,8 @@ pub(super) fn grid<const PARTS: usize>(blocks: &Blocks, threads: usize) -> (usiz
             true => costs.split,
             false => costs.feed * rows.div_ceil(blocks.block[0]) as f64,
         };
-        (rows * cols) as f64 * tile + split * (costs.split * rows as f64 + b * cols as f64)
+        let own = (rows * cols) as f64 * tile + split * (costs.split * rows as f64 + b * cols as f64);
+        if by_cols > 1 { ELSEWHERE * own } else { own }
     };
     let mut best = ((1, 1), time((1, 1)));
     for by_rows in 1..=threads.min(blocks.row_tiles) {
