@@ -295,7 +295,8 @@ mod tests {
             m.add_param(m.main, "a", Type::tensor(DType::F32, &dims(a)));
             m
         };
-        let shapes = |sizes: &Sizes, m: &Model| sizes.with_those_of(&model(), m, &[1, 0]).bind(&model()).unwrap().shapes;
+        let shapes =
+            |sizes: &Sizes, m: &Model| sizes.with_those_of(&model(), m, &[1, 0]).bind(&model()).unwrap().shapes;
         assert_eq!(shapes(&Sizes::default(), &other([4, 3], [4, 7])), [Some(vec![4, 3]), Some(vec![4, 7])]);
         assert_eq!(shapes(&Sizes::default(), &other([-1, 3], [-1, 7])), [Some(vec![1, 3]), Some(vec![1, 7])]);
         // The two cannot both be `n`.

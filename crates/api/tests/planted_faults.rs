@@ -181,6 +181,30 @@ fn optimize_refuses_planted_faults() {
     std::fs::remove_dir_all(dir).unwrap();
 }
 
+/// The faults as files, for judges outside of this program: `MODELSMITH_FAULTS` names the folder for them. A file is called
+/// `MODEL__NUMBER.onnx`; `faults.txt` says what is wrong with each.
+#[test]
+#[ignore = "writes the files that conformance/planted_torch.py judges"]
+fn write_faults() {
+    let dir = PathBuf::from(std::env::var_os("MODELSMITH_FAULTS").expect("MODELSMITH_FAULTS names a folder"));
+    std::fs::create_dir_all(&dir).unwrap();
+    let zoo = modelsmith_testkit::zoo().expect("the zoo is wanted");
+    let models = models().into_iter().filter(|m| m.path().starts_with(&zoo)).collect::<Vec<_>>();
+    let hubs = models.iter().map(|m| m.hub().clone()).collect::<Vec<_>>();
+    let mut list = String::new();
+    for (k, (i, fault)) in plant(&hubs).into_iter().enumerate() {
+        let model = &models[i];
+        let folder = model.path().parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+        let name = format!("{folder}__{k}.onnx");
+        let path = dir.join(&name);
+        let (format, opsets) = (format_for(&path, None).unwrap(), target_opsets(model, None));
+        if write(model, &fault.model, &path, format, opsets, false, None).is_ok() {
+            list.push_str(&format!("{name}\t{}\t{}\n", fault.kind, fault.place));
+        }
+    }
+    std::fs::write(dir.join("faults.txt"), list).unwrap();
+}
+
 fn scratch(name: &str) -> PathBuf {
     let dir = std::env::temp_dir().join(format!("modelsmith-planted-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
