@@ -70,9 +70,9 @@ impl Model {
     /// # Errors
     /// When the engine cannot run here.
     pub fn of_engine(engine: Engine, path: &Path, bytes: u64) -> Result<Model> {
-        let session = engine.session(&Default::default())?;
-        let ports = |list: &[modelsmith_engine::Port]| list.iter().map(|p| (p.name.clone(), p.ty.clone())).collect();
-        let (inputs, outputs): (Vec<_>, Vec<_>) = (ports(session.inputs()), ports(session.outputs()));
+        let (inputs, outputs) = engine.ports()?;
+        let named = |list: Vec<modelsmith_engine::Port>| list.into_iter().map(|p| (p.name, p.ty)).collect::<Vec<_>>();
+        let (inputs, outputs) = (named(inputs), named(outputs));
         let mut hub = signature(&engine.info().model, &inputs, &outputs);
         hub.meta.props.clone_from(&engine.info().notes);
         Ok(Model::bare(path, bytes, hub, Some(engine)))

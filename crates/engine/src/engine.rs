@@ -1,7 +1,7 @@
 //! An engine: plans for instruction set levels, and the weights that they share.
 
 use crate::error::{Error, Result};
-use crate::session::{Session, SessionOptions};
+use crate::session::{Port, Session, SessionOptions, allowed_isa, ports};
 use crate::weights::Blob;
 use modelsmith_kop::Isa;
 use modelsmith_plan::Plan;
@@ -71,6 +71,15 @@ impl Engine {
             missed.push(format!("the {} plan needs {base}, allowed here is {isa}{why}", plan.level));
         }
         Err(Error::Refused(format!("no plan of this engine runs here: {}", missed.join("; "))))
+    }
+
+    /// Inputs and outputs of the plan that runs on this machine, in order. Starts nothing.
+    ///
+    /// # Errors
+    /// When no plan runs here.
+    pub fn ports(&self) -> Result<(Vec<Port>, Vec<Port>)> {
+        let plan = &self.shared.plans[self.plan_for(allowed_isa("")?)?.0];
+        Ok((ports(plan.main(), &plan.main().inputs), ports(plan.main(), &plan.main().outputs)))
     }
 
     /// A session on this machine.

@@ -6,7 +6,7 @@ use crate::weights::HostWeights;
 use modelsmith_ir::Type;
 use modelsmith_kop::Isa;
 use modelsmith_ops::run::{Running, Watch};
-use modelsmith_plan::{Plan, StepOp};
+use modelsmith_plan::{Block, BufferId, Plan, StepOp};
 use modelsmith_pool::Pool;
 use modelsmith_tensor::Value;
 use std::cell::{Cell, RefCell};
@@ -82,6 +82,11 @@ pub fn allowed_isa(cap: &str) -> Result<Isa> {
     Ok(found.cap(limit))
 }
 
+/// Some buffers of a block as ports.
+pub(crate) fn ports(block: &Block, ids: &[BufferId]) -> Vec<Port> {
+    ids.iter().map(|&id| Port { name: block.buffers[id].name.clone(), ty: block.buffers[id].ty.clone() }).collect()
+}
+
 impl Session {
     pub(crate) fn new(engine: &Engine, options: &SessionOptions) -> Result<Session> {
         let isa = allowed_isa(&options.isa)?;
@@ -97,7 +102,6 @@ impl Session {
             }
         }
         let main = plan.main();
-        let port = |&id: &usize| Port { name: main.buffers[id].name.clone(), ty: main.buffers[id].ty.clone() };
         let pool = match options.threads {
             0 => Pool::with_available_parallelism(),
             n => Pool::new(n),
@@ -117,8 +121,8 @@ impl Session {
                 0 => u64::MAX,
                 n => n,
             },
-            inputs: main.inputs.iter().map(port).collect(),
-            outputs: main.outputs.iter().map(port).collect(),
+            inputs: ports(main, &main.inputs),
+            outputs: ports(main, &main.outputs),
             engine: engine.clone(),
         })
     }
