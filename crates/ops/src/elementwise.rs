@@ -93,19 +93,51 @@ pub fn binary(
     uint: impl Fn(u64, u64) -> u64,
 ) -> OpResult<Vec<Value>> {
     let (a, b) = same_typed(inputs)?;
-    let (shape, at) = pairs(a, b)?;
+    let shape = index::broadcast(&[a.shape(), b.shape()])?;
     let dtype = a.dtype();
     let out = if dtype.is_float() {
-        let (x, y) = (a.to_f64s()?, b.to_f64s()?);
-        Tensor::from_f64s(dtype, &shape, &at.iter().map(|&(i, j)| float(x[i], y[j])).collect::<Vec<_>>())?
+        Tensor::from_f64s(dtype, &shape, &joined(&shape, (a, &a.to_f64s()?), (b, &b.to_f64s()?), float)?)?
     } else if dtype.is_signed_int() {
-        let (x, y) = (a.to_i64s()?, b.to_i64s()?);
-        Tensor::from_i64s(dtype, &shape, &at.iter().map(|&(i, j)| int(x[i], y[j])).collect::<Vec<_>>())?
+        Tensor::from_i64s(dtype, &shape, &joined(&shape, (a, &a.to_i64s()?), (b, &b.to_i64s()?), int)?)?
     } else {
-        let (x, y) = (a.to_u64s()?, b.to_u64s()?);
-        Tensor::from_u64s(dtype, &shape, &at.iter().map(|&(i, j)| uint(x[i], y[j])).collect::<Vec<_>>())?
+        Tensor::from_u64s(dtype, &shape, &joined(&shape, (a, &a.to_u64s()?), (b, &b.to_u64s()?), uint)?)?
     };
     Ok(vec![out.into()])
+}
+
+/// `f` over the elements of two tensors that broadcast to `shape`. The trailing dimensions along which each of them is dense,
+/// or repeats one element, are one plain loop.
+fn joined<T: Copy>(
+    shape: &[usize],
+    (a, x): (&Tensor, &[T]),
+    (b, y): (&Tensor, &[T]),
+    f: impl Fn(T, T) -> T,
+) -> OpResult<Vec<T>> {
+    let mut out = Vec::with_capacity(shape.iter().product());
+    if shape.contains(&0) {
+        return Ok(out);
+    }
+    let (s, t) = (index::broadcast_strides(a.shape(), shape)?, index::broadcast_strides(b.shape(), shape)?);
+    let last = shape.iter().rposition(|&d| d != 1);
+    let steps = last.map_or((0, 0), |d| (s[d], t[d]));
+    let (mut outer, mut run) = (shape.len(), 1);
+    while outer > 0 {
+        let d = outer - 1;
+        if shape[d] != 1 && (s[d], t[d]) != (steps.0 * run, steps.1 * run) {
+            break;
+        }
+        (outer, run) = (d, run * shape[d]);
+    }
+    let starts = |strides: &[usize]| index::Offsets::unsigned(&shape[..outer], &strides[..outer]);
+    for (i, j) in starts(&s).zip(starts(&t)) {
+        match steps {
+            (0, 0) => out.extend(std::iter::repeat_n((x[i], y[j]), run).map(|(x, y)| f(x, y))),
+            (0, _) => out.extend(y[j..j + run].iter().map(|&y| f(x[i], y))),
+            (_, 0) => out.extend(x[i..i + run].iter().map(|&x| f(x, y[j]))),
+            _ => out.extend(x[i..i + run].iter().zip(&y[j..j + run]).map(|(&x, &y)| f(x, y))),
+        }
+    }
+    Ok(out)
 }
 
 /// A comparison over the broadcast of inputs 0 and 1, of one numeric type.
@@ -220,5 +252,25 @@ pub fn binary_samples(s: &mut Samples, set: TypeSet) {
         let (a, b) = (s.special(F32, 12), s.floats(F32, &[12], -2.0, 2.0));
         s.case().input(a.clone()).input(b.clone()).add();
         s.case().input(b).input(a).add();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operands_join_wherever_they_broadcast() {
+        let shapes: [&[usize]; 9] = [&[], &[1], &[4], &[3, 4], &[3, 1], &[1, 4], &[2, 1, 4], &[2, 3, 4], &[2, 3, 1]];
+        let tensor = |shape: &[usize], from: i64| {
+            Tensor::new(shape, (from..).take(shape.iter().product()).collect::<Vec<i64>>()).unwrap()
+        };
+        for (a, b) in shapes.iter().flat_map(|a| shapes.map(|b| (tensor(a, 0), tensor(b, 1000)))) {
+            let (shape, at) = pairs(&a, &b).unwrap();
+            let (x, y) = (a.to_i64s().unwrap(), b.to_i64s().unwrap());
+            let want = at.iter().map(|&(i, j)| 7 * x[i] + y[j]).collect::<Vec<_>>();
+            let got = joined(&shape, (&a, &x), (&b, &y), |x, y| 7 * x + y).unwrap();
+            assert_eq!(got, want, "{:?} {:?}", a.shape(), b.shape());
+        }
     }
 }

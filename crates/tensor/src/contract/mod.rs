@@ -1,10 +1,14 @@
 //! The contraction routine under every reference operator that multiplies and adds: blocked plain loops over
 //! `f64` that the compiler vectorises. Operands are widened while they are packed. Tested against the triple loop.
 
-/// Rows of the register tile.
-const MR: usize = 4;
-/// Columns of the register tile, and of a panel of the right operand.
-pub const NR: usize = 4;
+#[allow(unsafe_code)]
+mod tile;
+
+pub use tile::NR;
+use tile::{Lanes, MR, Tile};
+
+/// Rows below which `b` is read as it lies.
+const FEW: usize = 4;
 /// Depth of a block, so that a packed panel of either side stays in the first-level cache.
 const KC: usize = 256;
 /// Rows of `a` packed at once.
@@ -37,21 +41,19 @@ pub fn strided<A: Factor, B: Factor>(
     b: (&[B], usize, usize),
     c: &mut [f64],
 ) {
-    if m < MR && b.2 == 1 {
+    if m < FEW && b.2 == 1 {
         // Packing all of `b` would cost more than one pass over it.
         return rows(m, k, n, a, (b.0, b.1), c);
     }
     blocks(m, k, n, a, c, true, |p, j, panel| {
         let width = NR.min(n - j);
+        if width == NR && (b.1 == 1 || b.2 == 1) {
+            return interleave(panel.len() / NR, (&b.0[p * b.1 + j * b.2..], b.2, b.1), panel);
+        }
         for (i, group) in panel.chunks_exact_mut(NR).enumerate() {
             let at = (p + i) * b.1 + j * b.2;
-            if width == NR && b.2 == 1 {
-                group.iter_mut().zip(&b.0[at..][..NR]).for_each(|(to, &x)| *to = x.into());
-            } else {
-                group
-                    .iter_mut()
-                    .enumerate()
-                    .for_each(|(x, to)| *to = if x < width { b.0[at + x * b.2].into() } else { 0.0 });
+            for (x, to) in group.iter_mut().enumerate() {
+                *to = if x < width { b.0[at + x * b.2].into() } else { 0.0 };
             }
         }
     });
@@ -92,7 +94,9 @@ fn blocks<A: Factor>(
     }
     let depth = KC.min(k);
     let mut packed_b = vec![0.0; depth * NC.min(n).next_multiple_of(NR)];
-    let mut packed_a = vec![0.0; 2 * depth * MC.min(m).next_multiple_of(MR)];
+    let lanes = Lanes::widest();
+    let copies = lanes.copies();
+    let mut packed_a = vec![0.0; copies * depth * MC.min(m).next_multiple_of(MR)];
     for j0 in (0..n).step_by(NC) {
         let nc = NC.min(n - j0);
         for p0 in (0..k).step_by(KC) {
@@ -102,11 +106,11 @@ fn blocks<A: Factor>(
             }
             for i0 in (0..m).step_by(MC) {
                 let mc = MC.min(m - i0);
-                pack_twice(mc, kc, &mut packed_a, |i, p| a.0[(i0 + i) * a.1 + (p0 + p) * a.2].into());
+                pack((mc, kc), copies, &mut packed_a, (&a.0[i0 * a.1 + p0 * a.2..], a.1, a.2));
                 for j in (0..nc).step_by(NR) {
                     let panel_b = &packed_b[j * kc..][..kc * NR];
                     for i in (0..mc).step_by(MR) {
-                        let tile = tile(&packed_a[2 * i * kc..][..2 * kc * MR], panel_b);
+                        let tile = lanes.sums(&packed_a[copies * i * kc..][..copies * kc * MR], panel_b);
                         let room = ((mc - i).min(MR), (nc - j).min(NR));
                         put(&tile, &mut c[(i0 + i) * n + j0 + j..], n, room, keep || p0 > 0);
                     }
@@ -148,33 +152,43 @@ fn four<B: Factor>(x: [f64; 4], lines: [&[B]; 4], to: &mut [f64]) {
     }
 }
 
-/// Panels of [`MR`] rows, each stored depth by depth and each number twice, which spares the tile the broadcasts;
-/// rows past the end are zero.
-fn pack_twice(rows: usize, depth: usize, out: &mut [f64], at: impl Fn(usize, usize) -> f64) {
+/// Panels of [`MR`] rows of `a`, as [`strided`] reads it, each stored depth by depth and each number as often as the tile
+/// wants; rows past the end are zero.
+fn pack<A: Factor>((rows, depth): (usize, usize), copies: usize, out: &mut [f64], a: (&[A], usize, usize)) {
     for r0 in (0..rows).step_by(MR) {
-        let panel = &mut out[2 * r0 * depth..][..2 * depth * MR];
-        for (p, group) in panel.chunks_exact_mut(2 * MR).enumerate() {
-            for (r, pair) in group.chunks_exact_mut(2).enumerate() {
-                pair.fill(if r0 + r < rows { at(r0 + r, p) } else { 0.0 });
+        let panel = &mut out[copies * r0 * depth..][..copies * depth * MR];
+        if copies == 1 && r0 + MR <= rows && (a.1 == 1 || a.2 == 1) {
+            interleave(depth, (&a.0[r0 * a.1..], a.1, a.2), panel);
+            continue;
+        }
+        for (p, group) in panel.chunks_exact_mut(copies * MR).enumerate() {
+            for (r, same) in group.chunks_exact_mut(copies).enumerate() {
+                same.fill(if r0 + r < rows { a.0[(r0 + r) * a.1 + p * a.2].into() } else { 0.0 });
             }
         }
     }
 }
 
-fn tile(a: &[f64], b: &[f64]) -> [[f64; NR]; MR] {
-    let mut acc = [[0.0; NR]; MR];
-    for (x, y) in a.chunks_exact(2 * MR).zip(b.chunks_exact(NR)) {
-        for i in 0..MR {
-            for j in 0..NR {
-                acc[i][j] += x[2 * i + j % 2] * y[j];
-            }
+/// Writes number `i` of line `l`, `x.0[l * x.1 + i * x.2]` where one of the strides is 1, to `out[i * MR + l]`.
+fn interleave<T: Factor>(len: usize, x: (&[T], usize, usize), out: &mut [f64]) {
+    const { assert!(MR == NR, "panels of both sides are as wide") };
+    let groups = out.as_chunks_mut::<MR>().0;
+    if x.1 == 1 {
+        for (i, group) in groups.iter_mut().enumerate().take(len) {
+            group.iter_mut().zip(&x.0[i * x.2..][..MR]).for_each(|(to, &x)| *to = x.into());
+        }
+        return;
+    }
+    let lines: [&[T]; MR] = std::array::from_fn(|l| &x.0[l * x.1..][..len]);
+    for (i, group) in groups.iter_mut().enumerate().take(len) {
+        for l in 0..MR {
+            group[l] = lines[l][i].into();
         }
     }
-    acc
 }
 
 /// Stores as many rows and columns of a tile as there is `room` for, or adds them.
-fn put(tile: &[[f64; NR]; MR], c: &mut [f64], n: usize, room: (usize, usize), add: bool) {
+fn put(tile: &Tile, c: &mut [f64], n: usize, room: (usize, usize), add: bool) {
     for (r, row) in tile.iter().enumerate().take(room.0) {
         let to = &mut c[r * n..][..room.1];
         match <&mut [f64; NR]>::try_from(&mut *to) {
@@ -241,5 +255,27 @@ mod tests {
         let mut got = vec![0.0; 4];
         strided(2, 3, 2, (&at, 1, 2), (&b, 2, 1), &mut got);
         assert_eq!(got, plain);
+    }
+
+    #[test]
+    fn every_pair_of_strides_gives_the_same() {
+        let (m, k, n) = (19, 270, 21);
+        let (a, b) = (values(m * k, 5), values(k * n, 6));
+        let turned = |x: &[f64], rows: usize| {
+            let columns = x.len() / rows;
+            (0..x.len()).map(|i| x[i % rows * columns + i / rows]).collect::<Vec<_>>()
+        };
+        let spread = |x: &[f64]| x.iter().flat_map(|&x| [x, f64::NAN]).collect::<Vec<_>>();
+        let mut want = vec![0.0; m * n];
+        matmul(m, k, n, &a, &b, &mut want);
+        let lefts = [(a.clone(), k, 1), (turned(&a, m), 1, m), (spread(&a), 2 * k, 2)];
+        let rights = [(b.clone(), n, 1), (turned(&b, k), 1, k), (spread(&b), 2 * n, 2)];
+        for (a, row, column) in &lefts {
+            for (b, down, right) in &rights {
+                let mut got = vec![0.0; m * n];
+                strided(m, k, n, (a, *row, *column), (b, *down, *right), &mut got);
+                assert_eq!(got, want, "{row} {column} {down} {right}");
+            }
+        }
     }
 }
