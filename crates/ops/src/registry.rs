@@ -215,6 +215,7 @@ pub static ALL: &[&modelsmith_ir::OpDef] = &[
     &nn::hard_sigmoid::HARD_SIGMOID,
     &nn::hard_swish::HARD_SWISH,
     &nn::hardmax::HARDMAX,
+    &nn::image_decoder::IMAGE_DECODER,
     &nn::instance_normalization::INSTANCE_NORMALIZATION,
     &nn::layer_normalization::LAYER_NORMALIZATION,
     &nn::leaky_relu::LEAKY_RELU,
