@@ -34,8 +34,10 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     let x = cx.tensor(inputs, 0)?;
     cx.expect_dtype(x, F32)?;
     let data = x.as_slice::<f32>()?;
-    let low = data.iter().copied().fold(0f32, f32::min);
-    let high = data.iter().copied().fold(0f32, f32::max);
+    // As the operator's function body has it, where ReduceMin and ReduceMax of NaN are NaN.
+    let nan = data.iter().any(|v| v.is_nan()).then_some(f32::NAN);
+    let low = nan.unwrap_or_else(|| data.iter().copied().fold(0f32, f32::min));
+    let high = nan.unwrap_or_else(|| data.iter().copied().fold(0f32, f32::max));
     // Zeros alone leave the scale open; 1 keeps them zeros.
     let scale = if low == high { 1.0 } else { (high - low) / 255.0 };
     let zero = (0.0 - low / scale).clamp(0.0, 255.0).round_ties_even();
@@ -63,6 +65,7 @@ fn decompose(b: &mut Builder, node: NodeId) -> OpResult<Vec<ValueId>> {
 }
 
 fn samples(s: &mut Samples) {
+    s.case().input(Tensor::vector(&[1.0f32, f32::NAN, -3.0])).outputs(3).add();
     for (shape, lo, hi) in [(&[][..], 1.0, 2.0), (&[6], -3.0, 5.0), (&[3, 4], 2.0, 3.0), (&[2, 3, 4], -4.0, -1.0)] {
         let x = s.floats(F32, shape, lo, hi);
         s.case().input(x).outputs(3).add();
