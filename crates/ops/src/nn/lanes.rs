@@ -63,18 +63,21 @@ pub fn from_flattened(cx: &mut AdaptCx) -> OpResult<()> {
         Some(A::Int(axis)) => *axis,
         _ => 1,
     };
-    let rank = cx.rank(0);
+    // Operand and result have one shape, and a file may declare that of the result alone.
+    let known = |v: Option<ValueId>| v.and_then(|v| cx.model.ty(v).shape()).map(<[Dim]>::to_vec);
+    let shape = known(cx.input(0)).or_else(|| known(cx.model.nodes[cx.node].outputs.first().copied().flatten()));
+    let rank = shape.as_ref().map(Vec::len);
     let last = axis == -1 || rank.is_some_and(|r| axis == r as i64 - 1 || axis == r as i64);
     if last {
         cx.attrs().set("axis", -1);
         return Ok(());
     }
     let Some(x) = cx.input(0) else { return Ok(()) };
-    let mut before = cx.before();
-    if let Some(axis) = before.ty(x).shape().and_then(|s| lone_axis(s, axis)) {
+    if let Some(axis) = shape.and_then(|s| lone_axis(&s, axis)) {
         cx.attrs().set("axis", axis as i64);
         return Ok(());
     }
+    let mut before = cx.before();
     let shape = before.op("Shape", &[x])?;
     let flat = before.op_with("Flatten", &[x], Attrs::new().with("axis", axis))?;
     cx.set_input(0, Some(flat));
@@ -146,5 +149,22 @@ mod tests {
         assert_eq!(lone_axis(&shape, 0), None);
         assert_eq!(lone_axis(&shape, 4), None);
         assert_eq!(lone_axis(&shape, -5), None);
+    }
+
+    #[test]
+    fn the_declared_shape_of_the_result_spares_the_reshaping() {
+        for (declared, nodes) in [(true, 1), (false, 4)] {
+            let mut model = modelsmith_ir::Model::new();
+            let region = model.main;
+            let unknown = Type::Tensor(TensorType { dtype: Some(F32), shape: None });
+            let x = model.add_param(region, "x", unknown.clone());
+            let attrs = Attrs::new().with("axis", 2);
+            let y = model.build(crate::all()).op_with("Softmax", &[x], attrs).unwrap();
+            model.values[y].ty = if declared { Type::fixed(F32, &[1, 5, 2]) } else { unknown };
+            model.regions[region].results.push(y);
+            let node = model.nodes_in(region)[0];
+            from_flattened(&mut AdaptCx { model: &mut model, ops: crate::all(), region, node }).unwrap();
+            assert_eq!(model.nodes_in(region).len(), nodes);
+        }
     }
 }
