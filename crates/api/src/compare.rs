@@ -5,6 +5,7 @@ use crate::inputs::{InputInfo, InputMaker, Inputs, between, draw::DrawKind};
 use crate::judge::{Judge, Runs};
 use crate::layers::LayerReport;
 use crate::model::Model;
+use crate::scout::Scout;
 use crate::sides::{self, Drawn, Sides};
 use crate::{Error, Kind, Result};
 use modelsmith_ops::run::Opts;
@@ -177,10 +178,18 @@ pub fn compare(a: &Model, b: &Model, options: &CompareOptions) -> Result<Compari
     let samples = if options.golden.is_none() { maker.samples(options.samples) } else { 1 };
     let mut run = Gathering::new(a, &pairs, options);
     run.may_move = samples > 1 && maker.draws() && maker.matters(a.hub());
-    let mut done = Vec::new();
-    while done.len() < samples || (run.still() && done.len() < samples + MORE) {
-        let drawn = sides.draw(&maker, done.len())?;
-        let kind = if maker.draws() { DrawKind::of_sample(done.len()).name() } else { "given" };
+    let (mut done, mut scout) = (Vec::new(), Scout::Idle);
+    for sample in 0..samples + MORE {
+        let extra = sample >= samples;
+        if extra && !run.still() {
+            break;
+        }
+        let first = |scout: &mut Scout| scout.run(a, options, &maker.sample(sample, 0).ok()?);
+        if extra && first(&mut scout).is_some_and(|outputs| !run.moves(&outputs)) {
+            continue;
+        }
+        let drawn = sides.draw(&maker, sample)?;
+        let kind = if maker.draws() { DrawKind::of_sample(sample).name() } else { "given" };
         run.judge(options, &maker, kind, &drawn)?;
         done.push(between::Run { inputs: drawn.inputs, outputs: drawn.outputs });
     }
@@ -310,6 +319,15 @@ impl<'a> Gathering<'a> {
     /// True while no output moved by more than the tolerance that could.
     fn still(&self) -> bool {
         self.may_move && !self.moved.iter().any(|m| *m) && !self.pairs.is_empty()
+    }
+
+    /// Whether outputs of the first side are others than in the first sample.
+    fn moves(&self, outputs: &[Value]) -> bool {
+        let moved = |(k, &(i, _)): (usize, &(usize, usize))| match (&self.first[k], outputs.get(i)) {
+            (Some(first), Some(x)) => !values(x, first, self.agreement.of(&self.outputs[k].name)).agrees(),
+            _ => true,
+        };
+        self.pairs.iter().enumerate().any(moved)
     }
 
     fn agrees(&self) -> bool {

@@ -29,6 +29,7 @@ pub mod reduce;
 pub mod report;
 pub mod run;
 pub mod scan;
+mod scout;
 pub mod shapes;
 pub mod shared;
 mod sides;
