@@ -169,6 +169,7 @@ pub static ALL: &[&modelsmith_ir::OpDef] = &[
     &microsoft::skip_group_norm::SKIP_GROUP_NORM,
     &microsoft::skip_layer_normalization::SKIP_LAYER_NORMALIZATION,
     &microsoft::skip_simplified_layer_normalization::SKIP_SIMPLIFIED_LAYER_NORMALIZATION,
+    &microsoft::tokenizer::TOKENIZER,
     &microsoft::transpose_mat_mul::TRANSPOSE_MAT_MUL,
     &microsoft::trilu::TRILU,
     &microsoft::unfold_tensor::UNFOLD_TENSOR,

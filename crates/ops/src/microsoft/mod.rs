@@ -72,6 +72,7 @@ pub mod simplified_layer_normalization;
 pub mod skip_group_norm;
 pub mod skip_layer_normalization;
 pub mod skip_simplified_layer_normalization;
+pub mod tokenizer;
 pub mod transpose_mat_mul;
 pub mod trilu;
 pub mod unfold_tensor;

@@ -21,6 +21,7 @@ const DATA_DEPENDENT: &[(&str, &str)] = &[
     ("ImageDecoder", "the image"),
     ("CastMap", "the number of keys of the map"),
     ("StringNormalizer", "the number of words that stay"),
+    ("Tokenizer", "the number of tokens"),
 ];
 
 /// What is known of a case's operands.
