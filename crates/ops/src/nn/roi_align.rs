@@ -120,6 +120,30 @@ fn points(
     Ok((0..bins).map(|b| (0..count as usize).map(|i| at(b, i)).collect()).collect())
 }
 
+/// Taps with one for each element: neighbouring points share most of theirs.
+fn joined(mut taps: Vec<(usize, f64)>) -> Vec<(usize, f64)> {
+    taps.retain(|t| t.1 != 0.0);
+    taps.sort_by_key(|t| t.0);
+    taps.dedup_by(|next, kept| {
+        let same = next.0 == kept.0;
+        if same {
+            kept.1 += next.1;
+        }
+        same
+    });
+    taps
+}
+
+/// The weighted sum of elements, four by four so that no addition waits for the one before.
+fn sum(taps: &[(usize, f64)], plane: &[f64]) -> f64 {
+    let (fours, rest) = taps.as_chunks::<4>();
+    let mut parts = [0.0; 4];
+    for four in fours {
+        parts.iter_mut().zip(four).for_each(|(sum, &(i, weight))| *sum += plane[i] * weight);
+    }
+    parts.iter().sum::<f64>() + rest.iter().map(|&(i, weight)| plane[i] * weight).sum::<f64>()
+}
+
 fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     let (x, rois) = (cx.tensor(inputs, 0)?, cx.tensor(inputs, 1)?);
     let images = cx.tensor(inputs, 2)?.to_i64s()?;
@@ -156,15 +180,16 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
         let bins = rows.iter().flat_map(|ys| columns.iter().map(move |xs| (ys, xs)));
         let taps = |(ys, xs): (&Vec<f64>, &Vec<f64>)| {
             let all = ys.iter().flat_map(|&y| xs.iter().map(move |&x| corners(y, x, h, w))).flatten();
-            (all.collect::<Vec<_>>(), (ys.len() * xs.len()).max(1) as f64)
+            let all = all.collect::<Vec<_>>();
+            (if largest { all } else { joined(all) }, (ys.len() * xs.len()).max(1) as f64)
         };
         let bins = bins.map(taps).collect::<Vec<_>>();
         for plane in data[image * c * h * w..].chunks_exact((h * w).max(1)).take(c) {
             for (taps, count) in &bins {
-                let products = taps.iter().map(|&(i, weight)| if weight == 0.0 { 0.0 } else { plane[i] * weight });
+                let product = |&(i, weight): &(usize, f64)| if weight == 0.0 { 0.0 } else { plane[i] * weight };
                 out.push(match largest {
-                    true => products.reduce(f64::max).unwrap_or(0.0),
-                    false => products.sum::<f64>() / count,
+                    true => taps.iter().map(product).reduce(f64::max).unwrap_or(0.0),
+                    false => sum(taps, plane) / count,
                 });
             }
         }
@@ -207,6 +232,15 @@ fn samples(s: &mut Samples) {
 mod tests {
     use super::*;
     use modelsmith_ir::Type;
+
+    #[test]
+    fn taps_of_one_element_become_one() {
+        let taps = vec![(3, 0.5), (1, 0.25), (3, 0.125), (2, 0.0), (0, 1.0), (7, 2.0), (5, 1.5)];
+        let plane = [1.0, 2.0, f64::INFINITY, 4.0, 5.0, 6.0, 7.0, 8.0];
+        let one = joined(taps);
+        assert_eq!(one, [(0, 1.0), (1, 0.25), (3, 0.625), (5, 1.5), (7, 2.0)]);
+        assert_eq!(sum(&one, &plane), 1.0 + 0.5 + 2.5 + 9.0 + 16.0);
+    }
 
     #[test]
     fn regions_without_a_dimension_are_of_unknown_number() {
