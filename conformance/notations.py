@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes and reads ONNX models in each notation (binary, text, JSON) beside the onnx package.
+"""Writes and reads ONNX models in each notation (binary, text, JSON, protobuf's text) beside the onnx package.
 
 usage: notations.py BINARY PATH... [--list N]
 
@@ -10,6 +10,8 @@ PATH is a model, or a folder that is searched for them. For each model:
   back    onnx.printer writes the text form, BINARY reads it and writes it as binary; compared with what onnx.parser makes of it
   json    BINARY writes JSON, onnx.load reads it
   unjson  protobuf's json_format writes JSON, BINARY reads it and writes it as binary
+  proto   BINARY writes protobuf's text, text_format reads it
+  unproto protobuf's text_format writes its text, BINARY reads it and writes it as binary
 
 Models are equal when their messages are, tensors by their bytes whatever field holds them; under `text` without what the
 text form has no word for. Exit code 1 when something differs.
@@ -18,7 +20,7 @@ import argparse, collections, copy, os, subprocess, sys, tempfile, warnings
 
 import numpy as np
 import onnx
-from google.protobuf import json_format
+from google.protobuf import json_format, text_format
 
 warnings.filterwarnings("ignore")
 WIDTHS = {1: "float_data", 14: "float_data", 11: "double_data", 15: "double_data", 7: "int64_data", 12: "uint64_data", 13: "uint64_data"}
@@ -160,6 +162,15 @@ class Case:
         ours = onnx.load(self.convert(self.put("theirs.json", text), "unjson.onnx"), load_external_data=False)
         return equal(self.model, ours, False)
 
+    def proto(self):
+        with open(self.convert(self.path, "ours.textproto"), encoding="utf-8") as f:
+            return equal(self.model, text_format.Parse(f.read(), onnx.ModelProto()), False)
+
+    def unproto(self):
+        text = text_format.MessageToString(self.model, as_utf8=len(self.path) % 2 == 0, as_one_line=len(self.path) % 3 == 0)
+        ours = onnx.load(self.convert(self.put("theirs.textproto", text), "unproto.onnx"), load_external_data=False)
+        return equal(self.model, ours, False)
+
 
 def models(paths):
     for path in paths:
@@ -187,7 +198,7 @@ def main():
                 case = Case(args.binary, path, folder)
             except Exception:
                 continue
-            for name in ("same", "text", "back", "json", "unjson"):
+            for name in ("same", "text", "back", "json", "unjson", "proto", "unproto"):
                 try:
                     found = getattr(case, name)()
                 except Exception as e:

@@ -16,8 +16,10 @@
 )]
 
 mod extra;
+mod fields;
 mod format;
 mod json;
+mod prototext;
 mod read;
 pub mod schema;
 mod testdata;
@@ -27,10 +29,11 @@ mod write;
 
 pub use format::ONNX;
 pub use json::ONNX_JSON;
+pub use prototext::ONNX_PROTOTEXT;
 pub use read::read;
 pub use testdata::{value_from_bytes, value_to_bytes};
 pub use text::{Definitions, ONNX_TEXT, define};
 pub use write::{write, write_model};
 
 /// The notations in which ONNX models are written, in the order in which equal claims are settled.
-pub static NOTATIONS: &[&modelsmith_format::FormatDef] = &[&ONNX, &ONNX_TEXT, &ONNX_JSON];
+pub static NOTATIONS: &[&modelsmith_format::FormatDef] = &[&ONNX, &ONNX_TEXT, &ONNX_JSON, &ONNX_PROTOTEXT];

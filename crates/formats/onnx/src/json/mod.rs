@@ -4,7 +4,6 @@
 //! as the mapping wants it.
 
 mod base64;
-mod fields;
 mod read;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! JSON to a message.
 
 use super::base64;
-use super::fields::{Kind, MODEL, Row, Table};
+use crate::fields::{Kind, MODEL, Row, Table};
 use modelsmith_format::{Error, Result};
 use modelsmith_wire::proto::Rope;
 use serde_json::{Map, Value};

@@ -1,7 +1,7 @@
 //! A message to JSON.
 
 use super::base64;
-use super::fields::{Kind, MODEL, Row, Table};
+use crate::fields::{Kind, MODEL, Row, Table};
 use modelsmith_wire::proto::{Error, Field, Message, Scalars, WireType, text_from_bytes};
 
 /// The model in `message` as text, and how many fields of it have no name.
