@@ -7,7 +7,7 @@ use crate::inspect::Finding;
 use crate::judge::{Backend, Judge};
 use crate::shapes::Bound;
 use crate::{Error, Model, Result, files};
-use modelsmith_convert::{Export, FormatDef};
+use modelsmith_convert::{Export, FormatDef, SideData};
 use modelsmith_ir::{Dim, OpSetImport, Type};
 use modelsmith_ops::run::Opts;
 use std::path::{Path, PathBuf};
@@ -123,11 +123,41 @@ pub fn write(
     no_clobber: bool,
     verify: Option<&Verify>,
 ) -> Result<Written> {
-    files::check_clobber(path, no_clobber)?;
+    write_placed(original, hub, path, format, opsets, Placing { no_clobber, ..Placing::default() }, verify)
+}
+
+/// Where what is written lies.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Placing {
+    /// Refuse to replace a file.
+    pub no_clobber: bool,
+    /// Weights go into a file beside the model, `OUT.data`, whatever its size.
+    pub external_data: bool,
+}
+
+/// As [`write`], with more to say of where things go.
+///
+/// # Errors
+/// Those of [`write`]; when weights shall lie beside a file of a format that holds them itself.
+pub fn write_placed(
+    original: &Model,
+    hub: &modelsmith_ir::Model,
+    path: &Path,
+    format: &'static FormatDef,
+    opsets: Vec<OpSetImport>,
+    placing: Placing,
+    verify: Option<&Verify>,
+) -> Result<Written> {
+    files::check_clobber(path, placing.no_clobber)?;
+    if placing.external_data && !modelsmith_convert::NOTATIONS.iter().any(|f| f.name == format.name) {
+        let message = format!("a file of the format {} holds its weights itself", format.name);
+        return Err(Error::usage(message).help("leave out --external-data, or write ONNX"));
+    }
+    let side_data = if placing.external_data { SideData::Always } else { SideData::Auto };
     // In a folder of its own under its final name, because a file with external data names its companion.
     let stage = Stage::beside(path)?;
     let inner = stage.0.join(path.file_name().ok_or_else(|| Error::usage("a file name is wanted").in_file(path))?);
-    let export = Export { format, opsets, clobber: true, path: &inner };
+    let export = Export { format, opsets, clobber: true, path: &inner, side_data };
     let written = modelsmith_convert::write(hub, &export)
         .map_err(|(e, found)| Error::from(e).in_file(path).list(found.iter().map(ToString::to_string).collect()))?;
     let mut out = Written {

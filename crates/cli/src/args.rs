@@ -447,6 +447,9 @@ pub struct Convert {
     /// no, yes or full
     #[arg(long, default_value = "yes")]
     pub verify: String,
+    /// Put the weights into a file beside the model, OUT.data, whatever its size (ONNX)
+    #[arg(long)]
+    pub external_data: bool,
     /// Refuse to replace OUT
     #[arg(long)]
     pub no_clobber: bool,

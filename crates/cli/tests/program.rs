@@ -391,3 +391,22 @@ fn the_simplifier_bisects_and_takes_names_from_elsewhere() {
     assert_eq!(code, 0);
     assert!(out.contains("eliminate_nop_transpose") && out.contains("transpose-nothing"), "{out}");
 }
+
+#[test]
+fn weights_lie_beside_the_model_where_that_is_asked_for() {
+    let f = Folder::new("external");
+    let (model, plain, text) = (f.path("m.onnx"), f.path("n.onnx"), f.path("m.textproto"));
+    let input = digits().display().to_string();
+    assert_eq!(run(&["convert", &input, &model, "--external-data"]).0, 0);
+    let len = |name: &str| std::fs::metadata(f.path(name)).map(|m| m.len()).unwrap_or(0);
+    let weights = len("m.onnx.data");
+    assert!(weights > 0 && len("m.onnx") < std::fs::metadata(digits()).expect("an example").len() - weights / 2);
+    assert_eq!(run(&["convert", &model, &plain]).0, 0);
+    assert_eq!((len("n.onnx.data"), len("n.onnx") > weights), (0, true));
+    assert_eq!(run(&["compare", &input, &plain]).0, 0);
+    assert_eq!(run(&["convert", &plain, &text, "--external-data"]).0, 0);
+    assert!(len("m.textproto.data") > 0);
+    assert_eq!(run(&["compare", &input, &text]).0, 0);
+    let (code, _, err) = run(&["convert", &input, &f.path("m.safetensors"), "--external-data"]);
+    assert_eq!((code, err.contains("--external-data: weights without a graph")), (2, true), "{err}");
+}

@@ -1,5 +1,5 @@
 use modelsmith_base::Diagnostic;
-use modelsmith_format::{Artifact, Error, FormatDef, Output, WriteOptions, Written};
+use modelsmith_format::{Artifact, Error, FormatDef, Output, SideData, WriteOptions, Written};
 use modelsmith_ir::{Dim, Model, OpSetImport, Stage, Type};
 use modelsmith_ops::interp::Operators;
 use modelsmith_ops::opset::downgrade;
@@ -15,6 +15,8 @@ pub struct Export<'a> {
     pub clobber: bool,
     /// Path.
     pub path: &'a Path,
+    /// Whether weights go into a file of their own.
+    pub side_data: SideData,
 }
 
 /// The operator sets to write: those that the model came with, the default domain at `opset` where one is given.
@@ -72,7 +74,7 @@ pub fn write(hub: &Model, export: &Export<'_>) -> std::result::Result<Written, (
     let writer = export.format.write.ok_or_else(|| {
         alone(Error::unsupported(format!("{} is read, not written", export.format.title)).in_file(&path))
     })?;
-    let options = WriteOptions::new(&Operators);
+    let options = WriteOptions { side_data: export.side_data, ..WriteOptions::new(&Operators) };
     let mut output = Output::file(export.path, export.clobber);
     let written = writer(&Artifact::Model(Box::new(model)), &mut output, &options).map_err(alone)?;
     output.commit().map_err(alone)?;

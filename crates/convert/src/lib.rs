@@ -8,5 +8,5 @@ mod import;
 
 pub use export::{Export, declare_results, result_types, target_opsets, write};
 pub use import::{FORMATS, Imported, Opened, open, open_any, salvage, to_hub};
-pub use modelsmith_format::{Error, FormatDef, Input, Kind, Result};
+pub use modelsmith_format::{Error, FormatDef, Input, Kind, Result, SideData};
 pub use modelsmith_format_onnx::{Definitions, NOTATIONS, define};

@@ -7,7 +7,7 @@ use modelsmith::compare::{Comparison, Verdict};
 use modelsmith::inspect::Finding;
 use modelsmith::run::Opts;
 use modelsmith::target::{Graph, Target, Targeted};
-use modelsmith::write::{self, Verify, Written};
+use modelsmith::write::{self, Placing, Verify, Written};
 use modelsmith::{Error, Model, Result};
 use serde::Serialize;
 
@@ -40,9 +40,17 @@ pub fn run(cx: &Context, a: &Convert) -> Result<u8> {
             true => true,
             false => write::format_for(output, a.to.as_deref())?.graphs,
         };
+        let weights_alone = || match a.external_data {
+            true => Err(Error::usage("--external-data: weights without a graph lie in no file beside one")),
+            false => Ok(()),
+        };
         match checkpoint::open_sized(input, &options::sizes(&a.inputs.sizes)?)? {
-            File::Checkpoint(c) => return super::checkpoint::convert(cx, a, &c, output),
+            File::Checkpoint(c) => {
+                weights_alone()?;
+                return super::checkpoint::convert(cx, a, &c, output);
+            }
             File::Model(m) if !graphs => {
+                weights_alone()?;
                 return super::checkpoint::convert(cx, a, &Checkpoint::of_model(&m)?, output);
             }
             File::Model(_) => {}
@@ -68,8 +76,9 @@ pub fn run(cx: &Context, a: &Convert) -> Result<u8> {
         opts: Opts { threads: cx.threads, isa: cx.isa.clone(), ..Opts::default() },
     };
     let wanted = (a.verify != "no").then_some(&verify);
-    let (opset, gaps, no_clobber) = (a.opset, a.target.gaps, a.no_clobber);
-    let to = Destination { path: output, format, opset, gaps, no_clobber, verify: wanted };
+    let (opset, gaps) = (a.opset, a.target.gaps);
+    let placing = Placing { no_clobber: a.no_clobber, external_data: a.external_data };
+    let to = Destination { path: output, format, opset, gaps, placing, verify: wanted };
     write_model(cx, &model, &hub, &to, target::profile(&a.target)?)
 }
 
@@ -86,7 +95,7 @@ fn write_model(
         None => {
             cx.progress.step("writing and verifying");
             let opsets = write::target_opsets(model, to.opset);
-            let done = write::write(model, hub, to.path, to.format, opsets.clone(), to.no_clobber, to.verify)?;
+            let done = write::write_placed(model, hub, to.path, to.format, opsets.clone(), to.placing, to.verify)?;
             cx.progress.end();
             (Some(done), opsets, None)
         }

@@ -7,7 +7,7 @@ use modelsmith::compare::Comparison;
 use modelsmith::optimize::{PassReport, Passes, Simplified, simplify};
 use modelsmith::run::Opts;
 use modelsmith::target::Targeted;
-use modelsmith::write::{self, Verify};
+use modelsmith::write::{self, Placing, Verify};
 use modelsmith::{Model, Result};
 use serde::Serialize;
 
@@ -47,7 +47,8 @@ pub fn run(cx: &Context, a: &Optimize) -> Result<u8> {
     let (hub, done) = simplify(&model, &passes)?;
     let wanted = (!a.no_verify).then_some(&verify);
     let (gaps, no_clobber) = (a.target.gaps, a.no_clobber);
-    let to = Destination { path: output, format, opset: a.opset, gaps, no_clobber, verify: wanted };
+    let placing = Placing { no_clobber, ..Placing::default() };
+    let to = Destination { path: output, format, opset: a.opset, gaps, placing, verify: wanted };
     let (written, target) = match target::profile(&a.target)? {
         Some(p) => {
             let (written, _, target) = target::write_for(cx, &model, &hub, p, &to)?;

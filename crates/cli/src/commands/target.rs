@@ -4,7 +4,7 @@ use super::{Context, convert};
 use crate::args::{Gaps, TargetArgs};
 use crate::table::table;
 use modelsmith::target::{self, Graph, Prepared, Target, Targeted};
-use modelsmith::write::{self, Format, Opsets, Verify, Written};
+use modelsmith::write::{self, Format, Opsets, Placing, Verify, Written};
 use modelsmith::{Error, Model, Result};
 use std::path::Path;
 
@@ -54,7 +54,7 @@ pub fn write_for(
     let Prepared { hub, opsets, report, part } = target::prepare(model, hub, profile, to.opset, to.path);
     let whole = |original: &Model, hub: &Graph, verify| {
         cx.progress.step("writing and verifying");
-        let done = write::write(original, hub, to.path, to.format, opsets.clone(), to.no_clobber, verify);
+        let done = write::write_placed(original, hub, to.path, to.format, opsets.clone(), to.placing, verify);
         cx.progress.end();
         done
     };
@@ -80,7 +80,7 @@ pub struct Destination<'a> {
     pub format: &'static Format,
     pub opset: Option<u32>,
     pub gaps: Gaps,
-    pub no_clobber: bool,
+    pub placing: Placing,
     pub verify: Option<&'a Verify>,
 }
 
