@@ -128,6 +128,9 @@ impl Body for Rows<'_> {
             for r in 0..count {
                 self.finish::<S>(r, self.scratch.add(at.sums + r * b.cuts.values), *totals.add(r));
             }
+            if p.causal {
+                self.spread::<S>(totals);
+            }
         }
     }
 }
@@ -146,6 +149,15 @@ impl Rows<'_> {
             q - 1
         } else {
             (self.rows.end - 1) % q
+        }
+    }
+
+    /// The first query among the rows.
+    fn first_query(&self) -> usize {
+        let q = self.block.p.queries;
+        match self.rows.start / q == (self.rows.end - 1) / q {
+            true => self.rows.start % q,
+            false => 0,
         }
     }
 
@@ -240,6 +252,43 @@ impl Rows<'_> {
                         room.add(i).write(if keep { 0.0 } else { f32::NEG_INFINITY });
                     }
                     room
+                }
+            }
+        }
+    }
+
+    /// Makes results NaN whose queries do not see a key with a NaN or an infinity among its values: such keys have the weight 0,
+    /// and 0 times either is NaN. Which of them the products above met depends on how rows are cut.
+    ///
+    /// # Safety
+    /// As for [`Block::run`]; the rows are written, `totals` holds the sum of the weights of each.
+    #[inline(always)]
+    unsafe fn spread<S: Simd>(&self, totals: *const f32) {
+        let (b, p) = (self.block, self.block.p);
+        if self.rows.is_empty() {
+            return;
+        }
+        let first = p.v.offset + self.batch * p.v.batch + self.kv_head * p.v.head;
+        // SAFETY: each key has as many values, and each row of the task a result that no one else writes.
+        unsafe {
+            let mut zero = S::splat(0.0);
+            for key in self.first_query() + 1..p.keys {
+                for i in (0..p.values).step_by(S::LANES) {
+                    let some = load::<S>(b.v.add(first + key * p.v.row + i), (p.values - i).min(S::LANES));
+                    zero = S::fma(some, S::splat(0.0), zero);
+                }
+            }
+            if S::sum(zero) == 0.0 {
+                return;
+            }
+            for r in (0..self.rows.len()).filter(|&r| *totals.add(r) != 0.0) {
+                let (head, query) = self.place(r);
+                let to = b.y.add(p.y.offset + self.batch * p.y.batch + head * p.y.head + query * p.y.row);
+                for i in 0..p.values {
+                    let mut unseen = (query + 1..p.keys).map(|key| *b.v.add(first + key * p.v.row + i));
+                    if unseen.any(|v| !v.is_finite()) {
+                        to.add(i).write(f32::NAN);
+                    }
                 }
             }
         }

@@ -66,8 +66,14 @@ fn reference(p: &AttentionProblem, [q, k, v]: [&[f32]; 3], mask: &dyn Fn(usize) 
 }
 
 fn check(p: &AttentionProblem, mask_values: &[f32]) {
+    check_with(p, mask_values, &|_| ());
+}
+
+/// As [`check`], with values that `change` has changed.
+fn check_with(p: &AttentionProblem, mask_values: &[f32], change: &dyn Fn(&mut [f32])) {
     let [q, k, v, mask_len, y_len] = extents(p).unwrap();
-    let (q, k, v) = (noise(q, 1), noise(k, 2), noise(v, 3));
+    let (q, k, mut v) = (noise(q, 1), noise(k, 2), noise(v, 3));
+    change(&mut v);
     assert!(mask_len <= mask_values.len());
     let bytes: Vec<u8> = mask_values.iter().map(|x| u8::from(*x == 0.0)).collect();
     let keep = p.mask.is_some_and(|m| m.kind == MaskKind::Keep);
@@ -89,7 +95,7 @@ fn check(p: &AttentionProblem, mask_values: &[f32]) {
             let args = Args { inputs: &inputs, outputs: &mut [Dst::new(&mut y)], workspace: &mut workspace };
             kernel.run(p, args, &pool).unwrap();
             for (i, (g, w)) in y.iter().zip(&want).enumerate() {
-                let near = (f64::from(*g) - w).abs() < 3e-6 || (g.is_nan() && w.is_nan());
+                let near = (f64::from(*g) - w).abs() < 3e-6 || f64::from(*g) == *w || (g.is_nan() && w.is_nan());
                 assert!(near, "{} {p:?} at {i}: {g} {w}", kernel.name);
             }
         }
@@ -147,6 +153,18 @@ fn masks() {
             check(&AttentionProblem { causal: true, blind_zero: false, ..p }, &values);
             // The same for all queries.
             check(&AttentionProblem { mask: Some(AttentionMask { row: 0, ..mask }), ..p }, &values);
+        }
+    }
+}
+
+#[test]
+fn values_of_unseen_keys_count_with_weight_zero() {
+    for sizes in [[1, 1, 1, 2, 9, 8, 8], [1, 2, 1, 130, 150, 16, 20], [2, 2, 2, 40, 40, 24, 7]] {
+        let p = AttentionProblem { causal: true, ..problem(sizes, 5) };
+        for (key, value, odd) in
+            [(sizes[4] - 1, 3, f32::NAN), (1, 0, f32::INFINITY), (sizes[4] / 2, 6, f32::NEG_INFINITY)]
+        {
+            check_with(&p, &[], &|v| v[p.v.offset + key * p.v.row + value] = odd);
         }
     }
 }
