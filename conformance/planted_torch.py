@@ -3,7 +3,8 @@
 
 usage: planted_torch.py FAULTS ZOO
 
-FAULTS is made by `MODELSMITH_FAULTS=FAULTS MODELSMITH_ZOO=ZOO cargo test -p modelsmith --test planted_faults -- --ignored write_faults`.
+FAULTS is made by `cargo run -p modelsmith --example write_faults ZOO FAULTS MODEL..`, with models whose outputs change with their inputs:
+lstm gate combined seed_gate seed_combined squeezenet1_1.
 Needs the packages modelsmith and torch. A fault is found where the comparison says that the file differs, or the file cannot be run.
 """
 import collections

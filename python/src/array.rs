@@ -131,6 +131,14 @@ pub(crate) fn to_array(py: Python<'_>, tensor: Tensor) -> PyResult<Bound<'_, PyA
     }
 }
 
+/// As [`to_array`], for a tensor that a session lends: see [`memory::lent`].
+pub(crate) fn lent_array(py: Python<'_>, tensor: Tensor) -> PyResult<Bound<'_, PyAny>> {
+    match tensor.dtype() {
+        d if d == DType::String || d.bits() < 8 => to_array(py, tensor),
+        d => memory::lent(py, tensor, dtypes::descr(py, d)?),
+    }
+}
+
 /// As [`to_array`]; the array shows memory that others see too, and may not be written.
 pub(crate) fn to_view(py: Python<'_>, tensor: Tensor) -> PyResult<Bound<'_, PyAny>> {
     match tensor.dtype() {

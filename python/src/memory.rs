@@ -71,6 +71,20 @@ pub(crate) fn array<'py>(
     show(py, tensor, at, descr, NPY_ARRAY_CARRAY)
 }
 
+/// As [`array`], for a tensor that a session lends: it has one other clone, the session's, which is neither read nor written
+/// while this one lives, so that the array may be written without a copy. Where there are more clones the elements are copied.
+pub(crate) fn lent<'py>(
+    py: Python<'py>,
+    tensor: Tensor,
+    descr: Bound<'py, PyArrayDescr>,
+) -> PyResult<Bound<'py, PyAny>> {
+    if tensor.holders() != Some(2) {
+        return array(py, tensor, descr);
+    }
+    let at = tensor.bytes().as_ptr().cast_mut();
+    show(py, tensor, at, descr, NPY_ARRAY_CARRAY)
+}
+
 /// As [`array`], for elements that others see too: the array may not be written.
 pub(crate) fn view<'py>(
     py: Python<'py>,
@@ -93,7 +107,7 @@ fn show<'py>(
     let rank = dims.len() as std::ffi::c_int;
     let memory = Bound::new(py, Memory { _tensor: tensor })?;
     // SAFETY: `at` has the elements of `dims` in row-major order, aligned to 8 bytes, for as long as `memory` lives, which
-    // the array holds from here on. It may write only what nobody else has: see `array` and `view`.
+    // the array holds from here on. It may write only what nobody else uses: see `array`, `lent` and `view`.
     // `PyArray_NewFromDescr` takes over one reference to the descriptor, `PyArray_SetBaseObject` one to the base.
     unsafe {
         let made = PY_ARRAY_API.PyArray_NewFromDescr(

@@ -2,7 +2,7 @@
 
 use crate::error::raise;
 use crate::model::{Model, json, usage};
-use crate::{apart, value};
+use crate::{apart, array, value};
 use modelsmith::shared::SharedSession;
 use modelsmith_engine::SessionOptions;
 use modelsmith_ir::Type;
@@ -65,19 +65,22 @@ impl Session {
     ) -> PyResult<Bound<'py, PyList>> {
         let wanted = names.map(|n| self.positions(n)).transpose()?;
         let inputs = self.fed(feed)?;
-        let done = py.detach(|| self.shared.run(&inputs));
+        let done = py.detach(|| self.shared.run_lent(&inputs));
         let made = done.map_err(|e| raise(py, &e))?;
         // Under the lock, so that arrays are given back at once.
         drop(inputs);
         let made = match wanted {
-            None => made.into_iter().map(|v| value::to_python(py, v)).collect::<PyResult<Vec<_>>>()?,
+            None => made.into_iter().map(|v| shown(py, v)).collect::<PyResult<Vec<_>>>()?,
             Some(wanted) => {
                 let mut made = made.into_iter().map(Some).collect::<Vec<_>>();
                 let last = wanted.iter().enumerate().map(|(i, &at)| (at, i)).collect::<HashMap<_, _>>();
                 // A name that is asked for twice gets an array of its own each time.
-                let mut take = |(i, &at): (usize, &usize)| {
-                    let v = if last.get(&at) == Some(&i) { made[at].take() } else { made[at].clone() };
-                    value::to_python(py, v.unwrap_or(Value::Optional(None)))
+                let mut take = |(i, &at): (usize, &usize)| match last.get(&at) == Some(&i) {
+                    true => shown(py, made[at].take().unwrap_or((Value::Optional(None), false))),
+                    false => {
+                        let v = made[at].as_ref().map_or(Value::Optional(None), |(v, _)| v.clone());
+                        value::to_python(py, v)
+                    }
                 };
                 wanted.iter().enumerate().map(&mut take).collect::<PyResult<Vec<_>>>()?
             }
@@ -124,6 +127,14 @@ impl Session {
     #[getter]
     fn lanes(&self) -> usize {
         self.shared.lanes()
+    }
+}
+
+/// What Python sees of an output; one that is lent is not copied.
+fn shown(py: Python<'_>, output: (Value, bool)) -> PyResult<Bound<'_, PyAny>> {
+    match output {
+        (Value::Tensor(t), true) => array::lent_array(py, t),
+        (v, _) => value::to_python(py, v),
     }
 }
 

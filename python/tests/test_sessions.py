@@ -76,6 +76,49 @@ def test_results_belong_to_the_caller(mul):
     assert twice[1][0, 0] == 1
 
 
+def test_the_memory_of_a_result_serves_again_when_it_is_dropped():
+    onnx = pytest.importorskip("onnx")
+    helper = onnx.helper
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "g", [info("x", 1, ["n"])], [info("y", 1, ["n"])])
+    session = modelsmith.InferenceSession(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+    x = np.arange(1 << 20, dtype=np.float32)
+    [first] = session.run(None, {"x": x})
+    at = first.ctypes.data
+    [held] = session.run(None, {"x": x + 1})
+    first[:] = 5
+    assert held.ctypes.data != at and np.array_equal(held, -(x + 1))
+    view = held[10:20]
+    kept, where = view.copy(), held.ctypes.data
+    del held, first
+    [third] = session.run(None, {"x": x + 2})
+    assert np.array_equal(view, kept) and third.ctypes.data != where
+    del view, third
+    seen = set()
+    for _ in range(4):
+        [y] = session.run(None, {"x": x})
+        seen.add(y.ctypes.data)
+        del y
+    assert len(seen) == 1
+
+
+def test_constants_and_inputs_that_leave_are_copies():
+    onnx = pytest.importorskip("onnx")
+    helper = onnx.helper
+    info = helper.make_tensor_value_info
+    w = onnx.numpy_helper.from_array(np.arange(5000, dtype=np.float32), "w")
+    nodes = [helper.make_node("Identity", ["w"], ["c"]), helper.make_node("Identity", ["x"], ["y"])]
+    outputs = [info("c", 1, [5000]), info("y", 1, [5000])]
+    graph = helper.make_graph(nodes, "g", [info("x", 1, [5000])], outputs, [w])
+    session = modelsmith.InferenceSession(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+    x = np.ones(5000, np.float32)
+    for _ in range(3):
+        c, y = session.run(None, {"x": x})
+        assert c[7] == 7 and y[7] == 1
+        c[:], y[:] = 0, 0
+    assert x[7] == 1
+
+
 def test_results_outlive_their_session(digits, image):
     session = modelsmith.InferenceSession(digits)
     [y] = session.run(None, {_only_input(session): image})

@@ -143,6 +143,14 @@ impl SharedSession {
         self.with(|s| s.run(inputs))
     }
 
+    /// As [`SharedSession::run`]; says of each output whether it is lent: see [`Session::lent`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn run_lent(&self, inputs: &[Value]) -> Result<Vec<(Value, bool)>> {
+        self.with(|s| Ok(s.run(inputs)?.into_iter().zip(s.lent()).collect()))
+    }
+
     /// As [`SharedSession::run`], with the time of each step.
     ///
     /// # Errors

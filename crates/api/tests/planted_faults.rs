@@ -15,16 +15,12 @@ use modelsmith::compare::{CompareOptions, Comparison, Verdict, compare};
 use modelsmith::judge::{Backend, Judge};
 use modelsmith::optimize::{Passes, simplify};
 use modelsmith::write::{Verify, compare_options, format_for, target_opsets, write};
-use planted::faults::{FAULTS, Planted};
-use std::collections::{BTreeMap, BTreeSet};
+use planted::faults::{Planted, WANTED, plant};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Faults that are planted where enough models are there.
-const WANTED: usize = 150;
 /// Of these, faults that may be missed.
 const MISSED: usize = 3;
-/// Faults in a single model at most, so that no model dominates.
-const MOST_PER_MODEL: usize = 30;
 /// Zoo models that the reference runs in a moment.
 const ZOO: [&str; 6] = ["lstm", "gate", "combined", "seed_gate", "seed_combined", "squeezenet1_1"];
 /// Corpus models with trained weights that the reference runs in a moment.
@@ -67,36 +63,6 @@ fn models() -> Vec<Model> {
 fn options(samples: usize) -> CompareOptions {
     let reference = Judge::Backend(Backend::Reference);
     CompareOptions { samples, a: reference.clone(), b: reference, ..CompareOptions::default() }
-}
-
-/// Faults in turns over models and kinds, until there are enough.
-fn plant(models: &[modelsmith_ir::Model]) -> Vec<(usize, Planted)> {
-    let mut out = Vec::new();
-    let mut used = BTreeSet::new();
-    let mut per_model = vec![0; models.len()];
-    for round in 0..WANTED as u64 {
-        let before = out.len();
-        for (kind, make) in FAULTS {
-            for (i, m) in models.iter().enumerate() {
-                if out.len() == WANTED {
-                    return out;
-                }
-                if per_model[i] >= MOST_PER_MODEL.max(WANTED / models.len() + 1) {
-                    continue;
-                }
-                if let Some(p) = make(m, round)
-                    && used.insert((i, format!("{kind}: {}", p.place)))
-                {
-                    per_model[i] += 1;
-                    out.push((i, Planted { kind, ..p }));
-                }
-            }
-        }
-        if out.len() == before && round > 40 {
-            break;
-        }
-    }
-    out
 }
 
 /// Plants faults into `hubs`, forms of `models`, and holds how many of them `missed` reports against the bound.
@@ -179,30 +145,6 @@ fn optimize_refuses_planted_faults() {
     let dir = scratch("optimize");
     trial("optimize", &models, &hubs, |original, fault| written(original, fault, &dir));
     std::fs::remove_dir_all(dir).unwrap();
-}
-
-/// The faults as files, for judges outside of this program: `MODELSMITH_FAULTS` names the folder for them. A file is called
-/// `MODEL__NUMBER.onnx`; `faults.txt` says what is wrong with each.
-#[test]
-#[ignore = "writes the files that conformance/planted_torch.py judges"]
-fn write_faults() {
-    let dir = PathBuf::from(std::env::var_os("MODELSMITH_FAULTS").expect("MODELSMITH_FAULTS names a folder"));
-    std::fs::create_dir_all(&dir).unwrap();
-    let zoo = modelsmith_testkit::zoo().expect("the zoo is wanted");
-    let models = models().into_iter().filter(|m| m.path().starts_with(&zoo)).collect::<Vec<_>>();
-    let hubs = models.iter().map(|m| m.hub().clone()).collect::<Vec<_>>();
-    let mut list = String::new();
-    for (k, (i, fault)) in plant(&hubs).into_iter().enumerate() {
-        let model = &models[i];
-        let folder = model.path().parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
-        let name = format!("{folder}__{k}.onnx");
-        let path = dir.join(&name);
-        let (format, opsets) = (format_for(&path, None).unwrap(), target_opsets(model, None));
-        if write(model, &fault.model, &path, format, opsets, false, None).is_ok() {
-            list.push_str(&format!("{name}\t{}\t{}\n", fault.kind, fault.place));
-        }
-    }
-    std::fs::write(dir.join("faults.txt"), list).unwrap();
 }
 
 fn scratch(name: &str) -> PathBuf {

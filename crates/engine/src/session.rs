@@ -186,6 +186,17 @@ impl Session {
         self.machine().run(0, &inputs.iter().collect::<Vec<_>>())
     }
 
+    /// For each output of the latest run, whether it lies in memory that the session keeps to write it again when no caller
+    /// holds it any more, and that it does not read meanwhile: who has the only other clone may change the elements.
+    pub fn lent(&self) -> Vec<bool> {
+        let (state, block) = (self.states[0].borrow(), self.plan().main());
+        let in_own = |&id: &usize| {
+            let root = block.root(id);
+            state.latest().is_some_and(|b| b.results.binary_search(&root).is_ok())
+        };
+        block.outputs.iter().map(in_own).collect()
+    }
+
     /// As [`Session::run`], with the time of each step. Steps inside bodies come before the step that holds them.
     ///
     /// # Errors

@@ -56,10 +56,10 @@ impl Bytes {
         Bytes::Own { words: Arc::new(words), start: 0, len: bytes.len() }
     }
 
-    fn is_alone(&self) -> bool {
+    fn holders(&self) -> Option<usize> {
         match self {
-            Bytes::Own { words, .. } => Arc::strong_count(words) == 1,
-            Bytes::Foreign(_) => false,
+            Bytes::Own { words, .. } => Some(Arc::strong_count(words)),
+            Bytes::Foreign(_) => None,
         }
     }
 
@@ -212,9 +212,14 @@ impl Tensor {
 
     /// True while no clone shares the elements: then changing them copies nothing.
     pub fn is_alone(&self) -> bool {
+        self.holders() == Some(1)
+    }
+
+    /// This tensor and its clones, as many as share the elements; `None` where another owner has them.
+    pub fn holders(&self) -> Option<usize> {
         match &self.data {
-            Data::Bytes(b) => b.is_alone(),
-            Data::Strings(s) => Arc::strong_count(s) == 1,
+            Data::Bytes(b) => b.holders(),
+            Data::Strings(s) => Some(Arc::strong_count(s)),
         }
     }
 

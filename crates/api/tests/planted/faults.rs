@@ -4,6 +4,7 @@
 use modelsmith_ir::{Attr, Def, Model, NodeId, Op, ValueId};
 use modelsmith_ops::interp::Operators;
 use modelsmith_tensor::{DType, Tensor, WeightExpr, materialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A model with a fault in it.
@@ -14,6 +15,41 @@ pub struct Planted {
     pub place: String,
     /// The model.
     pub model: Model,
+}
+
+/// Faults that are planted where enough models are there.
+pub const WANTED: usize = 150;
+/// Faults in a single model at most, so that no model dominates.
+const MOST_PER_MODEL: usize = 30;
+
+/// Faults in turns over models and kinds, until there are enough.
+pub fn plant(models: &[Model]) -> Vec<(usize, Planted)> {
+    let mut out = Vec::new();
+    let mut used = BTreeSet::new();
+    let mut per_model = vec![0; models.len()];
+    for round in 0..WANTED as u64 {
+        let before = out.len();
+        for (kind, make) in FAULTS {
+            for (i, m) in models.iter().enumerate() {
+                if out.len() == WANTED {
+                    return out;
+                }
+                if per_model[i] >= MOST_PER_MODEL.max(WANTED / models.len() + 1) {
+                    continue;
+                }
+                if let Some(p) = make(m, round)
+                    && used.insert((i, format!("{kind}: {}", p.place)))
+                {
+                    per_model[i] += 1;
+                    out.push((i, Planted { kind, ..p }));
+                }
+            }
+        }
+        if out.len() == before && round > 40 {
+            break;
+        }
+    }
+    out
 }
 
 type Make = fn(&Model, u64) -> Option<Planted>;
