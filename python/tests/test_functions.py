@@ -83,6 +83,34 @@ def test_simplify_gives_what_onnxsim_gives(digits):
     assert modelsmith.simplify(str(digits), check_n=0)[1] is True
 
 
+def test_a_module_of_pytorch_is_exported(tmp_path):
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(1)
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.Dropout(0.5), torch.nn.Flatten(), torch.nn.Linear(144, 3)
+    )
+    x = torch.rand(2, 1, 8, 8)
+    model = modelsmith.load(module, example_inputs=(x,))
+    name = model.inputs[0].name
+    with torch.no_grad():
+        wanted = module.eval()(x).numpy()
+    np.testing.assert_allclose(model.session().run(None, {name: x.numpy()})[0], wanted, rtol=1e-4, atol=1e-6)
+    module.train()
+    done = modelsmith.convert(module, tmp_path / "a.onnx", example_inputs=x.numpy(), opset=17)
+    assert done.ok and module.training and module[2].training
+    assert modelsmith.compare(module, tmp_path / "a.onnx").judge == "independent PyTorch Sequential"
+    assert modelsmith.build(module, tmp_path / "a.engine", example_inputs=x).ok
+    assert modelsmith.compare(module, tmp_path / "a.engine")
+    batch = torch.export.Dim("batch", min=1, max=64)
+    free = modelsmith.load(module, example_inputs=(x,), dynamic_shapes=({0: batch},))
+    assert free.inputs[0].shape[1:] == [1, 8, 8] and isinstance(free.inputs[0].shape[0], str)
+    with pytest.raises(modelsmith.UsageError, match="give example_inputs="):
+        modelsmith.load(module)
+    scripted = torch.jit.script(module.eval())
+    shapes = {"input": (2, 1, 8, 8)}
+    assert modelsmith.convert(scripted, tmp_path / "b.onnx", shapes=shapes).ok
+
+
 def test_errors_say_where(tmp_path):
     path = tmp_path / "broken.onnx"
     path.write_bytes(b"\x0a\xff\xff\xff")

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy
 
-from modelsmith import _modelsmith
+from modelsmith import _modelsmith, _torch
 from modelsmith.errors import UsageError
 from modelsmith.session import InferenceSession, _model_of
 
@@ -75,21 +75,14 @@ def _side(what: Any, runner: str | None) -> _Side:
         return _Side(_model_of(what), runner or "cpu")
     if isinstance(what, (str, os.PathLike, bytes, bytearray, memoryview)):
         return _Side(_model_of(what), runner or "cpu")
-    if _is_module(what):
-        return _Side(None, (f"PyTorch {type(what).__name__}", True, _torch(what)))
+    if _torch.is_module(what):
+        return _Side(None, (f"PyTorch {type(what).__name__}", True, _evaluated(what)))
     if hasattr(what, "run") and hasattr(what, "get_inputs"):
         return _Side(None, (_session_name(what), True, lambda feed: what.run(None, feed)))
     if callable(what):
         name = getattr(what, "__name__", type(what).__name__)
         return _Side(None, (f"function {name}", True, _called(what)))
     raise TypeError(f"a path, model, session, module or function is wanted, not {type(what).__name__}")
-
-
-def _is_module(what: Any) -> bool:
-    import sys
-
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(what, torch.nn.Module)
 
 
 def _session_name(session: Any) -> str:
@@ -120,22 +113,12 @@ def _called(function: Callable[..., Any]) -> Callable[[dict[str, Any]], Any]:
     return call
 
 
-def _torch(module: Any) -> Callable[[dict[str, Any]], Any]:
+def _evaluated(module: Any) -> Callable[[dict[str, Any]], Any]:
     """A module as a function of a dict of arrays, evaluated as it is used: without gradients and in its mode `eval`."""
-    import torch
 
     def call(feed: dict[str, Any]) -> Any:
-        arguments = [torch.from_numpy(numpy.array(v)) for v in feed.values()]
-        was, module.training = module.training, False
-        children = [m for m in module.modules() if m.training]
-        module.eval()
-        try:
-            with torch.no_grad():
-                return _numpy(module(*arguments))
-        finally:
-            module.training = was
-            for child in children:
-                child.training = True
+        with _torch.evaluating(module):
+            return _numpy(module(*_torch.tensors([numpy.array(v) for v in feed.values()])))
 
     return call
 

@@ -2,7 +2,8 @@
 
 Each takes the options of its command with `_` for `-`: `convert("a.pt", "a.onnx", opset=17, no_clobber=True)`. Dicts are
 repeated options (`shapes={"x": (1, 3, 224, 224)}`, `dims={"batch": 8}`), lists too (`atol=["out=1e-4"]`). What an option
-means is in `modelsmith COMMAND --help`. Each returns a `Report`: the document that `--json` writes, as a dict.
+means is in `modelsmith COMMAND --help`. A `torch.nn.Module` is exported with the PyTorch that is installed: give `example_inputs=`, and
+`dynamic_shapes=` as `torch.export` takes it. Each returns a `Report`: the document that `--json` writes, as a dict.
 
 >>> import modelsmith, os, tempfile
 >>> out = os.path.join(tempfile.mkdtemp(), "small.onnx")
@@ -23,7 +24,7 @@ from typing import Any
 
 import numpy
 
-from modelsmith import _modelsmith
+from modelsmith import _modelsmith, _torch
 from modelsmith.errors import ModelsmithError, _must_exist
 from modelsmith.progress import listener
 
@@ -100,8 +101,10 @@ def _inputs(inputs: Path | dict[str, Any], folder: str) -> list[str]:
     return out
 
 
-def _file(source: Any, folder: str) -> str:
-    """The path of a model: where it lies in memory, of a copy in `folder`."""
+def _file(source: Any, folder: str, example_inputs: Any = None, dynamic_shapes: Any = None) -> str:
+    """The path of a model: where it lies in memory, of a copy in `folder`; of a module of PyTorch, of its export."""
+    if _torch.is_module(source):
+        return _torch.export(source, example_inputs, folder, dynamic_shapes)
     if isinstance(source, (str, os.PathLike)):
         _must_exist(source)
         return os.fspath(source)
@@ -134,13 +137,14 @@ def _run(
     with contextlib.ExitStack() as stack:
         folder = folder or stack.enter_context(tempfile.TemporaryDirectory(prefix="modelsmith-"))
         args = [command]
+        example = {k: options.pop(k, None) for k in ("example_inputs", "dynamic_shapes")}
         if "inputs" in options:
             args += _inputs(options.pop("inputs"), folder)
         if verify is not None:
             args += verify
         for name, value in options.items():
             args += _option(_NAMES.get(name, name), value)
-        args += [_file(s, folder) for s in sources]
+        args += [_file(s, folder, **example) for s in sources]
         args += [os.fspath(o) for o in outputs]
         code, text, notes = _modelsmith.call(args, listener())
     found = json.loads(text)

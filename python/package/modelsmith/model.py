@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from typing import Any
 
-from modelsmith import _modelsmith
+from modelsmith import _modelsmith, _torch
 from modelsmith.checkpoint import Checkpoint
 from modelsmith.errors import UnsupportedError, _must_exist
 from modelsmith.options import SessionOptions
 from modelsmith.session import InferenceSession, NodeArg, _model_of
 
 
-def load(path: str | os.PathLike[str] | bytes | Any, shapes: dict[str, list[int | None]] | None = None) -> Model | Checkpoint:
+def load(
+    path: str | os.PathLike[str] | bytes | Any,
+    shapes: dict[str, list[int | None]] | None = None,
+    example_inputs: Any = None,
+    dynamic_shapes: Any = None,
+) -> Model | Checkpoint:
     """Opens a file of any format that is known: a `Model` where it holds a graph, a `Checkpoint` where it holds weights
     alone.
 
-    `path`: the file, or a folder with a checkpoint.
+    `path`: the file, a folder with a checkpoint, the bytes of a file, an ONNX `ModelProto`, or a `torch.nn.Module`, which is
+    exported with the PyTorch that is installed by running it once on `example_inputs`, with `dynamic_shapes` as
+    `torch.export` takes them.
     `shapes`: a dict from input names to shapes, for formats that do not say of how many dimensions inputs are; `None`
     leaves a dimension free.
 
@@ -28,6 +36,10 @@ def load(path: str | os.PathLike[str] | bytes | Any, shapes: dict[str, list[int 
     >>> model.format, model.inputs[0].shape
     ('ONNX', [3, 2])
     """
+    if _torch.is_module(path):
+        with tempfile.TemporaryDirectory(prefix="modelsmith-") as folder:
+            # What is mapped stays when its name goes.
+            return Model(_torch.export(path, example_inputs, folder, dynamic_shapes), shapes)
     if hasattr(path, "SerializeToString") or isinstance(path, (bytes, bytearray, memoryview)):
         return Model(path)
     _must_exist(path)
