@@ -46,7 +46,11 @@ pub(in crate::gemm) fn cost<const PARTS: usize>(p: &GemmProblem, facts: &Facts) 
     let packed = if p.b == GemmB::Packed { 0.0 } else { 2.0 * batch * (p.k * p.n) as f64 };
     let b = if p.b == GemmB::Packed { (p.k * p.n) as f64 } else { batch * (p.k * p.n) as f64 };
     let bytes = 4.0 * (batch * (p.m * p.k + p.m * p.n) as f64 + b);
-    nanoseconds(bytes, packed + batch * work::<PARTS>([p.m, p.n, p.k], facts.threads, 1.0), facts)
+    // A product of a single tile is made by one thread, while the others wait.
+    let (by_rows, by_cols) = grid::<PARTS>(&Blocks::new([p.m, p.n, p.k], PARTS), facts.threads);
+    let busy = (p.batch_count() * by_rows * by_cols).clamp(1, facts.threads.max(1));
+    let waits = facts.threads.max(1) as f64 / busy as f64;
+    nanoseconds(bytes, packed + waits * batch * work::<PARTS>([p.m, p.n, p.k], facts.threads, 1.0), facts)
 }
 
 /// Nanoseconds of [`work`] that moves `bytes`. Where memory decides, other kernels need as long with less to do.
@@ -125,10 +129,15 @@ mod tests {
             (12544, 96, 16, false),
             (3136, 24, 96, false),
             (784, 40, 144, false),
+            (1, 10, 65536, false),
         ] {
             let p = GemmProblem::dense(m, n, k, GemmB::Packed);
             let name = choose(KERNELS, &p, &facts).map_or("", |k| k.name);
             assert_eq!(name.contains("amx"), pays, "{m} x {n} x {k}: {name}");
         }
+        // More threads do not make a single tile faster.
+        let p = GemmProblem::dense(1, 10, 65536, GemmB::Packed);
+        let name = choose(KERNELS, &p, &Facts::guess(ISA, 4)).map_or("", |k| k.name);
+        assert!(!name.contains("amx"), "{name}");
     }
 }
