@@ -123,8 +123,10 @@ def test_errors_say_where(tmp_path):
     assert str(again) == str(e) and again.file == e.file
     with pytest.raises(FileNotFoundError):
         modelsmith.load(tmp_path / "nothing.onnx")
-    with pytest.raises(AttributeError, match="not built yet"):
-        modelsmith.quantize  # noqa: B018
+    with pytest.raises(modelsmith.UnsupportedError, match="the command `quantize` is not built yet"):
+        modelsmith.quantize(modelsmith.datasets.get_example("mul_1.onnx"), tmp_path / "q.onnx", int8=True)
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        modelsmith.nonsense  # noqa: B018
 
 
 def test_progress_is_told(digits, tmp_path):

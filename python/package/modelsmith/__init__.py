@@ -51,6 +51,7 @@ _WHERE = {
         "diff",
         "inspect",
         "optimize",
+        "quantize",
         "scan",
         "simplify",
     ],
@@ -78,8 +79,6 @@ def __getattr__(name):
         value = importlib.import_module(f"modelsmith.{name}")
     elif name == "__version__":
         value = importlib.import_module("modelsmith._modelsmith").__version__
-    elif name in ("quantize", "prune", "serve"):
-        raise AttributeError(f"modelsmith.{name} is not built yet")
     else:
         raise AttributeError(f"module 'modelsmith' has no attribute {name!r}")
     globals()[name] = value

@@ -229,6 +229,15 @@ def build(
     return _written(_run("build", [model], [], given, [] if verify else ["--no-verify"]), os.fspath(output))
 
 
+def quantize(model: Any, output: Path, *, inputs: Path | dict[str, Any] | None = None, **options: Any) -> Report:
+    """Writes the model with fewer bits, as the command `quantize` does with the same options.
+
+    Raises `UnsupportedError` as long as that command is not built.
+    """
+    given: dict[str, Any] = {"inputs": inputs} if inputs is not None else {}
+    return _written(_run("quantize", [model], [output], {**given, **options}), os.fspath(output))
+
+
 def scan(*paths: Path, **options: Any) -> Report:
     """Looks for code that files would run when they are loaded; nothing in them is run. `ok` is false where something was
     found, or not understood."""
