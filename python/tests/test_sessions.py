@@ -119,6 +119,11 @@ def test_constants_and_inputs_that_leave_are_copies():
     assert x[7] == 1
 
 
+def test_a_name_is_no_list_of_names(mul):
+    with pytest.raises(modelsmith.UsageError, match="a list of names is wanted"):
+        modelsmith.InferenceSession(mul).run("Y", {"X": np.ones((3, 2), np.float32)})
+
+
 def test_results_outlive_their_session(digits, image):
     session = modelsmith.InferenceSession(digits)
     [y] = session.run(None, {_only_input(session): image})

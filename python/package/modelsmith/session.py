@@ -180,6 +180,8 @@ class InferenceSession:
             if type(value) is OrtValue:
                 input_feed = {k: v._value if type(v) is OrtValue else v for k, v in input_feed.items()}
                 break
+        if isinstance(output_names, str):
+            raise UsageError(f"a list of names is wanted: [{output_names!r}]")
         return self._run(output_names or None, input_feed)
 
     def run_async(
