@@ -16,17 +16,12 @@ use std::sync::Arc;
 /// A function of Python that takes a dict of arrays and returns a dict, a list or one array.
 struct Callable {
     name: String,
-    independent: bool,
     function: Py<PyAny>,
 }
 
 impl Outside for Callable {
     fn name(&self) -> String {
         self.name.clone()
-    }
-
-    fn independent(&self) -> bool {
-        self.independent
     }
 
     fn run(&self, inputs: &[(String, Value)]) -> modelsmith::Result<Vec<(Option<String>, Value)>> {
@@ -51,13 +46,13 @@ fn results(made: Bound<'_, PyAny>) -> PyResult<Vec<(Option<String>, Value)>> {
     Ok(vec![(None, value::guess(&made)?)])
 }
 
-/// Who runs a side: a name that the command line knows, or `(name, independent, function)`.
+/// Who runs a side: a name that the command line knows, or `(name, function)`.
 fn judge(py: Python<'_>, who: &Bound<'_, PyAny>) -> PyResult<Judge> {
     if let Ok(text) = who.extract::<String>() {
         return Judge::parse(&text).map_err(|e| crate::error::raise(py, &e));
     }
-    let (name, independent, function) = who.extract()?;
-    Ok(Judge::Outside(Arc::new(Callable { name, independent, function })))
+    let (name, function) = who.extract()?;
+    Ok(Judge::Outside(Arc::new(Callable { name, function })))
 }
 
 /// Compares `b` with the original `a`, and returns the comparison as JSON, and the inputs of the first sample that differs

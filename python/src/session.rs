@@ -69,34 +69,25 @@ impl Session {
         let made = done.map_err(|e| raise(py, &e))?;
         // Under the lock, so that arrays are given back at once.
         drop(inputs);
-        let made = match wanted {
-            None => made.into_iter().map(|v| shown(py, v)).collect::<PyResult<Vec<_>>>()?,
-            Some(wanted) => {
-                let mut made = made.into_iter().map(Some).collect::<Vec<_>>();
-                let last = wanted.iter().enumerate().map(|(i, &at)| (at, i)).collect::<HashMap<_, _>>();
-                // A name that is asked for twice gets an array of its own each time.
-                let mut take = |(i, &at): (usize, &usize)| match last.get(&at) == Some(&i) {
-                    true => shown(py, made[at].take().unwrap_or((Value::Optional(None), false))),
-                    false => {
-                        let v = made[at].as_ref().map_or(Value::Optional(None), |(v, _)| v.clone());
-                        value::to_python(py, v)
-                    }
-                };
-                wanted.iter().enumerate().map(&mut take).collect::<PyResult<Vec<_>>>()?
-            }
-        };
-        PyList::new(py, made)
+        picked(py, wanted, made)
     }
 
-    /// As `run` with all outputs thrown away; the time of each step, as JSON.
-    fn profile(&self, py: Python<'_>, feed: &Bound<'_, PyDict>) -> PyResult<String> {
+    /// As `run`; also the time of each step, as JSON.
+    fn profile<'py>(
+        &self,
+        py: Python<'py>,
+        names: Option<&Bound<'py, PyAny>>,
+        feed: &Bound<'py, PyDict>,
+    ) -> PyResult<(Bound<'py, PyList>, String)> {
+        let wanted = names.map(|n| self.positions(n)).transpose()?;
         let inputs = self.fed(feed)?;
-        let steps = apart(py, || {
-            let (_, steps) = self.shared.run_profiled(&inputs)?;
+        let (made, steps) = apart(py, || {
+            let (made, steps) = self.shared.run_profiled(&inputs)?;
             let one = |s: &modelsmith_engine::StepTime| serde_json::json!({ "step": s.label, "kernel": s.kernel, "reference": s.reference, "ns": s.ns, "flops": s.flops, "bytes": s.bytes });
-            json(&steps.iter().map(one).collect::<Vec<_>>())
+            Ok((made, json(&steps.iter().map(one).collect::<Vec<_>>())?))
         })?;
-        Ok(steps)
+        let made = made.into_iter().map(|v| (v, false)).collect();
+        Ok((picked(py, wanted, made)?, steps))
     }
 
     /// Name, type and shape of each input.
@@ -128,6 +119,27 @@ impl Session {
     fn lanes(&self) -> usize {
         self.shared.lanes()
     }
+}
+
+/// The outputs at these positions, or all, in order, as Python sees them.
+fn picked<'py>(py: Python<'py>, wanted: Option<Vec<usize>>, made: Vec<(Value, bool)>) -> PyResult<Bound<'py, PyList>> {
+    let made = match wanted {
+        None => made.into_iter().map(|v| shown(py, v)).collect::<PyResult<Vec<_>>>()?,
+        Some(wanted) => {
+            let mut made = made.into_iter().map(Some).collect::<Vec<_>>();
+            let last = wanted.iter().enumerate().map(|(i, &at)| (at, i)).collect::<HashMap<_, _>>();
+            // A name that is asked for twice gets an array of its own each time.
+            let mut take = |(i, &at): (usize, &usize)| match last.get(&at) == Some(&i) {
+                true => shown(py, made[at].take().unwrap_or((Value::Optional(None), false))),
+                false => {
+                    let v = made[at].as_ref().map_or(Value::Optional(None), |(v, _)| v.clone());
+                    value::to_python(py, v)
+                }
+            };
+            wanted.iter().enumerate().map(&mut take).collect::<PyResult<Vec<_>>>()?
+        }
+    };
+    PyList::new(py, made)
 }
 
 /// What Python sees of an output; one that is lent is not copied.

@@ -47,11 +47,6 @@ pub trait Outside: Send + Sync {
     /// What it is, for reports.
     fn name(&self) -> String;
 
-    /// False where this program computes its results after all.
-    fn independent(&self) -> bool {
-        true
-    }
-
     /// Results for inputs in the order of the model, by name where it has names.
     ///
     /// # Errors
@@ -113,11 +108,7 @@ impl Judge {
 
     /// True when this program does not compute the result.
     pub fn independent(&self) -> bool {
-        match self {
-            Judge::Backend(_) => false,
-            Judge::Exec(_) => true,
-            Judge::Outside(o) => o.independent(),
-        }
+        !matches!(self, Judge::Backend(_))
     }
 
     /// Prepares a model, or an engine for the backend `cpu`.

@@ -129,6 +129,7 @@ fn fail(e: &Error, screen: Option<&Screen>) -> u8 {
 fn guarded(cli: Cli, screen: Screen, progress: Progress) -> Result<u8, (Error, Screen)> {
     let seen = Arc::new(Mutex::new(String::new()));
     let slot = seen.clone();
+    let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         let text = info.payload().downcast_ref::<&str>().map(|s| (*s).to_owned());
         let text = text.or_else(|| info.payload().downcast_ref::<String>().cloned()).unwrap_or_default();
@@ -141,6 +142,7 @@ fn guarded(cli: Cli, screen: Screen, progress: Progress) -> Result<u8, (Error, S
     let shared = screen.clone();
     let thread = std::thread::Builder::new().name("command".into()).stack_size(STACK);
     let done = thread.spawn(move || commands::run(&cli, &shared, progress)).map(std::thread::JoinHandle::join);
+    std::panic::set_hook(before);
     let give_back = |e: Error| (e, Arc::try_unwrap(screen).unwrap_or_else(|shared| shared.copy()));
     match done {
         Ok(Ok(Ok(code))) => Ok(code),

@@ -76,12 +76,12 @@ def _side(what: Any, runner: str | None) -> _Side:
     if isinstance(what, (str, os.PathLike, bytes, bytearray, memoryview)):
         return _Side(_model_of(what), runner or "cpu")
     if _torch.is_module(what):
-        return _Side(None, (f"PyTorch {type(what).__name__}", True, _evaluated(what)))
+        return _Side(None, (f"PyTorch {type(what).__name__}", _evaluated(what)))
     if hasattr(what, "run") and hasattr(what, "get_inputs"):
-        return _Side(None, (_session_name(what), True, lambda feed: what.run(None, feed)))
+        return _Side(None, (_session_name(what), lambda feed: what.run(None, feed)))
     if callable(what):
         name = getattr(what, "__name__", type(what).__name__)
-        return _Side(None, (f"function {name}", True, _called(what)))
+        return _Side(None, (f"function {name}", _called(what)))
     raise TypeError(f"a path, model, session, module or function is wanted, not {type(what).__name__}")
 
 
@@ -206,7 +206,7 @@ def _signature(left: _Side, right: _Side, sets: list[dict[str, Any]] | None) -> 
     """A model for two sides that are none: inputs as given, outputs as the first side makes them."""
     if not sets:
         raise UsageError("no side is a model that says what its inputs are: give inputs=")
-    made = left.judge[2](dict(sets[0]))
+    made = left.judge[1](dict(sets[0]))
     made = made if isinstance(made, list) else [made]
     outputs = {f"output_{i}": v for i, v in enumerate(made)}
     return _modelsmith.Model.of_values(left.judge[0], sets[0], outputs)

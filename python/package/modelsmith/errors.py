@@ -85,16 +85,9 @@ class FileError(ModelsmithError, OSError):
     kind = "io"
     exit_code = 6
 
-    def __init__(
-        self,
-        text: str,
-        message: str | None = None,
-        place: dict[str, Any] | None = None,
-        help: str | None = None,
-        findings: Iterable[str] = (),
-    ) -> None:
+    def __init__(self, text: str, *parts: Any) -> None:
         OSError.__init__(self, text)
-        ModelsmithError.__init__(self, text, message, place, help, findings)
+        ModelsmithError.__init__(self, text, *parts)
 
     def __str__(self) -> str:
         return str(self.args[0])

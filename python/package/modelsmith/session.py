@@ -172,8 +172,6 @@ class InferenceSession:
 
         Raises `UsageError` where a name, an element type or a shape is wrong.
         """
-        if self._events is not None:
-            self._profile(input_feed)
         if type(input_feed) is not dict:
             input_feed = dict(input_feed)
         for value in input_feed.values():
@@ -182,6 +180,8 @@ class InferenceSession:
                 break
         if isinstance(output_names, str):
             raise UsageError(f"a list of names is wanted: [{output_names!r}]")
+        if self._events is not None:
+            return self._profile(output_names or None, input_feed)
         return self._run(output_names or None, input_feed)
 
     def run_async(
@@ -289,17 +289,17 @@ class InferenceSession:
         self._events = None
         return name
 
-    def _profile(self, feed: dict[str, Any]) -> None:
+    def _profile(self, names: Sequence[str] | None, feed: dict[str, Any]) -> list[Any]:
         events = self._events if self._events is not None else []
-        steps = json.loads(self._session.profile({k: getattr(v, "_value", v) for k, v in feed.items()}))
-        at = (time.time_ns() - self._begun) / 1e3
-        begun = at
+        at = begun = (time.time_ns() - self._begun) / 1e3
+        made, steps = self._session.profile(names, feed)
         event: dict[str, Any] = {"ph": "X", "pid": os.getpid(), "tid": 0}
-        for s in steps:
+        for s in json.loads(steps):
             args = {"kernel": s["kernel"], "reference": s["reference"], "flops": s["flops"], "bytes": s["bytes"]}
             events.append({**event, "cat": "Node", "name": s["step"], "ts": at, "dur": s["ns"] / 1e3, "args": args})
             at += s["ns"] / 1e3
         events.append({**event, "cat": "Session", "name": "model_run", "ts": begun, "dur": at - begun, "args": {}})
+        return made
 
     def __repr__(self) -> str:
         level, threads = self._session.level
