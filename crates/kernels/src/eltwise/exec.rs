@@ -1,6 +1,6 @@
 //! Running a program over chunks.
 
-use super::CHUNK;
+use super::{FILE, LONGEST, SHORTEST};
 use super::cast::cast;
 use super::walk::{LANES, Walk};
 use crate::simd::{Body, Simd, math, trigonometry};
@@ -20,11 +20,13 @@ pub(super) struct Place {
 
 /// A program with its buffers and what was found out about it beforehand.
 pub(super) struct Program<'a> {
-    code: &'a [Inst],
+    code: Vec<Inst>,
     walk: &'a Walk,
     inputs: Vec<Place>,
     outputs: Vec<Place>,
     registers: usize,
+    /// Bytes of an element of a register.
+    width: usize,
     /// By instruction: its value is the same in every chunk and its register is written by nothing else.
     once: Vec<bool>,
     /// By instruction: the output whose memory the result is written to directly.
@@ -47,27 +49,83 @@ fn written(inst: &Inst) -> Option<u8> {
     }
 }
 
+/// Registers that an instruction reads; one may be named more than once.
+fn read(inst: &mut Inst) -> [Option<&mut u8>; 3] {
+    match inst {
+        Inst::Load { .. } | Inst::ConstF32 { .. } | Inst::ConstInt { .. } => [None, None, None],
+        Inst::Unary { a, .. } | Inst::Cast { a, .. } | Inst::Store { a, .. } => [Some(a), None, None],
+        Inst::Binary { a, b, .. } => [Some(a), Some(b), None],
+        Inst::Select { cond, a, b, .. } => [Some(cond), Some(a), Some(b)],
+    }
+}
+
+/// The register that an instruction writes, to be changed.
+fn target(inst: &mut Inst) -> Option<&mut u8> {
+    match inst {
+        Inst::Load { dst, .. }
+        | Inst::ConstF32 { dst, .. }
+        | Inst::ConstInt { dst, .. }
+        | Inst::Unary { dst, .. }
+        | Inst::Binary { dst, .. }
+        | Inst::Select { dst, .. }
+        | Inst::Cast { dst, .. } => Some(dst),
+        Inst::Store { .. } => None,
+    }
+}
+
+/// Gives what is the same in every chunk registers of its own while there are any: the code, by instruction whether it has
+/// to run once only, and the number of registers.
+fn hoisted(p: &EltwiseProblem, uniform: impl Fn(u8) -> bool) -> (Vec<Inst>, Vec<bool>, usize) {
+    const MOST: usize = EltwiseProblem::MAX_REGISTERS;
+    let (mut code, mut registers) = (p.code.clone(), p.registers as usize);
+    let mut writers = [0usize; MOST];
+    p.code.iter().filter_map(written).for_each(|r| writers[r as usize] += 1);
+    // By register of the program: where its value lies now, and whether that is the same in every chunk.
+    let mut now: [(u8, bool); MOST] = std::array::from_fn(|r| (r as u8, false));
+    let mut once = vec![false; code.len()];
+    for (at, inst) in code.iter_mut().enumerate() {
+        let mut same = match *inst {
+            Inst::Load { input, .. } => uniform(input),
+            Inst::Store { .. } => false,
+            _ => true,
+        };
+        for r in read(inst).into_iter().flatten() {
+            let (place, fixed) = now[*r as usize];
+            same &= fixed;
+            *r = place;
+        }
+        let Some(dst) = target(inst) else { continue };
+        let own = *dst as usize;
+        if same && writers[own] > 1 && registers < MOST {
+            *dst = registers as u8;
+            registers += 1;
+            once[at] = true;
+        } else {
+            once[at] = same && writers[own] == 1;
+        }
+        now[own] = (*dst, once[at]);
+    }
+    (code, once, registers)
+}
+
 impl<'a> Program<'a> {
-    pub fn new(p: &'a EltwiseProblem, walk: &'a Walk, inputs: Vec<Place>, outputs: Vec<Place>) -> Program<'a> {
-        let writers = |reg: u8| p.code.iter().filter(|i| written(i) == Some(reg)).count();
-        let once = p
-            .code
-            .iter()
-            .map(|inst| match *inst {
-                Inst::Load { dst, input } => walk.is_uniform(inputs[input as usize].operand) && writers(dst) == 1,
-                Inst::ConstF32 { dst, .. } | Inst::ConstInt { dst, .. } => writers(dst) == 1,
-                _ => false,
-            })
-            .collect();
-        let mut direct = vec![None; p.code.len()];
+    /// Also cuts `walk` into chunks, as long as the registers allow.
+    pub fn new(p: &EltwiseProblem, walk: &'a mut Walk, inputs: Vec<Place>, outputs: Vec<Place>) -> Program<'a> {
+        let (code, once, registers) = hoisted(p, |input| walk.is_uniform(inputs[input as usize].operand));
+        let wide = |inst: &Inst| matches!(inst, Inst::ConstInt { lane: Lane::I64, .. } | Inst::Cast { to: Lane::I64, .. });
+        let wide = code.iter().any(wide) || inputs.iter().chain(&outputs).any(|o| o.lane.bytes() == 8);
+        let width = if wide { size_of::<u64>() } else { size_of::<u32>() };
+        let longest = FILE / (registers.max(1).next_power_of_two() * width);
+        walk.cut(longest.clamp(SHORTEST, LONGEST), inputs.len() + outputs.len());
+        let mut direct = vec![None; code.len()];
         if inputs.iter().all(|i| !i.shared) {
-            for (at, inst) in p.code.iter().enumerate() {
+            for (at, inst) in code.iter().enumerate() {
                 let Inst::Store { output, a } = *inst else { continue };
-                let def = p.code[..at].iter().rposition(|i| written(i) == Some(a));
+                let def = code[..at].iter().rposition(|i| written(i) == Some(a));
                 let in_place = walk.in_place(outputs[output as usize].operand);
-                if let Some(def) = def.filter(|_| in_place)
+                if let Some(def) = def.filter(|&def| in_place && !once[def])
                     && matches!(
-                        p.code[def],
+                        code[def],
                         Inst::Unary { .. } | Inst::Binary { .. } | Inst::Select { .. } | Inst::Cast { .. }
                     )
                     && direct[def].is_none()
@@ -76,7 +134,17 @@ impl<'a> Program<'a> {
                 }
             }
         }
-        Program { code: &p.code, walk, inputs, outputs, registers: p.registers as usize, once, direct }
+        Program { code, walk, inputs, outputs, registers, width, once, direct }
+    }
+
+    /// Most elements of a chunk.
+    pub fn chunk(&self) -> usize {
+        self.walk.longest
+    }
+
+    /// Number of chunks.
+    pub fn chunks(&self) -> usize {
+        self.walk.chunks()
     }
 }
 
@@ -86,8 +154,9 @@ pub(super) struct Chunk<'a> {
     pub chunks: Range<usize>,
 }
 
+/// The memory of all registers, or of one.
 #[repr(align(64))]
-struct Register([u64; CHUNK]);
+struct Registers<const BYTES: usize>(MaybeUninit<[u8; BYTES]>);
 
 type Pointers = [*mut u8; EltwiseProblem::MAX_REGISTERS];
 
@@ -96,27 +165,34 @@ impl Body for Chunk<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let mut file = [const { MaybeUninit::<Register>::uninit() }; EltwiseProblem::MAX_REGISTERS];
+        let program = self.program;
+        let mut file = Registers::<FILE>(MaybeUninit::uninit());
+        let first = self.chunks.start;
         // Whole vectors of a register are read where fewer elements were written. Short programs over few elements would
         // spend their time on zeros for all registers and all of a chunk.
-        let longest = if self.chunks.len() > 1 { CHUNK } else { self.program.walk.chunk(self.chunks.start).1 };
-        let zeros = (longest.next_multiple_of(LANES) * size_of::<u64>()).min(size_of::<Register>());
-        for register in &mut file[..self.program.registers] {
-            // SAFETY: inside the register.
-            unsafe { register.as_mut_ptr().cast::<u8>().write_bytes(0, zeros) };
+        let longest = if self.chunks.len() > 1 { program.chunk() } else { program.walk.chunk(first).1 };
+        let room = longest.next_multiple_of(LANES).min(program.chunk());
+        let base = file.0.as_mut_ptr().cast::<u8>();
+        let own: Pointers = std::array::from_fn(|i| match i < program.registers {
+            true => base.wrapping_add(i * program.chunk() * program.width),
+            false => base,
+        });
+        for register in &own[..program.registers] {
+            // SAFETY: the registers share the file: so many of them were allowed chunks of this length.
+            unsafe { register.write_bytes(0, room * program.width) };
         }
-        let own: Pointers = std::array::from_fn(|i| file[i].as_mut_ptr().cast());
         let mut regs = own;
-        let first = self.chunks.start;
         for chunk in self.chunks {
-            let (start, n) = self.program.walk.chunk(chunk);
-            for (at, inst) in self.program.code.iter().enumerate() {
-                if self.program.once[at] && chunk != first {
+            let (start, n) = program.walk.chunk(chunk);
+            for (at, inst) in program.code.iter().enumerate() {
+                if program.once[at] && chunk != first {
                     continue;
                 }
+                // What serves all chunks fills the register.
+                let n = if program.once[at] { room } else { n };
                 // SAFETY: the program was checked, so registers hold what instructions read; each points at its own
                 // place of the file or at `n` elements of an operand.
-                unsafe { step::<S>(self.program, at, inst, &own, &mut regs, start, n) };
+                unsafe { step::<S>(program, at, inst, &own, &mut regs, start, n) };
             }
         }
     }
@@ -139,11 +215,11 @@ unsafe fn step<S: Simd>(
             Inst::Load { dst, input } => {
                 let place = &program.inputs[input as usize];
                 let uniform = program.once[at];
-                if let Some(first) = program.walk.place(place.operand, start, n).filter(|_| !place.shared && !uniform) {
+                let lies = if uniform || place.shared { None } else { program.walk.place(place.operand, start, n) };
+                if let Some(first) = lies {
                     regs[dst as usize] = place.ptr.wrapping_add(first * place.lane.bytes());
                 } else {
                     regs[dst as usize] = own[dst as usize];
-                    let n = if uniform { CHUNK } else { n };
                     let to = own[dst as usize];
                     match place.lane.bytes() {
                         8 => load::<u64>(program.walk, place, to.cast(), start, n),
@@ -155,14 +231,14 @@ unsafe fn step<S: Simd>(
             }
             Inst::ConstF32 { dst, value } => {
                 regs[dst as usize] = own[dst as usize];
-                fill(own[dst as usize].cast::<f32>(), value);
+                fill(own[dst as usize].cast::<f32>(), n, value);
             }
             Inst::ConstInt { dst, lane, value } => {
                 regs[dst as usize] = own[dst as usize];
                 match lane {
-                    Lane::I64 => fill(own[dst as usize].cast::<i64>(), value),
-                    Lane::Bool => fill(own[dst as usize].cast::<u8>(), u8::from(value != 0)),
-                    _ => fill(own[dst as usize].cast::<i32>(), value as i32),
+                    Lane::I64 => fill(own[dst as usize].cast::<i64>(), n, value),
+                    Lane::Bool => fill(own[dst as usize].cast::<u8>(), n, u8::from(value != 0)),
+                    _ => fill(own[dst as usize].cast::<i32>(), n, value as i32),
                 }
             }
             Inst::Store { output, a } => {
@@ -224,9 +300,10 @@ unsafe fn compute<S: Simd>(inst: &Inst, direct: Option<*mut u8>, own: &Pointers,
             Inst::Select { lane, dst, cond, a, b } => {
                 let (d, a, b) = (direct.unwrap_or(own[dst as usize]), regs[a as usize], regs[b as usize]);
                 // The condition is narrower than the result: it may not be overwritten from the start on.
-                let mut held = [0u8; CHUNK];
-                std::ptr::copy_nonoverlapping(regs[cond as usize], held.as_mut_ptr(), n);
-                let c = held.as_ptr();
+                let mut held = Registers::<LONGEST>(MaybeUninit::uninit());
+                let c = held.0.as_mut_ptr().cast::<u8>();
+                std::ptr::copy_nonoverlapping(regs[cond as usize], c, n);
+                let c = c.cast_const();
                 regs[dst as usize] = d;
                 match lane.bytes() {
                     8 => select::<u64>(d.cast(), c, a.cast(), b.cast(), n),
@@ -240,11 +317,12 @@ unsafe fn compute<S: Simd>(inst: &Inst, direct: Option<*mut u8>, own: &Pointers,
                 regs[dst as usize] = d;
                 if std::ptr::eq(d, a) {
                     // Where types differ in width the elements move.
-                    let mut copy = Register([0; CHUNK]);
-                    cast(from, to, copy.0.as_mut_ptr().cast(), a, n);
-                    std::ptr::copy_nonoverlapping(copy.0.as_ptr().cast(), d, n * to.bytes());
+                    let mut copy = Registers::<{ LONGEST * size_of::<u64>() }>(MaybeUninit::uninit());
+                    let made = copy.0.as_mut_ptr().cast::<u8>();
+                    cast::<S>(from, to, made, a, n);
+                    std::ptr::copy_nonoverlapping(made.cast_const(), d, n * to.bytes());
                 } else {
-                    cast(from, to, d, a, n);
+                    cast::<S>(from, to, d, a, n);
                 }
             }
             Inst::Load { .. } | Inst::ConstF32 { .. } | Inst::ConstInt { .. } | Inst::Store { .. } => {}
@@ -297,9 +375,9 @@ unsafe fn store<T: Copy>(walk: &Walk, place: &Place, from: *const T, start: usiz
     });
 }
 
-unsafe fn fill<T: Copy>(to: *mut T, value: T) {
-    for i in 0..CHUNK {
-        // SAFETY: a register has room for `CHUNK` elements.
+unsafe fn fill<T: Copy>(to: *mut T, n: usize, value: T) {
+    for i in 0..n.next_multiple_of(LANES) {
+        // SAFETY: a register has room for whole vectors.
         unsafe { to.add(i).write(value) };
     }
 }

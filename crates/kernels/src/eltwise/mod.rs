@@ -1,10 +1,10 @@
 //! Element-wise programs. Inputs and outputs: as the program numbers them. An output may be the very buffer of an input
 //! that has the same strides and an equally wide type; otherwise they may not share memory.
 //!
-//! The iteration space is walked in chunks of at most [`CHUNK`] elements: as they follow each other, or, where an operand
-//! has gaps or is broadcast, in pieces of the innermost dim, within which most operands are used where they lie. Each
-//! instruction runs over a whole chunk in registers that stay in the first-level cache, so a chain of any length passes over
-//! memory once.
+//! The iteration space is walked in chunks: as elements follow each other, or, where an operand has gaps or is broadcast, in
+//! pieces of the innermost dim, within which most operands are used where they lie. Each instruction runs over a whole chunk
+//! in registers that stay in the first-level cache, so a chain of any length passes over memory once. The fewer registers a
+//! program has, the longer its chunks, since each instruction of each chunk has to be told apart from the others.
 
 mod cast;
 mod check;
@@ -21,10 +21,14 @@ use modelsmith_kop::{Activation, EltwiseProblem, Inst, UnaryOp};
 use modelsmith_pool::Pool;
 use walk::Walk;
 
-/// Elements of a chunk.
-pub(crate) const CHUNK: usize = 256;
+/// Bytes of all registers of a program: they leave room in the first-level cache for what is read and written.
+const FILE: usize = 32 * 1024;
+/// Most elements of a chunk.
+const LONGEST: usize = 1024;
+/// Elements of a chunk of a program with as many registers as there can be, of the widest elements.
+const SHORTEST: usize = FILE / (EltwiseProblem::MAX_REGISTERS * size_of::<u64>());
 
-/// Kernels for element-wise programs, best first.
+/// Kernels for element-wise programs, best first. Chunks have at least the number of elements that the names say.
 pub static KERNELS: &[KernelDef<EltwiseProblem>] = &[
     #[cfg(target_arch = "x86_64")]
     def::<Avx512>("eltwise_256__avx512"),
@@ -64,7 +68,7 @@ fn cost(p: &EltwiseProblem, facts: &Facts) -> f64 {
 }
 
 fn run<S: Simd>(p: &EltwiseProblem, args: Args<'_>, pool: &Pool) -> Result<(), KernelError> {
-    let walk = Walk::new(p);
+    let mut walk = Walk::new(p);
     let missing = |what| KernelError::Buffer { what, problem: "is missing".into() };
     if args.inputs.len() < p.inputs.len() {
         return Err(missing("input"));
@@ -99,9 +103,9 @@ fn run<S: Simd>(p: &EltwiseProblem, args: Args<'_>, pool: &Pool) -> Result<(), K
     if walk.len == 0 {
         return Ok(());
     }
-    let program = Program::new(p, &walk, inputs, outputs);
-    let grain = (16 / p.code.len().max(1)).max(2);
-    pool.for_ranges(walk.chunks(), grain, |chunks, _| {
+    let program = Program::new(p, &mut walk, inputs, outputs);
+    let grain = ((16 / p.code.len().max(1)).max(2) * SHORTEST).div_ceil(program.chunk());
+    pool.for_ranges(program.chunks(), grain, |chunks, _| {
         // SAFETY: `accepts` has checked the program, and the buffers were checked against it; chunks write different
         // elements; the machine has `S`.
         unsafe { S::enter(Chunk { program: &program, chunks }) }

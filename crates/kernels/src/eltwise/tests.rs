@@ -341,3 +341,92 @@ fn broken_programs_are_refused() {
         assert!(KERNELS[0].accepts(&bad).is_err(), "{bad:?}");
     }
 }
+
+/// What is the same in every chunk is computed once, in whatever register the program has it.
+#[test]
+fn uniform_values_serve_all_chunks() {
+    for (rows, n) in [(1, 1), (1, 255), (1, 1024), (1, 1030), (3, 2064), (2, 5000), (7, 48), (5, 33)] {
+        for columns in [false, true] {
+            let full = [n, 1];
+            let step = if columns { [1, 0] } else { [0, 0] };
+            // (x - zero) * scale, and zero * scale where x is 3: the zero point is cast in a register that x had before.
+            let p = EltwiseProblem {
+                dims: vec![rows, n],
+                inputs: vec![operand(Lane::U8, &full), operand(Lane::U8, &[0, 0]), operand(Lane::F32, &step)],
+                outputs: vec![operand(Lane::F32, &full)],
+                registers: 4,
+                code: vec![
+                    Inst::Load { dst: 0, input: 0 },
+                    Inst::Cast { from: Lane::U8, to: Lane::F32, dst: 1, a: 0 },
+                    Inst::Load { dst: 0, input: 1 },
+                    Inst::Cast { from: Lane::U8, to: Lane::F32, dst: 2, a: 0 },
+                    Inst::ConstF32 { dst: 0, value: 3.0 },
+                    Inst::Binary { op: BinaryOp::Equal, lane: Lane::F32, dst: 3, a: 1, b: 0 },
+                    Inst::Binary { op: BinaryOp::Sub, lane: Lane::F32, dst: 1, a: 1, b: 2 },
+                    Inst::Select { lane: Lane::F32, dst: 1, cond: 3, a: 2, b: 1 },
+                    Inst::Load { dst: 0, input: 2 },
+                    Inst::Binary { op: BinaryOp::Mul, lane: Lane::F32, dst: 0, a: 1, b: 0 },
+                    Inst::Store { output: 0, a: 0 },
+                ],
+            };
+            let x = (0..rows * n).map(|i| (i * 7 % 256) as u8).collect::<Vec<_>>();
+            let scale = [0.5f32, 0.25, 2.0, 1.0, 8.0, 16.0, 4.0];
+            on_all(&p, &[Src::new(&x), Src::new(&[9u8]), Src::new(&scale)], 4 * rows * n, |name, out| {
+                for (i, got) in f32s(out).into_iter().enumerate() {
+                    let by = scale[if columns { i / n } else { 0 }];
+                    let want = if x[i] == 3 { 9.0 } else { f32::from(x[i]) - 9.0 } * by;
+                    assert_eq!(got, want, "{name} {rows}x{n} {columns} {i}");
+                }
+            });
+        }
+    }
+}
+
+/// A result that depends on nothing that varies is written to all of the output.
+#[test]
+fn uniform_results_fill_the_output() {
+    for n in [1, 17, 1024, 3000] {
+        let p = EltwiseProblem {
+            dims: vec![n],
+            inputs: vec![operand(Lane::I64, &[0])],
+            outputs: vec![operand(Lane::I64, &[1])],
+            registers: 2,
+            code: vec![
+                Inst::Load { dst: 0, input: 0 },
+                Inst::ConstInt { dst: 1, lane: Lane::I64, value: 3 },
+                Inst::Binary { op: BinaryOp::Mul, lane: Lane::I64, dst: 0, a: 0, b: 1 },
+                Inst::Store { output: 0, a: 0 },
+            ],
+        };
+        on_all(&p, &[Src::new(&[-7i64])], 8 * n, |name, out| {
+            assert!(out.chunks_exact(8).all(|b| b == (-21i64).to_le_bytes()), "{name} {n}");
+        });
+    }
+}
+
+/// With all registers in use there is none left for what could be kept.
+#[test]
+fn programs_with_all_registers_run() {
+    let n = 2100;
+    let mut code = vec![Inst::Load { dst: 0, input: 0 }];
+    for r in 1..16u8 {
+        code.push(Inst::ConstInt { dst: r, lane: Lane::I64, value: i64::from(r) });
+        code.push(Inst::Binary { op: BinaryOp::Add, lane: Lane::I64, dst: r, a: r, b: r - 1 });
+    }
+    code.push(Inst::ConstInt { dst: 3, lane: Lane::I64, value: 2 });
+    code.push(Inst::Binary { op: BinaryOp::Mul, lane: Lane::I64, dst: 15, a: 15, b: 3 });
+    code.push(Inst::Store { output: 0, a: 15 });
+    let p = EltwiseProblem {
+        dims: vec![n],
+        inputs: vec![operand(Lane::I64, &[1])],
+        outputs: vec![operand(Lane::I64, &[1])],
+        registers: 16,
+        code,
+    };
+    let x = (0..n as i64).collect::<Vec<_>>();
+    on_all(&p, &[Src::new(&x)], 8 * n, |name, out| {
+        for (i, b) in out.chunks_exact(8).enumerate() {
+            assert_eq!(i64::from_le_bytes(b.try_into().unwrap()), 2 * (i as i64 + 120), "{name} {i}");
+        }
+    });
+}

@@ -1,6 +1,6 @@
 //! The iteration space with its dims merged, and how an operand's elements are met along it.
 
-use super::CHUNK;
+use super::LONGEST;
 use modelsmith_kop::EltwiseProblem;
 
 /// Most lanes of a vector. Instructions run over whole vectors.
@@ -15,6 +15,8 @@ pub(super) struct Walk {
     /// Strides of one operand after the other, each of as many as there were dims before merging.
     strides: Vec<usize>,
     rank: usize,
+    /// Most elements of a chunk.
+    pub longest: usize,
     /// Elements of a chunk, where chunks are pieces of the innermost dim.
     piece: Option<usize>,
 }
@@ -41,14 +43,18 @@ impl Walk {
                 strides[i * rank + at] = o.strides[axis];
             }
         }
-        let mut walk = Walk { len: p.len(), dims, strides, rank, piece: None };
+        Walk { len: p.len(), dims, strides, rank, longest: LONGEST, piece: None }
+    }
+
+    /// Cuts the space into chunks of at most `longest` elements, for `operands` operands.
+    pub fn cut(&mut self, longest: usize, operands: usize) {
+        self.longest = longest;
         // Pieces of rows have operands in place that are gapped or broadcast from row to row.
-        let inner = walk.inner();
-        let in_order = (0..count).all(|o| walk.is_flat(o) || walk.is_uniform(o));
+        let inner = self.inner();
+        let in_order = (0..operands).all(|o| self.is_flat(o) || self.is_uniform(o));
         if !in_order && inner >= ROW && inner.is_multiple_of(LANES) {
-            walk.piece = Some(inner.div_ceil(inner.div_ceil(CHUNK)).next_multiple_of(LANES));
+            self.piece = Some(inner.div_ceil(inner.div_ceil(longest)).next_multiple_of(LANES));
         }
-        walk
     }
 
     /// Strides of an operand along the merged dims.
@@ -66,7 +72,7 @@ impl Walk {
     pub fn chunks(&self) -> usize {
         match self.piece {
             Some(piece) => self.len / self.inner() * self.inner().div_ceil(piece),
-            None => self.len.div_ceil(CHUNK),
+            None => self.len.div_ceil(self.longest),
         }
     }
 
@@ -78,7 +84,7 @@ impl Walk {
                 let col = chunk % pieces * piece;
                 (chunk / pieces * inner + col, piece.min(inner - col))
             }
-            None => (chunk * CHUNK, CHUNK.min(self.len - chunk * CHUNK)),
+            None => (chunk * self.longest, self.longest.min(self.len - chunk * self.longest)),
         }
     }
 

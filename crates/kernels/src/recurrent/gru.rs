@@ -224,6 +224,7 @@ type Sums<S, const R: usize, const G: usize> = [[[<S as Simd>::F; MOST_VECTORS];
 
 impl Step<'_> {
     /// Where sequence `b` stands; `None` behind its end.
+    #[inline(always)]
     fn time(&self, b: usize) -> Option<usize> {
         let len = self.bound.lengths.as_ref().map_or(self.p.seq, |l| l[b]);
         match self.p.reverse {
@@ -269,46 +270,49 @@ impl Step<'_> {
     #[inline(always)]
     unsafe fn rows<S: Simd, const R: usize>(&self, phase: Phase, panel: usize, b: usize) -> usize {
         let at = (panel, b);
+        // Loops rather than closures: those would not be compiled for the instruction set.
         // SAFETY: passed on.
         unsafe {
             match phase {
                 Phase::Whole => {
                     let sums = self.sums::<S, R, 3>(self.before, 0, at);
-                    self.each::<S, R>(at, |r, v, place| self.whole::<S>(sums[r].map(|g| g[v]), place));
+                    for r in 0..R {
+                        for v in 0..PANEL / S::LANES {
+                            let Some(place) = self.place::<S>(at, r, v) else { continue };
+                            self.whole::<S>([sums[r][0][v], sums[r][1][v], sums[r][2][v]], place);
+                        }
+                    }
                 }
                 Phase::Gates => {
                     let sums = self.sums::<S, R, 2>(self.before, 0, at);
-                    self.each::<S, R>(at, |r, v, place| self.gates::<S>(sums[r].map(|g| g[v]), place));
+                    for r in 0..R {
+                        for v in 0..PANEL / S::LANES {
+                            let Some(place) = self.place::<S>(at, r, v) else { continue };
+                            self.gates::<S>([sums[r][0][v], sums[r][1][v]], place);
+                        }
+                    }
                 }
                 Phase::Candidate => {
                     let sums = self.sums::<S, R, 1>(self.gated, 2, at);
-                    self.each::<S, R>(at, |r, v, place| {
-                        let new = math::tanh::<S>(S::add(self.driven::<S>(2, place), sums[r][0][v]));
-                        self.renew::<S>(load::<S>(self.update.add(place.at), place.n), new, place);
-                    });
+                    for r in 0..R {
+                        for v in 0..PANEL / S::LANES {
+                            let Some(place) = self.place::<S>(at, r, v) else { continue };
+                            let new = math::tanh::<S>(S::add(self.driven::<S>(2, place), sums[r][0][v]));
+                            self.renew::<S>(load::<S>(self.update.add(place.at), place.n), new, place);
+                        }
+                    }
                 }
             }
         }
         R
     }
 
-    /// Calls `of` for each sequence and vector of units; those behind the last unit are left out.
+    /// The units of vector `v` of a panel in the `r`-th sequence from `b` on; `None` where there are none.
     #[inline(always)]
-    unsafe fn each<S: Simd, const R: usize>(
-        &self,
-        (panel, b): (usize, usize),
-        mut of: impl FnMut(usize, usize, Place),
-    ) {
-        for r in 0..R {
-            let time = self.time(b + r);
-            for v in 0..PANEL / S::LANES {
-                let unit = panel * PANEL + v * S::LANES;
-                let n = self.p.hidden.saturating_sub(unit).min(S::LANES);
-                if n > 0 {
-                    of(r, v, Place { b: b + r, unit, n, time, at: (b + r) * self.p.hidden + unit });
-                }
-            }
-        }
+    fn place<S: Simd>(&self, (panel, b): (usize, usize), r: usize, v: usize) -> Option<Place> {
+        let (b, unit) = (b + r, panel * PANEL + v * S::LANES);
+        let n = self.p.hidden.saturating_sub(unit).min(S::LANES);
+        (n > 0).then(|| Place { b, unit, n, time: self.time(b), at: b * self.p.hidden + unit })
     }
 
     /// The input part of gate `g`. Behind the end of a sequence that of its first step, whose result nobody takes.
@@ -319,12 +323,18 @@ impl Step<'_> {
         unsafe { load::<S>(self.bound.gates.add((row * 3 + g) * self.p.hidden + p.unit), p.n) }
     }
 
+    /// Gate `g`, of whose sum the product with the state is `sum`.
+    #[inline(always)]
+    unsafe fn gate<S: Simd>(&self, g: usize, sum: S::F, p: Place) -> S::F {
+        // SAFETY: as for `driven`.
+        unsafe { math::sigmoid::<S>(S::add(self.driven::<S>(g, p), sum)) }
+    }
+
     #[inline(always)]
     unsafe fn whole<S: Simd>(&self, sums: [S::F; 3], p: Place) {
         // SAFETY: as for `driven`.
         unsafe {
-            let gate = |g: usize| math::sigmoid::<S>(S::add(self.driven::<S>(g, p), sums[g]));
-            let (update, reset) = (gate(0), gate(1));
+            let (update, reset) = (self.gate::<S>(0, sums[0], p), self.gate::<S>(1, sums[1], p));
             let candidate = S::add(sums[2], load::<S>(self.bound.bias.add(p.unit), p.n));
             let new = math::tanh::<S>(S::fma(reset, candidate, self.driven::<S>(2, p)));
             self.renew::<S>(update, new, p);
@@ -335,9 +345,9 @@ impl Step<'_> {
     unsafe fn gates<S: Simd>(&self, sums: [S::F; 2], p: Place) {
         // SAFETY: as for `driven`.
         unsafe {
-            let gate = |g: usize| math::sigmoid::<S>(S::add(self.driven::<S>(g, p), sums[g]));
-            store::<S>(self.update.add(p.at), p.n, gate(0));
-            store::<S>(self.gated.add(p.at), p.n, S::mul(gate(1), load::<S>(self.before.add(p.at), p.n)));
+            let (update, reset) = (self.gate::<S>(0, sums[0], p), self.gate::<S>(1, sums[1], p));
+            store::<S>(self.update.add(p.at), p.n, update);
+            store::<S>(self.gated.add(p.at), p.n, S::mul(reset, load::<S>(self.before.add(p.at), p.n)));
         }
     }
 

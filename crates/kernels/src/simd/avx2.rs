@@ -22,7 +22,7 @@ unsafe impl Simd for Avx2 {
     type I = __m256i;
     type M = __m256;
 
-    #[target_feature(enable = "avx2,fma")]
+    #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn enter<B: Body>(body: B) -> B::Out {
         // SAFETY: passed on to the caller.
         unsafe { body.run::<Avx2>() }
@@ -67,6 +67,20 @@ unsafe impl Simd for Avx2 {
     unsafe fn gather(p: *const f32, at: Self::I) -> Self::F {
         // SAFETY: as the trait demands.
         unsafe { _mm256_i32gather_ps::<4>(p, at) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn load_half(p: *const u16) -> Self::F {
+        // SAFETY: as the trait demands.
+        unsafe { _mm256_cvtph_ps(_mm_loadu_si128(p.cast())) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn store_half(p: *mut u16, v: Self::F) {
+        // SAFETY: as the trait demands.
+        unsafe { _mm_storeu_si128(p.cast(), _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(v)) }
     }
 
     #[inline]

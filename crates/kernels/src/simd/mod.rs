@@ -8,6 +8,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod half;
 pub(crate) mod math;
 mod portable;
 pub(crate) mod trigonometry;
@@ -83,6 +84,16 @@ pub unsafe trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// See the trait.
     unsafe fn gather(p: *const f32, at: Self::I) -> Self::F;
+    /// The values of `LANES` halves from `p`.
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn load_half(p: *const u16) -> Self::F;
+    /// Writes all lanes to `p` as the nearest halves, ties to even.
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn store_half(p: *mut u16, v: Self::F);
     /// Sum.
     ///
     /// # Safety

@@ -1,6 +1,6 @@
 //! Vectors as plain arrays, which compile everywhere.
 
-use super::{Body, Simd};
+use super::{Body, Simd, half};
 use modelsmith_kop::Isa;
 
 /// Adding 1.5 * 2^23 leaves the nearest integer in the low bits where the magnitude is below 2^22.
@@ -68,6 +68,18 @@ unsafe impl Simd for Portable {
     unsafe fn gather(p: *const f32, at: Self::I) -> Self::F {
         // SAFETY: as the trait demands.
         at.map(|i| unsafe { *p.add(i as usize) })
+    }
+
+    #[inline(always)]
+    unsafe fn load_half(p: *const u16) -> Self::F {
+        // SAFETY: as the trait demands.
+        map(unsafe { p.cast::<[u16; 8]>().read_unaligned() }, half::to_single)
+    }
+
+    #[inline(always)]
+    unsafe fn store_half(p: *mut u16, v: Self::F) {
+        // SAFETY: as the trait demands.
+        unsafe { p.cast::<[u16; 8]>().write_unaligned(map(v, half::of_single)) }
     }
 
     #[inline(always)]
