@@ -63,10 +63,10 @@ impl Tensor {
         }
         let (mut out, width) = (Tensor::zeros(self.dtype(), shape)?, self.dtype().bits() / 8);
         let (from, mut done, total) = (self.bytes(), 0, out.len());
-        let to = out.bytes_mut();
+        let (to, n) = (out.bytes_mut(), self.len());
         for run in runs.filter(|r| !r.is_empty()) {
-            if run.end > self.len() {
-                return Err(outside(run.end - 1, self.len()));
+            if run.end > n {
+                return Err(outside(run.end - 1, n));
             }
             if total - done < run.len() {
                 done = total.saturating_add(1);
@@ -114,17 +114,113 @@ impl Tensor {
             let what = format!("{} places for {} values of type {}", at.len(), values.len(), values.dtype());
             return Err(Error::Shape(what));
         }
-        if let Some(&i) = at.iter().find(|&&i| i >= self.len()) {
-            return Err(outside(i, self.len()));
+        let n = self.len();
+        if let Some(&i) = at.iter().find(|&&i| i >= n) {
+            return Err(outside(i, n));
         }
         if !self.is_bytes() {
-            let mut from = (0..self.len()).collect::<Vec<_>>();
-            at.iter().enumerate().for_each(|(i, &p)| from[p] = self.len() + i);
+            let mut from = (0..n).collect::<Vec<_>>();
+            at.iter().enumerate().for_each(|(i, &p)| from[p] = n + i);
             let flat = |t: &Tensor| t.reshaped(&[t.len()]);
             return crate::concat(&[flat(self)?, flat(values)?], 0)?.gathered(self.shape(), from.into_iter());
         }
         let mut out = self.clone();
         by_width!(self.dtype(), put(values.bytes(), out.bytes_mut(), at));
+        Ok(out)
+    }
+
+    /// A copy in which the `run` elements from `starts[i]` on are the `i`-th `run` elements of `values`, the last where
+    /// several have one place.
+    ///
+    /// # Errors
+    /// When the types differ, there are not as many places as values, or a run leaves the tensor.
+    pub fn replaced_runs(&self, starts: &[usize], run: usize, values: &Tensor) -> Result<Tensor> {
+        if !self.is_bytes() || run == 1 {
+            let at = starts.iter().flat_map(|&s| s..s.saturating_add(run)).collect::<Vec<_>>();
+            return self.replaced(&at, values);
+        }
+        if self.dtype() != values.dtype() || starts.len().checked_mul(run) != Some(values.len()) {
+            let what = format!("{} runs of {run} for {} values of type {}", starts.len(), values.len(), values.dtype());
+            return Err(Error::Shape(what));
+        }
+        let (n, width) = (self.len(), self.dtype().bits() / 8);
+        if let Some(&s) = starts.iter().find(|&&s| s > n || n - s < run) {
+            return Err(outside(s.saturating_add(run).saturating_sub(1), n));
+        }
+        let mut out = self.clone();
+        let to = out.bytes_mut();
+        for (&start, new) in starts.iter().zip(values.bytes().chunks_exact((run * width).max(1))) {
+            to[start * width..][..new.len()].copy_from_slice(new);
+        }
+        Ok(out)
+    }
+
+    /// A copy in which the elements of each of `runs` are zeros, `false`, or empty strings. Runs that leave the tensor end
+    /// with it.
+    pub fn cleared(&self, runs: impl Iterator<Item = Range<usize>>) -> Tensor {
+        let (mut out, n) = (self.clone(), self.len());
+        let (bits, inside) = (self.dtype().bits(), |r: Range<usize>| r.start.min(n)..r.end.min(n));
+        match &mut out.data {
+            Data::Strings(s) => {
+                let all = std::sync::Arc::make_mut(s);
+                runs.flat_map(inside).for_each(|i| all[i].clear());
+            }
+            Data::Bytes(_) if bits >= 8 => {
+                let to = out.bytes_mut();
+                runs.map(inside)
+                    .filter(|r| r.start < r.end)
+                    .for_each(|r| to[r.start * bits / 8..r.end * bits / 8].fill(0));
+            }
+            Data::Bytes(_) => {
+                let (to, per) = (out.bytes_mut(), 8 / bits);
+                let mask = ((1u16 << bits) - 1) as u8;
+                runs.flat_map(inside).for_each(|i| to[i / per] &= !(mask << (i % per * bits)));
+            }
+        }
+        out
+    }
+
+    /// Rows that are put together from pieces of rows of this tensor: for each of `rows`, the flat index of the row that it
+    /// comes from or `None` for `fill` alone; for each of `pieces`, which follow each other in a row, the elements of such a
+    /// row or `None` for `fill`, with their number.
+    ///
+    /// # Errors
+    /// When `fill` is not one element of this type, or the pieces leave the tensor or do not fill `shape`.
+    pub fn pieced(
+        &self,
+        shape: &[usize],
+        rows: &[Option<usize>],
+        pieces: &[(Option<Range<usize>>, usize)],
+        fill: &Tensor,
+    ) -> Result<Tensor> {
+        let width: usize = pieces.iter().map(|p| p.1).sum();
+        let reach = pieces.iter().filter_map(|p| p.0.as_ref().map(|r| r.end)).max().unwrap_or(0);
+        let last = rows.iter().flatten().max().copied();
+        let outside = last.is_some_and(|last| last.saturating_add(reach) > self.len());
+        let wrong = pieces.iter().any(|p| p.0.as_ref().is_some_and(|r| r.len() != p.1));
+        if fill.dtype() != self.dtype() || fill.len() != 1 || wrong || outside {
+            return Err(Error::Shape(format!("pieces of rows of a tensor of shape {:?}", self.shape())));
+        }
+        if !self.is_bytes() {
+            let all = crate::concat(&[self.reshaped(&[self.len()])?, fill.reshaped(&[1])?], 0)?;
+            let one = |base: Option<usize>| {
+                let of = move |(run, n): &(Option<Range<usize>>, usize)| {
+                    let (from, n) = (base.and_then(|b| run.as_ref().map(|r| b + r.start)), *n);
+                    (0..n).map(move |i| from.map_or(usize::MAX, |f| f + i))
+                };
+                pieces.iter().flat_map(of)
+            };
+            let n = self.len();
+            return all.gathered(shape, rows.iter().flat_map(|&b| one(b)).map(|i| i.min(n)));
+        }
+        let mut out = Tensor::zeros(self.dtype(), shape)?;
+        if rows.len().checked_mul(width) != Some(out.len()) {
+            let (found, wanted) = (rows.len().saturating_mul(width), out.len());
+            return Err(Error::Size { dtype: out.dtype(), shape: shape.to_vec(), wanted, found, unit: "elements" });
+        }
+        if !out.is_empty() {
+            by_width!(self.dtype(), join(self.bytes(), out.bytes_mut(), (rows, width), pieces, fill.bytes()));
+        }
         Ok(out)
     }
 }
@@ -160,6 +256,33 @@ fn gather<const W: usize>(
         done += 1;
     }
     Ok(done)
+}
+
+fn join<const W: usize>(
+    from: &[u8],
+    to: &mut [u8],
+    (rows, width): (&[Option<usize>], usize),
+    pieces: &[(Option<Range<usize>>, usize)],
+    fill: &[u8],
+) {
+    let (from, to) = (from.as_chunks::<W>().0, to.as_chunks_mut::<W>().0);
+    let fill = fill.as_chunks::<W>().0[0];
+    for (&base, row) in rows.iter().zip(to.chunks_exact_mut(width)) {
+        let Some(base) = base else {
+            row.fill(fill);
+            continue;
+        };
+        let (from, mut at) = (&from[base..], 0);
+        for (run, n) in pieces {
+            match run {
+                None => row[at..at + n].fill(fill),
+                // Mirrored borders are pieces of one element.
+                Some(run) if *n == 1 => row[at] = from[run.start],
+                Some(run) => row[at..at + n].copy_from_slice(&from[run.clone()]),
+            }
+            at += n;
+        }
+    }
 }
 
 fn put<const W: usize>(from: &[u8], to: &mut [u8], at: &[usize]) {
@@ -270,6 +393,41 @@ mod tests {
             }
             assert!(t.strided(&[2, 3], &[12, 6], 1).is_err());
             assert!(t.strided(&[2], &[-1], 0).is_err());
+        }
+    }
+
+    #[test]
+    fn runs_are_replaced_and_cleared() {
+        for dtype in [DType::I32, DType::I4, DType::F64] {
+            let t = Tensor::from_i64s(dtype, &[3, 2], &[1, 2, 3, 4, 5, 6]).unwrap();
+            let values = Tensor::from_i64s(dtype, &[6], &[7, -1, -2, -3, -4, -5]).unwrap();
+            let got = t.replaced_runs(&[4, 0, 4], 2, &values).unwrap();
+            assert_eq!(got.to_f64s().unwrap(), [-2.0, -3.0, 3.0, 4.0, -4.0, -5.0], "{dtype}");
+            assert!(t.replaced_runs(&[5, 0, 4], 2, &values).is_err());
+            assert!(t.replaced_runs(&[0, 0, usize::MAX], 2, &values).is_err());
+            assert!(t.replaced_runs(&[0], 2, &values).is_err());
+            let none = Tensor::zeros(dtype, &[0]).unwrap();
+            assert!(t.replaced_runs(&[], 2, &none).unwrap().same_bits(&t));
+            let got = t.cleared([1..2, 3..3, 4..9].into_iter());
+            assert_eq!(got.to_f64s().unwrap(), [1.0, 0.0, 3.0, 4.0, 0.0, 0.0], "{dtype}");
+        }
+        let words = Tensor::from_strings(&[3], vec!["a".into(), "b".into(), "c".into()]).unwrap();
+        assert_eq!(words.cleared(std::iter::once(1..2)).strings().unwrap(), ["a", "", "c"]);
+    }
+
+    #[test]
+    fn rows_are_put_together_from_pieces() {
+        let rows = [Some(3), None, Some(0)];
+        let pieces = [(None, 1), (Some(1..3), 2), (Some(1..2), 1), (Some(0..0), 0)];
+        for dtype in [DType::U8, DType::I4, DType::I64] {
+            let t = Tensor::from_i64s(dtype, &[2, 3], &[1, 2, 3, 4, 5, 6]).unwrap();
+            let fill = Tensor::from_i64s(dtype, &[], &[7]).unwrap();
+            let got = t.pieced(&[3, 4], &rows, &pieces, &fill).unwrap().to_i64s().unwrap();
+            assert_eq!(got, [7, 5, 6, 5, 7, 7, 7, 7, 7, 2, 3, 2], "{dtype}");
+            assert!(t.pieced(&[3, 5], &rows, &pieces, &fill).is_err());
+            assert!(t.pieced(&[3, 4], &[Some(4), None, None], &pieces, &fill).is_err());
+            assert!(t.pieced(&[1, 2], &[Some(0)], &[(Some(0..1), 2)], &fill).is_err());
+            assert!(t.pieced(&[0, 4], &[], &pieces, &fill).unwrap().is_empty());
         }
     }
 

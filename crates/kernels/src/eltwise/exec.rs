@@ -1,8 +1,8 @@
 //! Running a program over chunks.
 
-use super::{FILE, LONGEST, SHORTEST};
 use super::cast::cast;
 use super::walk::{LANES, Walk};
+use super::{FILE, LONGEST, SHORTEST};
 use crate::simd::{Body, Simd, math, trigonometry};
 use modelsmith_kop::{Activation, BinaryOp, EltwiseProblem, Inst, Lane, UnaryOp};
 use std::mem::MaybeUninit;
@@ -112,7 +112,8 @@ impl<'a> Program<'a> {
     /// Also cuts `walk` into chunks, as long as the registers allow.
     pub fn new(p: &EltwiseProblem, walk: &'a mut Walk, inputs: Vec<Place>, outputs: Vec<Place>) -> Program<'a> {
         let (code, once, registers) = hoisted(p, |input| walk.is_uniform(inputs[input as usize].operand));
-        let wide = |inst: &Inst| matches!(inst, Inst::ConstInt { lane: Lane::I64, .. } | Inst::Cast { to: Lane::I64, .. });
+        let wide =
+            |inst: &Inst| matches!(inst, Inst::ConstInt { lane: Lane::I64, .. } | Inst::Cast { to: Lane::I64, .. });
         let wide = code.iter().any(wide) || inputs.iter().chain(&outputs).any(|o| o.lane.bytes() == 8);
         let width = if wide { size_of::<u64>() } else { size_of::<u32>() };
         let longest = FILE / (registers.max(1).next_power_of_two() * width);

@@ -38,7 +38,12 @@ fn infer(cx: &mut InferCx) -> OpResult<()> {
 
 fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     let x = cx.tensor(inputs, 0)?;
-    let out = if x.dtype().is_float() {
+    let out = if x.dtype() == F32 {
+        let mut out = Tensor::zeros(F32, x.shape())?;
+        let to = out.as_mut_slice::<f32>()?;
+        scan::written(cx, inputs, (x.as_slice::<f32>()?, to), 0.0, (f64::from, |a, x| a + x, |x| x as f32))?;
+        out
+    } else if x.dtype().is_float() {
         Tensor::from_f64s(x.dtype(), x.shape(), &scan::along(cx, inputs, &x.to_f64s()?, 0.0, |a, x| a + x)?)?
     } else {
         Tensor::from_i64s(x.dtype(), x.shape(), &scan::along(cx, inputs, &x.to_i64s()?, 0, i64::wrapping_add)?)?

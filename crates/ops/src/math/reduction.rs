@@ -178,23 +178,27 @@ pub fn position(cx: &EvalCx, inputs: &[Option<&Value>], largest: bool) -> OpResu
 }
 
 /// [`best`] by what is asked for: each comparison has a loop of its own.
+#[expect(clippy::neg_cmp_op_on_partial_ord, reason = "a comparison with NaN has to hold")]
 fn positions<E: Copy + PartialOrd>(
     along: (usize, usize),
     x: &[E],
     (largest, last): (bool, bool),
     nan: impl Fn(E) -> bool + Copy,
 ) -> Vec<i64> {
-    let number = move |a: E, b: E| nan(a) && !nan(b);
+    // A number is better than NaN, which compares with nothing. Without branches, so that whole vectors are compared.
     match (largest, last) {
-        (true, false) => best(along, x, |a, b| b > a || number(a, b)),
-        (true, true) => best(along, x, |a, b| b >= a || number(a, b)),
-        (false, false) => best(along, x, |a, b| b < a || number(a, b)),
-        (false, true) => best(along, x, |a, b| b <= a || number(a, b)),
+        (true, false) => best(along, x, |a, b| !(b <= a) & !nan(b)),
+        (true, true) => best(along, x, |a, b| !(b < a) & !nan(b)),
+        (false, false) => best(along, x, |a, b| !(b >= a) & !nan(b)),
+        (false, true) => best(along, x, |a, b| !(b > a) & !nan(b)),
     }
 }
 
 /// Rows that are compared at a time where elements of a row are neighbours.
 const LANES: usize = 32;
+
+/// Elements of a line that are compared before the next line is.
+const PART: usize = 512;
 
 /// For each row of `size` elements that lie `inner` apart, the index of the best: the first for which no later one is
 /// `better`.
@@ -205,11 +209,15 @@ fn best<E: Copy>((size, inner): (usize, usize), x: &[E], better: impl Fn(E, E) -
             out.push(best_of_row(block, &better) as i64);
             continue;
         }
-        let (mut held, mut places) = (block[..inner].to_vec(), vec![0u32; inner]);
-        for (k, line) in block.chunks_exact(inner).enumerate().skip(1) {
-            pick_line(&mut held, &mut places, (k as u32, line), &better);
+        // Parts of lines of which everything that is held stays in the first-level cache.
+        for part in (0..inner).step_by(PART) {
+            let n = PART.min(inner - part);
+            let (mut held, mut places) = (block[part..part + n].to_vec(), [0u32; PART]);
+            for (k, line) in block.chunks_exact(inner).enumerate().skip(1) {
+                pick_line(&mut held, &mut places[..n], (k as u32, &line[part..part + n]), &better);
+            }
+            out.extend(places[..n].iter().map(|&k| i64::from(k)));
         }
-        out.extend(places.into_iter().map(i64::from));
     }
     out
 }

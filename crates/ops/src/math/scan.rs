@@ -24,6 +24,22 @@ pub fn along<E: Copy>(
     init: E,
     step: impl Fn(E, E) -> E,
 ) -> OpResult<Vec<E>> {
+    let mut out = elements.to_vec();
+    written(cx, inputs, (elements, &mut out), init, (|x| x, step, |x| x))?;
+    Ok(out)
+}
+
+/// As [`along`], from elements of one type into places of another: a sum of singles is held in double precision.
+///
+/// # Errors
+/// As there.
+pub fn written<E: Copy, H: Copy, R>(
+    cx: &EvalCx,
+    inputs: &[Option<&Value>],
+    (from, to): (&[E], &mut [R]),
+    init: H,
+    (read, step, round): (impl Fn(E) -> H, impl Fn(H, H) -> H, impl Fn(H) -> R),
+) -> OpResult<()> {
     let x = cx.tensor(inputs, 0)?;
     let axis = match cx.tensor(inputs, 1)?.to_i64s()?.as_slice() {
         &[axis] => shapes::axis(axis, x.rank())?,
@@ -31,22 +47,36 @@ pub fn along<E: Copy>(
     };
     let (exclusive, reverse) = (cx.attrs.flag("exclusive")?, cx.attrs.flag("reverse")?);
     let (n, inner) = (x.shape()[axis], x.shape()[axis + 1..].iter().product::<usize>());
-    let mut out = elements.to_vec();
-    if out.is_empty() {
-        return Ok(out);
-    }
-    for block in (0..out.len()).step_by(n * inner) {
-        for column in block..block + inner {
+    let size = (n * inner).max(1);
+    let mut held = vec![init; inner];
+    for (from, to) in from.chunks_exact(size).zip(to.chunks_exact_mut(size)) {
+        if inner == 1 {
             let mut held = init;
-            for k in 0..n {
-                let at = column + inner * if reverse { n - 1 - k } else { k };
-                let next = step(held, elements[at]);
-                out[at] = if exclusive { held } else { next };
+            let mut next = |(&x, to): (&E, &mut R)| {
+                let next = step(held, read(x));
+                *to = round(if exclusive { held } else { next });
                 held = next;
+            };
+            let row = from.iter().zip(to);
+            if reverse {
+                row.rev().for_each(&mut next)
+            } else {
+                row.for_each(&mut next)
+            }
+            continue;
+        }
+        held.fill(init);
+        for k in 0..n {
+            let line = inner * if reverse { n - 1 - k } else { k };
+            let line = line..line + inner;
+            for ((held, &x), to) in held.iter_mut().zip(&from[line.clone()]).zip(&mut to[line]) {
+                let next = step(*held, read(x));
+                *to = round(if exclusive { *held } else { next });
+                *held = next;
             }
         }
     }
-    Ok(out)
+    Ok(())
 }
 
 /// Samples: every type of both operands, both attributes, all ranks.

@@ -54,6 +54,13 @@ fn overlap(a: &[f32; 4], b: &[f32; 4], threshold: f32) -> bool {
     common > 0.0 && area(a) > 0.0 && area(b) > 0.0 && union > 0.0 && common / union > threshold
 }
 
+/// A number that is the smaller the higher a score is, of equal scores by the index of the box.
+fn rank(score: f32, index: usize) -> u64 {
+    let bits = score.to_bits();
+    let rising = bits ^ (((bits as i32) >> 31) as u32 | 0x8000_0000);
+    (u64::from(!rising) << 32) | index as u64
+}
+
 fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     let (boxes, scores) = (cx.tensor(inputs, 0)?, cx.tensor(inputs, 1)?);
     let fits = match (boxes.shape(), scores.shape()) {
@@ -69,22 +76,35 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     let most = number(2)?.unwrap_or(0.0).max(0.0) as usize;
     let (overlapping, least) = (number(3)?.unwrap_or(0.0) as f32, number(4)?.map(|v| v as f32));
     let centred = cx.attrs.flag("center_point_box")?;
+    if u32::try_from(count).is_err() {
+        return Err(OpError::unsupported(format!("{count} boxes")));
+    }
     let boxes = boxes.as_slice::<f32>()?.chunks_exact(4).map(|b| corners(b, centred)).collect::<Vec<_>>();
     let scores = scores.as_slice::<f32>()?;
     let mut out = Vec::new();
     for (i, scores) in scores.chunks_exact(count.max(1)).enumerate().take(batch * classes) {
         let boxes = &boxes[i / classes * count..][..count];
-        let mut order = (0..count).filter(|&k| least.is_none_or(|least| scores[k] > least)).collect::<Vec<_>>();
-        order.sort_by(|&p, &q| scores[q].total_cmp(&scores[p]).then(p.cmp(&q)));
-        let mut kept = Vec::<usize>::new();
-        for k in order {
-            if kept.len() >= most {
-                break;
+        let passes = |s: f32| least.is_none_or(|least| s > least);
+        let ranked = scores.iter().enumerate().filter(|&(_, &s)| passes(s)).map(|(k, &s)| rank(s, k));
+        let (mut ranked, mut done) = (ranked.collect::<Vec<_>>(), 0);
+        let mut kept = Vec::<[f32; 4]>::new();
+        // Few of the candidates are looked at where many boxes are kept soon: each turn puts as many more in order.
+        while done < ranked.len() && kept.len() < most {
+            let end = ranked.len().min(4 * done + 2 * most.min(count) + 64);
+            if end < ranked.len() {
+                ranked[done..].select_nth_unstable(end - done - 1);
             }
-            if !kept.iter().any(|&j| overlap(&boxes[k], &boxes[j], overlapping)) {
-                kept.push(k);
-                out.extend([(i / classes) as i64, (i % classes) as i64, k as i64]);
+            ranked[done..end].sort_unstable();
+            for k in ranked[done..end].iter().map(|r| (r & u64::from(u32::MAX)) as usize) {
+                if kept.len() >= most {
+                    break;
+                }
+                if !kept.iter().any(|b| overlap(&boxes[k], b, overlapping)) {
+                    kept.push(boxes[k]);
+                    out.extend([(i / classes) as i64, (i % classes) as i64, k as i64]);
+                }
             }
+            done = end;
         }
     }
     Ok(vec![Tensor::new(&[out.len() / 3, 3], out)?.into()])

@@ -56,13 +56,20 @@ pub(crate) fn positions(shape: &[usize], indices: &Tensor, axis: usize) -> OpRes
     }
     let mut strides = index::strides(shape);
     let along = std::mem::replace(&mut strides[axis], 0);
-    let d = shape[axis];
-    let base = index::Offsets::unsigned(indices.shape(), &strides);
-    let at = base.zip(indices.to_i64s()?).map(|(base, i)| match index::axis(i, d) {
-        Ok(i) => Ok(base + i * along),
-        Err(_) => Err(OpError::invalid(format!("index {i} is outside dimension {axis} of {d} elements"))),
-    });
-    at.collect()
+    let d = shape[axis] as i64;
+    let given = indices.to_i64s()?;
+    if let Some(i) = given.iter().find(|&&i| i < -d || i >= d) {
+        return Err(OpError::invalid(format!("index {i} is outside dimension {axis} of {d} elements")));
+    }
+    let (Some((&columns, outer)), Some((&step, bases))) = (indices.shape().split_last(), strides.split_last()) else {
+        return Ok(vec![]);
+    };
+    let mut out = Vec::with_capacity(given.len());
+    for (base, row) in index::Offsets::unsigned(outer, bases).zip(given.chunks_exact(columns.max(1))) {
+        let place = |(j, &i): (usize, &i64)| base + j * step + (if i < 0 { i + d } else { i }) as usize * along;
+        out.extend(row.iter().enumerate().map(place));
+    }
+    Ok(out)
 }
 
 fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {

@@ -261,27 +261,13 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     let from = from.collect::<OpResult<Vec<_>>>()?;
     let shape = from.iter().map(Vec::len).collect::<Vec<_>>();
     moves::affordable(&shape)?;
-    // The other modes take elements of the input only.
-    let all = if mode == "constant" { moves::pool(&[x, &fill])? } else { x.clone() };
     let Some((inner, outer)) = from.split_last() else { return Ok(vec![x.clone().into()]) };
     let mut rows = vec![Some(0usize)];
     for (along, stride) in outer.iter().zip(index::strides(x.shape())) {
         let wider = rows.iter().flat_map(|&base| along.iter().map(move |&i| Some(base? + i? * stride)));
         rows = wider.collect();
     }
-    let (pieces, width) = (pieces(inner), inner.len());
-    let constant = x.len()..x.len() + 1;
-    let fills = |n: usize| std::iter::repeat_n(constant.clone(), n);
-    let runs = rows.iter().flat_map(|&base| {
-        let whole = fills(if base.is_none() { width } else { 0 });
-        let parts = base.into_iter().flat_map(|base| {
-            let part =
-                move |(run, n): &(Option<Range<usize>>, usize)| (run.clone().map(|r| base + r.start..base + r.end), *n);
-            pieces.iter().map(part)
-        });
-        whole.chain(parts.flat_map(|(run, n)| fills(if run.is_none() { n } else { 0 }).chain(run)))
-    });
-    Ok(vec![all.gathered_runs(&shape, runs)?.into()])
+    Ok(vec![x.pieced(&shape, &rows, &pieces(inner), &fill)?.into()])
 }
 
 /// Sources along one dimension as runs, each with its length; `None` is the constant.

@@ -49,8 +49,12 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     if updates.shape() != wanted {
         return Err(OpError::invalid(format!("updates of shape {:?}, {wanted:?} is wanted", updates.shape())));
     }
+    let reduction = cx.attrs.string("reduction")?;
+    if reduction == "none" && x.dtype() == updates.dtype() {
+        return Ok(vec![x.replaced_runs(&starts, inner, updates)?.into()]);
+    }
     let at = starts.iter().flat_map(|&s| s..s + inner).collect::<Vec<_>>();
-    Ok(vec![scattering::scattered(x, updates, &at, cx.attrs.string("reduction")?)?.into()])
+    Ok(vec![scattering::scattered(x, updates, &at, reduction)?.into()])
 }
 
 fn samples(s: &mut Samples) {

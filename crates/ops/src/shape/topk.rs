@@ -94,7 +94,12 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
         F32 if d <= INDEX as usize => {
             let x = x.as_slice::<f32>()?;
             let flip = if largest { !INDEX } else { 0 };
-            rows.fill(|at, j| (single_key(x[at]) ^ flip) | j as u64, |n| (n & INDEX) as usize);
+            let number = |v: f32, j: usize| (single_key(v) ^ flip) | j as u64;
+            match (inner, largest) {
+                (1, true) => rows.fill_rows(x, number, |v, worst| v > worst || v.is_nan()),
+                (1, false) => rows.fill_rows(x, number, |v, worst| v < worst || worst.is_nan()),
+                _ => rows.fill(|at, j| number(x[at], j), |n| (n & INDEX) as usize),
+            }
         }
         _ => {
             let keys = moves::sort_keys(x)?;
@@ -141,6 +146,108 @@ impl Rows<'_> {
             }
         }
     }
+}
+
+/// Elements of a row that are compared with the worst of those chosen so far at once.
+const BLOCK: usize = 16;
+/// So many are kept in order while a row is passed over; of more, those that may be chosen are gathered and selected from.
+const FEW: usize = 32;
+
+impl Rows<'_> {
+    /// As [`Rows::fill`] for rows of singles whose elements are neighbours; `before` tells that a value may come before the
+    /// worst of those chosen so far, as that of equal ones with a higher index never does.
+    fn fill_rows(&mut self, x: &[f32], number: impl Fn(f32, usize) -> u64, before: impl Fn(f32, f32) -> bool) {
+        let ([outer, d, _], k) = (self.sizes, self.k);
+        if k == 0 {
+            return;
+        }
+        let mut found = Vec::new();
+        for row in 0..outer {
+            let values = &x[row * d..(row + 1) * d];
+            match k <= FEW {
+                true => least_by_insertion(values, k, &number, &before, &mut found),
+                false => least_by_selection(values, k, &number, &before, &mut found),
+            }
+            for (j, &n) in found.iter().enumerate() {
+                let source = (n & INDEX) as usize;
+                self.from[row * k + j] = row * d + source;
+                self.indices[row * k + j] = source as i64;
+            }
+        }
+    }
+}
+
+/// True where nothing of `block` comes before `worst`: counted rather than searched, so that whole vectors are compared.
+#[inline(always)]
+fn none(block: &[f32], worst: f32, before: impl Fn(f32, f32) -> bool) -> bool {
+    block.iter().fold(0u32, |any, &v| any | u32::from(before(v, worst))) == 0
+}
+
+/// The `k` least numbers of a row, in order, in `found`; `k` is not 0 and not above the row's length.
+fn least_by_insertion(
+    values: &[f32],
+    k: usize,
+    number: impl Fn(f32, usize) -> u64,
+    before: impl Fn(f32, f32) -> bool,
+    found: &mut Vec<u64>,
+) {
+    found.clear();
+    found.extend(values[..k].iter().enumerate().map(|(i, &v)| number(v, i)));
+    found.sort_unstable();
+    let worst_of = |found: &[u64]| values[(found[k - 1] & INDEX) as usize];
+    let mut worst = worst_of(found);
+    for (b, block) in values[k..].chunks(BLOCK).enumerate() {
+        if none(block, worst, &before) {
+            continue;
+        }
+        for (i, &v) in block.iter().enumerate() {
+            if !before(v, worst) {
+                continue;
+            }
+            let n = number(v, k + b * BLOCK + i);
+            if n < found[k - 1] {
+                let place = found.partition_point(|&f| f < n);
+                found.copy_within(place..k - 1, place + 1);
+                found[place] = n;
+                worst = worst_of(found);
+            }
+        }
+    }
+}
+
+/// As [`least_by_insertion`], for many.
+fn least_by_selection(
+    values: &[f32],
+    k: usize,
+    number: impl Fn(f32, usize) -> u64,
+    before: impl Fn(f32, f32) -> bool,
+    found: &mut Vec<u64>,
+) {
+    let room = 2 * k + 64;
+    let mut limit: Option<(u64, f32)> = None;
+    found.clear();
+    for (b, block) in values.chunks(BLOCK).enumerate() {
+        let numbered = block.iter().enumerate().map(|(i, &v)| (v, b * BLOCK + i));
+        match limit {
+            Some((_, worst)) if none(block, worst, &before) => continue,
+            Some((most, worst)) => {
+                let candidates = numbered.filter(|&(v, _)| before(v, worst)).map(|(v, i)| number(v, i));
+                found.extend(candidates.filter(|&n| n < most));
+            }
+            None => found.extend(numbered.map(|(v, i)| number(v, i))),
+        }
+        // What is behind the k-th so far cannot be among the least.
+        if found.len() >= room {
+            let most = *found.select_nth_unstable(k - 1).1;
+            found.truncate(k);
+            limit = Some((most, values[(most & INDEX) as usize]));
+        }
+    }
+    if found.len() > k {
+        found.select_nth_unstable(k - 1);
+        found.truncate(k);
+    }
+    found.sort_unstable();
 }
 
 /// The `k` least of `all`, in order, in `found`.
@@ -195,6 +302,32 @@ mod tests {
         let keys = keys.collect::<Vec<_>>();
         assert!(keys.is_sorted_by(|a, b| a < b) && keys.iter().all(|k| k & INDEX == 0));
         assert_eq!((single_key(0.0), single_key(-f32::NAN)), (single_key(-0.0), single_key(f32::NAN)));
+    }
+
+    #[test]
+    fn rows_of_singles_are_those_of_single_elements() {
+        let special = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0, 0.0, 1.0];
+        let value = |i: usize| match (i.wrapping_mul(0x9e37_79b9) >> 7) % 997 {
+            n if n < 6 => special[n],
+            n => (n % 300) as f32 - 150.0,
+        };
+        for (d, k) in [(1, 1), (63, 63), (64, 5), (65, 64), (700, 1), (1000, 5), (48, 32), (800, 33), (3000, 300)] {
+            let x = (0..3 * d).map(value).collect::<Vec<_>>();
+            for largest in [true, false] {
+                let flip = if largest { !INDEX } else { 0 };
+                let number = |v: f32, j: usize| (single_key(v) ^ flip) | j as u64;
+                let [mut from, mut want] = [vec![0; 3 * k], vec![0; 3 * k]];
+                let [mut indices, mut places] = [vec![0; 3 * k], vec![0; 3 * k]];
+                let mut rows = Rows { sizes: [3, d, 1], k, from: &mut from, indices: &mut indices };
+                match largest {
+                    true => rows.fill_rows(&x, number, |v, worst| v > worst || v.is_nan()),
+                    false => rows.fill_rows(&x, number, |v, worst| v < worst || worst.is_nan()),
+                }
+                let mut rows = Rows { sizes: [3, d, 1], k, from: &mut want, indices: &mut places };
+                rows.fill(|at, j| number(x[at], j), |n| (n & INDEX) as usize);
+                assert_eq!((from, indices), (want, places), "{d} {k} {largest}");
+            }
+        }
     }
 
     #[test]

@@ -37,6 +37,7 @@ pub static UNIQUE: OpDef = OpDef {
 };
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 fn infer(cx: &mut InferCx) -> OpResult<()> {
     let shape = match (cx.attrs.opt_int("axis")?, cx.shape(0)) {
@@ -65,29 +66,30 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     let d = x.shape()[axis];
     let (outer, inner) = (x.shape()[..axis].iter().product::<usize>(), x.shape()[axis + 1..].iter().product::<usize>());
     let elements = |i: usize| (0..outer).flat_map(move |o| (0..inner).map(move |k| (o * d + i) * inner + k));
-    let single = moves::order_of(&x)?;
-    let order = |a: usize, b: usize| {
-        let pairs = elements(a).zip(elements(b)).map(|(p, q)| single(p, q));
-        pairs.into_iter().find(|o| *o != Ordering::Equal).unwrap_or(Ordering::Equal)
+    let numbers = !x.dtype().is_complex() && x.dtype() != DType::String;
+    let mut groups = if outer * inner == 1 && numbers {
+        let mut ranked = moves::sort_keys(&x)?.into_iter().zip(0..d).collect::<Vec<_>>();
+        ranked.sort_unstable();
+        Groups::of(ranked, |a, b| a.0 == b.0, |r| r.1)
+    } else {
+        let single = moves::order_of(&x)?;
+        let order = |a: usize, b: usize| {
+            let pairs = elements(a).zip(elements(b)).map(|(p, q)| single(p, q));
+            pairs.into_iter().find(|o| *o != Ordering::Equal).unwrap_or(Ordering::Equal)
+        };
+        let mut ranked = (0..d).collect::<Vec<_>>();
+        ranked.sort_by(|&a, &b| order(a, b).then(a.cmp(&b)));
+        Groups::of(ranked, |&a, &b| order(a, b) == Ordering::Equal, |&i| i)
     };
-    let mut ranked = (0..d).collect::<Vec<_>>();
-    ranked.sort_by(|&a, &b| order(a, b).then(a.cmp(&b)));
-    // Runs of equal slices, each led by its first occurrence.
-    let mut groups = Vec::<Vec<usize>>::new();
-    for i in ranked {
-        match groups.last_mut() {
-            Some(g) if order(g[0], i) == Ordering::Equal => g.push(i),
-            _ => groups.push(vec![i]),
-        }
-    }
     if !cx.attrs.flag("sorted")? {
-        groups.sort_by_key(|g| g[0]);
+        groups.ranges.sort_by_key(|g| groups.members[g.start]);
     }
+    let Groups { members, ranges: groups } = groups;
     let mut inverse = vec![0i64; d];
-    groups.iter().enumerate().for_each(|(n, g)| g.iter().for_each(|&i| inverse[i] = n as i64));
+    groups.iter().enumerate().for_each(|(n, g)| members[g.clone()].iter().for_each(|&i| inverse[i] = n as i64));
     let mut shape = x.shape().to_vec();
     shape[axis] = groups.len();
-    let first = groups.iter().map(|g| g[0]).collect::<Vec<_>>();
+    let first = groups.iter().map(|g| members[g.start]).collect::<Vec<_>>();
     let from = (0..outer).flat_map(|o| {
         let row = |&i: &usize| (0..inner).map(move |k| (o * d + i) * inner + k);
         first.iter().flat_map(row).collect::<Vec<_>>()
@@ -97,6 +99,28 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     let counts = groups.iter().map(|g| g.len() as i64).collect::<Vec<_>>();
     let vector = |v: &[i64]| Value::from(Tensor::vector(v));
     Ok(vec![unique.into(), vector(&indices), vector(&inverse), vector(&counts)])
+}
+
+/// Equal slices.
+struct Groups {
+    /// Slices in order, equal ones in the order of their occurrence.
+    members: Vec<usize>,
+    /// Which of them are equal.
+    ranges: Vec<Range<usize>>,
+}
+
+impl Groups {
+    /// Runs of `equal` ones of `ranked`, whose places `at` tells.
+    fn of<T>(ranked: Vec<T>, equal: impl Fn(&T, &T) -> bool, at: impl Fn(&T) -> usize) -> Groups {
+        let mut ranges = Vec::<Range<usize>>::new();
+        for (i, item) in ranked.iter().enumerate() {
+            match ranges.last_mut() {
+                Some(g) if equal(&ranked[g.start], item) => g.end = i + 1,
+                _ => ranges.push(i..i + 1),
+            }
+        }
+        Groups { members: ranked.iter().map(at).collect(), ranges }
+    }
 }
 
 fn samples(s: &mut Samples) {

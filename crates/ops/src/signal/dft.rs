@@ -1,6 +1,6 @@
 //! DFT: discrete Fourier transform along an axis, of real (`[..., 1]`) or complex (`[..., 2]`) numbers, or its inverse. `onesided` leaves out what symmetry implies. <https://onnx.ai/onnx/operators/onnx__DFT.html>
 
-use super::fourier::{conjugate, transform};
+use super::fourier::{Transform, conjugate};
 use crate::math::contraction::checked_len;
 use crate::prelude::*;
 
@@ -99,6 +99,7 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     if length == 0 {
         return Ok(vec![Tensor::from_f64s(x.dtype(), &shape, &out)?.into()]);
     }
+    let transform = Transform::of(length, inverse);
     for (o, i) in (0..outer).flat_map(|o| (0..inner).map(move |i| (o, i))) {
         let at = |k: usize| {
             let p = ((o * size + k) * inner + i) * parts;
@@ -107,7 +108,7 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
         // The half that is left out mirrors the other, conjugate.
         let mirrored = |k: usize| if k <= length / 2 { at(k) } else { conjugate(at(length - k)) };
         let signal = (0..length).map(|k| if real { mirrored(k) } else { at(k) }).collect::<Vec<_>>();
-        for (k, y) in transform(&signal, inverse).into_iter().take(kept).enumerate() {
+        for (k, y) in transform.run(&signal).into_iter().take(kept).enumerate() {
             let p = ((o * kept + k) * inner + i) * width;
             out[p..p + width].copy_from_slice(&y[..width]);
         }

@@ -1,6 +1,6 @@
 //! STFT: Fourier transforms of frames that slide over a signal, each weighted by a window. <https://onnx.ai/onnx/operators/onnx__STFT.html>
 
-use super::fourier::transform;
+use super::fourier::Transform;
 use crate::math::contraction::checked_len;
 use crate::prelude::*;
 
@@ -81,14 +81,14 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     let bins = if cx.attrs.flag("onesided")? { length / 2 + 1 } else { length };
     let shape = [batch, frames, bins, 2];
     let mut out = Vec::with_capacity(checked_len(F64, &shape)?);
-    let values = x.to_f64s()?;
+    let (values, transform) = (x.to_f64s()?, Transform::of(length, false));
     for (b, f) in (0..batch).flat_map(|b| (0..frames).map(move |f| (b, f))) {
         let at = |k: usize| {
             let p = (b * signal + f * step + k) * parts;
             [values[p] * window[k], if parts == 2 { values[p + 1] * window[k] } else { 0.0 }]
         };
         let frame = (0..length).map(at).collect::<Vec<_>>();
-        out.extend(transform(&frame, false).into_iter().take(bins).flatten());
+        out.extend(transform.run(&frame).into_iter().take(bins).flatten());
     }
     Ok(vec![Tensor::from_f64s(x.dtype(), &shape, &out)?.into()])
 }
