@@ -64,6 +64,11 @@ fn in_parts(model: &Model, node: &Node, def: &OpDef) -> bool {
             | "RotaryEmbedding"
             | "SwiGLU",
         ) => true,
+        // Computed weights would have to be cut anew in each run.
+        ("", "ConvTranspose") => {
+            let far = matches!(node.attrs.get("strides"), Some(Attr::Ints(s)) if s.iter().any(|&s| s > 1));
+            far && node.input(1).is_some_and(|v| model.weight(v).is_some())
+        }
         ("", "Attention") => {
             let more = (4..=6).any(|i| node.input(i).is_some()) || node.outputs.iter().flatten().count() > 1;
             let windows = ["left_window_size", "right_window_size"].iter().any(|w| given(w, -1.0));
@@ -79,6 +84,31 @@ fn in_parts(model: &Model, node: &Node, def: &OpDef) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use modelsmith_rewrite::{PassCx, Target, Trace};
+
+    /// The parts themselves are tested where they are written, on the samples of the operator.
+    #[test]
+    fn transposed_convolutions_by_constant_weights_become_ordinary_ones() {
+        for (attributes, convolutions) in
+            [("strides = [2]", 1), ("strides = [2], pads = [1, 1], output_padding = [1]", 2)]
+        {
+            let kernel = if convolutions == 1 { 2 } else { 3 };
+            let values = ["1"; 6][..2 * kernel].join(", ");
+            let graph = format!(
+                "graph(%x: f32[1, 2, 3]) {{\n  weight %w = f32[2, 1, {kernel}] [{values}]\n  \
+                 %y = ConvTranspose(%x, %w) {{{attributes}}}\n  return %y\n}}\n"
+            );
+            let mut model = modelsmith_ir::text::parse(&graph, modelsmith_ops::all()).unwrap();
+            let target = Target::file(&[], 4096);
+            let cx = &mut PassCx { model: &mut model, target: &target, trace: &mut Trace::default() };
+            assert_eq!((super::PASS.run)(cx).unwrap(), 1);
+            let nodes = model.nodes_in(model.main);
+            let named =
+                |name: &str| nodes.iter().filter(|&&n| model.nodes[n].known().is_some_and(|d| d.name == name)).count();
+            assert_eq!((named("ConvTranspose"), named("Conv")), (0, convolutions));
+        }
+    }
+
     #[test]
     fn literate() {
         modelsmith_rewrite::check::check_literate(&super::PASS, include_str!("../tests/ir/decompose.ir")).unwrap();

@@ -227,7 +227,8 @@ fn best<E: Copy>((size, inner): (usize, usize), x: &[E], better: impl Fn(E, E) -
 fn pick_line<E: Copy>(held: &mut [E], places: &mut [u32], (k, line): (u32, &[E]), better: impl Fn(E, E) -> bool) {
     for ((held, place), &v) in held.iter_mut().zip(&mut *places).zip(line) {
         let taken = better(*held, v);
-        *place = if taken { k } else { *place };
+        // Said with a mask: as a choice it becomes a store that depends on a condition, one element after the other.
+        *place ^= (*place ^ k) & u32::from(taken).wrapping_neg();
         *held = if taken { v } else { *held };
     }
 }

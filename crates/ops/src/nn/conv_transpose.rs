@@ -1,6 +1,7 @@
 //! ConvTranspose: the gradient of a convolution as an operator: each input element spreads the weights over the output. <https://onnx.ai/onnx/operators/onnx__ConvTranspose.html>
 
 use super::convolution::{add_bias, zeros};
+use super::phases;
 use super::transposed::TransposeAttrs;
 use super::window::{Axis, split};
 use crate::prelude::*;
@@ -29,7 +30,7 @@ pub static CONV_TRANSPOSE: OpDef = OpDef {
     flags: Flags::NONE,
     infer,
     eval,
-    decompose: None,
+    decompose: Some(phases::decompose),
     history: &[
         Past {
             since: 1,
@@ -142,10 +143,21 @@ fn samples(s: &mut Samples) {
         (vec![1, 1, 3, 3], vec![1, 2, 2, 2], a().with("dilations", [2, 2]).with("auto_pad", "VALID")),
         (vec![1, 1, 2, 3, 2], vec![1, 1, 2, 2, 2], a().with("kernel_shape", [2, 2, 2])),
         (vec![0, 2, 4], vec![2, 2, 2], a()),
+        (vec![2, 3, 5], vec![3, 2, 8], a().with("strides", [4]).with("pads", [2, 2])),
+        (vec![1, 2, 3, 4], vec![2, 3, 4, 4], a().with("strides", [2, 2]).with("pads", [1, 1, 1, 1])),
+        (vec![1, 2, 3, 4], vec![2, 3, 2, 2], a().with("strides", [2, 2])),
+        (vec![1, 2, 3, 2], vec![2, 3, 5, 3], a().with("strides", [1, 3]).with("pads", [2, 0, 1, 0])),
     ];
-    for (x, w, attrs) in cases {
-        let (x, w) = (s.any(F32, &x), s.any(F32, &w));
+    let added = a().with("strides", [2, 2]).with("pads", [1, 1, 1, 1]).with("output_padding", [1, 1]);
+    let (x, w, b) = (s.any(F32, &[1, 2, 3, 2]), s.any(F32, &[2, 3, 3, 3]), s.any(F32, &[3]));
+    let strided = (x, w, Some(b), added);
+    let cases =
+        cases.into_iter().map(|(x, w, attrs)| (s.any(F32, &x), s.any(F32, &w), None, attrs)).collect::<Vec<_>>();
+    for (x, w, b, attrs) in cases.into_iter().chain([strided]) {
         let mut case = s.case().input(x).input(w);
+        if let Some(b) = b {
+            case = case.input(b);
+        }
         for (name, value) in attrs.iter() {
             case = case.attr(name, value.clone());
         }

@@ -48,6 +48,7 @@ pub mod negative_log_likelihood_loss;
 pub mod non_max_suppression;
 pub mod normalization;
 pub mod padded;
+pub mod phases;
 pub mod pictures;
 pub mod pooling;
 pub mod prelu;

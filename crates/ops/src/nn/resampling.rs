@@ -237,9 +237,19 @@ pub fn cubic_weight(d: f64, a: f64) -> f64 {
 
 /// Applies taps along the middle dimension of `data` = `[outer, input, inner]`.
 pub fn apply(data: &[f64], inner: usize, axis: &Resized, taps: &[Option<Vec<(usize, f64)>>], outside: f64) -> Vec<f64> {
-    let mut out = Vec::new();
-    let block = axis.input * inner;
-    for image in data.chunks_exact(block.max(1)) {
+    let block = (axis.input * inner).max(1);
+    let mut out = Vec::with_capacity(data.len() / block * taps.len() * inner);
+    // Neighbours of a linear mode, the usual number, as pairs: `None` where any other number is.
+    let pair = |t: &Option<Vec<(usize, f64)>>| match t.as_deref() {
+        Some(&[a, b]) if a.0.max(b.0) < axis.input => Some([a, b]),
+        _ => None,
+    };
+    let pairs = if inner == 1 { taps.iter().map(pair).collect::<Option<Vec<_>>>() } else { None };
+    for image in data.chunks_exact(block) {
+        if let Some(pairs) = &pairs {
+            out.extend(pairs.iter().map(|[(i, v), (j, w)]| 0.0 + v * image[*i] + w * image[*j]));
+            continue;
+        }
         for taps in taps {
             let start = out.len();
             match taps {

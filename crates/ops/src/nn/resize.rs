@@ -245,14 +245,32 @@ fn nearest(x: &Tensor, attrs: &ResizeAttrs, axes: &[Resized], shape: &[usize]) -
 }
 
 fn mixed(x: &Tensor, attrs: &ResizeAttrs, axes: &[Resized], shape: &[usize]) -> OpResult<Vec<Value>> {
-    let mut data = x.to_f64s()?;
-    for (i, axis) in axes.iter().enumerate() {
-        if axis.is_kept(attrs.coordinates) {
-            continue;
-        }
+    let kept = |axis: &Resized| axis.is_kept(attrs.coordinates);
+    let first = axes.iter().position(|a| !kept(a)).unwrap_or(axes.len());
+    let resized = (first..axes.len()).filter(|&i| !kept(&axes[i]));
+    let resized = resized.map(|i| {
         let inner = x.shape()[i + 1..].iter().product::<usize>();
-        data = apply(&data, inner, axis, &axis.taps(attrs), attrs.extrapolation);
+        (&axes[i], axes[i].taps(attrs), inner)
+    });
+    let resized = resized.collect::<Vec<_>>();
+    if resized.is_empty() {
+        return Ok(vec![x.clone().into()]);
     }
+    // Block after block along the axes in front: what lies between two axes stays in the caches.
+    let block = x.shape()[first..].iter().product::<usize>().max(1);
+    let made = |block: Vec<f64>| {
+        resized.iter().fold(block, |data, (axis, taps, inner)| apply(&data, *inner, axis, taps, attrs.extrapolation))
+    };
+    if x.dtype() == F32 {
+        let mut out = Tensor::zeros(F32, shape)?;
+        let size = shape[first..].iter().product::<usize>().max(1);
+        for (from, to) in x.as_slice::<f32>()?.chunks_exact(block).zip(out.as_mut_slice()?.chunks_exact_mut(size)) {
+            let data = made(from.iter().map(|&v| v.into()).collect());
+            to.iter_mut().zip(data).for_each(|(to, v): (&mut f32, f64)| *to = v as f32);
+        }
+        return Ok(vec![out.into()]);
+    }
+    let data = x.to_f64s()?.chunks_exact(block).flat_map(|b| made(b.to_vec())).collect::<Vec<_>>();
     Ok(vec![Tensor::from_f64s(x.dtype(), shape, &data)?.into()])
 }
 

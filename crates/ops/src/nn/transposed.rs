@@ -31,7 +31,10 @@ impl TransposeAttrs {
     }
 
     /// Stride, dilation, padding and added elements of axis `i`.
-    fn at(&self, i: usize, rank: usize) -> OpResult<(usize, usize, [usize; 2], usize)> {
+    ///
+    /// # Errors
+    /// When a list has the wrong length.
+    pub(super) fn at(&self, i: usize, rank: usize) -> OpResult<(usize, usize, [usize; 2], usize)> {
         let window = &self.conv.window;
         let pick = |name: &str, list: Option<usize>, given: Option<usize>, default: usize| match given {
             None => Ok(default),

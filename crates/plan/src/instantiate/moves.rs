@@ -152,18 +152,32 @@ fn pad(cx: &Cx, before: &[i64]) -> Made<Vec<Call>> {
     if before.len() != rank || y.shape.len() != rank || cx.input(1)?.len()? != 1 {
         return Err("operands do not fit".into());
     }
-    let fill = View { dims: y.shape.clone(), src_offset: 0, src: vec![0; rank], dst_offset: 0, dst: y.strides() };
     let (own, to) = (x.strides(), y.strides());
-    let (mut dims, mut src_offset, mut dst_offset) = (vec![], 0i128, 0usize);
+    let (mut dims, mut src_offset, mut dst_offset) = (y.shape.clone(), 0i128, 0usize);
+    let mut calls = Vec::new();
     for (i, &b) in before.iter().enumerate() {
-        let (cut, lead) = (b.min(0).unsigned_abs() as usize, b.max(0) as usize);
-        let len = x.shape[i].saturating_sub(cut).min(y.shape[i].saturating_sub(lead));
+        let (cut, lead) = (b.min(0).unsigned_abs() as usize, b.max(0).unsigned_abs() as usize);
+        let lead = lead.min(y.shape[i]);
+        let len = x.shape[i].saturating_sub(cut).min(y.shape[i] - lead);
+        let at = |n: usize| n.checked_mul(to[i]).and_then(|o| o.checked_add(dst_offset)).ok_or("sizes overflow");
+        // What lies before and behind along this axis, within what is left of the axes before it: no element is written
+        // twice.
+        for (from, n) in [(0, lead), (lead + len, y.shape[i] - lead - len)] {
+            if n > 0 {
+                let mut border = dims.clone();
+                border[i] = n;
+                let fill =
+                    View { dims: border, src_offset: 0, src: vec![0; rank], dst_offset: at(from)?, dst: to.clone() };
+                calls.push(call(cx, fill, y, 1, 0)?);
+            }
+        }
         src_offset += cut as i128 * own[i] as i128;
-        dst_offset = lead.checked_mul(to[i]).and_then(|o| o.checked_add(dst_offset)).ok_or("sizes overflow")?;
-        dims.push(len);
+        dst_offset = at(lead)?;
+        dims[i] = len;
     }
     let copy = View { dims, src_offset, src: signed(&own), dst_offset, dst: to };
-    Ok(vec![call(cx, fill, y, 1, 0)?, call(cx, copy, y, 0, 0)?])
+    calls.push(call(cx, copy, y, 0, 0)?);
+    Ok(calls)
 }
 
 /// Each output takes the channels of the shuffled image that follow those of the outputs before it.

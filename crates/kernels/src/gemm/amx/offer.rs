@@ -27,6 +27,10 @@ const TWO: Costs = Costs { tile: 50e3, step: 12.5e3, split: 24.0, feed: 14.0 };
 const ELSEWHERE: f64 = 1.1;
 /// Tile products lose more than vectors where the core is shared with other programs: less than this is no gain.
 const MARGIN: f64 = 1.1;
+/// Fewer rows never pay. Operands that lie in a cache arrive faster than `facts` says memory delivers them, so that a bound
+/// by memory must not make all kernels seem alike.
+const FEWEST: usize = TILE / 2;
+const NEVER: f64 = 1e3;
 
 pub(in crate::gemm) fn accepts(p: &GemmProblem) -> Result<(), Reject> {
     gemm::accepts(p)?;
@@ -50,7 +54,8 @@ pub(in crate::gemm) fn cost<const PARTS: usize>(p: &GemmProblem, facts: &Facts) 
     let (by_rows, by_cols) = grid::<PARTS>(&Blocks::new([p.m, p.n, p.k], PARTS), facts.threads);
     let busy = (p.batch_count() * by_rows * by_cols).clamp(1, facts.threads.max(1));
     let waits = facts.threads.max(1) as f64 / busy as f64;
-    nanoseconds(bytes, packed + waits * batch * work::<PARTS>([p.m, p.n, p.k], facts.threads, 1.0), facts)
+    let few = if p.m < FEWEST { NEVER } else { 1.0 };
+    few * nanoseconds(bytes, packed + waits * batch * work::<PARTS>([p.m, p.n, p.k], facts.threads, 1.0), facts)
 }
 
 /// Nanoseconds of [`work`] that moves `bytes`. Where memory decides, other kernels need as long with less to do.
@@ -134,6 +139,13 @@ mod tests {
             let p = GemmProblem::dense(m, n, k, GemmB::Packed);
             let name = choose(KERNELS, &p, &facts).map_or("", |k| k.name);
             assert_eq!(name.contains("amx"), pays, "{m} x {n} x {k}: {name}");
+        }
+        // However slow memory was found.
+        let slow = Facts { gbytes: 0.5, ..facts };
+        for (m, n, k) in [(1, 120, 400), (8, 1000, 1280)] {
+            let p = GemmProblem::dense(m, n, k, GemmB::Packed);
+            let name = choose(KERNELS, &p, &slow).map_or("", |k| k.name);
+            assert!(!name.contains("amx"), "{m} x {n} x {k}: {name}");
         }
         // More threads do not make a single tile faster.
         let p = GemmProblem::dense(1, 10, 65536, GemmB::Packed);
