@@ -10,6 +10,7 @@
 //! and checksum, which only [`verify`] reads. Numbers are little-endian.
 
 mod read;
+mod sparse;
 mod write;
 
 pub use read::{checksum_of, load, load_source, load_verified, verify};

@@ -1,3 +1,4 @@
+use super::sparse::only_gathered;
 use super::{CHECKSUM_AT, HEADER, MAGIC, VERSION, checksum};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -6,6 +7,9 @@ use modelsmith_plan::bytes;
 use modelsmith_tensor::DType;
 use std::io::Write;
 use std::path::Path;
+
+/// Bytes of a write of what is read in few places.
+const PIECE: usize = 64 << 10;
 
 /// Writes an engine to `path`, complete or not at all.
 ///
@@ -74,12 +78,28 @@ fn write_to(engine: &Engine, out: &mut dyn Write) -> std::io::Result<()> {
     out.write_all(&header)?;
     out.write_all(&meta)?;
     let mut done = HEADER + meta.len();
+    let sparse = only_gathered(&shared.plans, shared.blobs.len());
     for (i, &offset) in offsets.iter().enumerate() {
         out.write_all(&[0u8; 64][..offset - done])?;
-        out.write_all(payload(i))?;
+        match sparse[i] {
+            true => write_in_pieces(payload(i), out)?,
+            false => out.write_all(payload(i))?,
+        }
         done = offset + lens[i];
     }
     out.write_all(&[0u8; 64][..at - done])
+}
+
+/// Writes a table of which few rows will be read. The system caches a file in blocks as large as the writes that made it, and
+/// maps a whole block where one byte is read: large blocks suit weights that are read from end to end, while rows far apart
+/// would bring all of a table into the memory of the process.
+fn write_in_pieces(bytes: &[u8], out: &mut dyn Write) -> std::io::Result<()> {
+    out.flush()?;
+    for piece in bytes.chunks(PIECE) {
+        out.write_all(piece)?;
+        out.flush()?;
+    }
+    Ok(())
 }
 
 /// The meta part; the checksums of the blobs stand at its very end.
