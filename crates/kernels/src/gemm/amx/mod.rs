@@ -38,7 +38,7 @@ pub(crate) use unit::{STEP, products};
 /// Rows and columns of a tile.
 pub(super) const TILE: usize = 32;
 /// Bytes of split values that stay in the second-level cache.
-const RESIDENT: usize = 1 << 20;
+const RESIDENT: usize = 3 << 18;
 /// Most row tiles in a block.
 const BLOCK_ROWS: usize = 8;
 /// Most steps in a block of the inner dimension.
@@ -46,7 +46,7 @@ const BLOCK_STEPS: usize = 48;
 /// Most steps that are summed in tile registers. Sums of so many are added in f32, so that the error grows with the root of
 /// this and not of the whole inner dimension, as with fused multiply-adds. Blocks of the inner dimension hold whole sums, so
 /// that a result does not depend on how many rows are computed beside it.
-const SUM_STEPS: usize = 8;
+const SUM_STEPS: usize = 12;
 /// Most bytes of results between two blocks of the inner dimension.
 const BETWEEN: usize = 4 << 20;
 
