@@ -38,8 +38,9 @@ pub(crate) fn find(
     let large = |id: BufferId| operands[id].as_ref().and_then(bytes_of).is_some_and(|b| b >= LARGE);
     let linked = |i: usize| {
         let (Some(a), Some(b)) = (ready(i), ready(i + 1)) else { return false };
-        let ([out], [x, rest @ ..]) = (&a.outputs[..], &b.inputs[..]) else { return false };
-        out == x && !rest.contains(out) && uses[*out] == 1 && block.buffers[*out].home == Home::Arena && large(*out)
+        let ([out], Some((_, image))) = (&a.outputs[..], b.call.stage()) else { return false };
+        let read_there = b.inputs.iter().enumerate().all(|(at, x)| (x == out) == (at == image));
+        read_there && uses[*out] == 1 && block.buffers[*out].home == Home::Arena && large(*out)
     };
     let mut found = Vec::new();
     let mut at = 0;
@@ -63,12 +64,16 @@ pub(crate) fn find(
 
 fn chained<'r>(steps: Range<usize>, ready: &impl Fn(usize) -> Option<&'r Ready>, threads: usize) -> Option<Chained> {
     let calls = steps.clone().map(ready).collect::<Option<Vec<_>>>()?;
-    let mut inputs = vec![*calls.first()?.inputs.first()?];
-    calls.iter().for_each(|c| inputs.extend(&c.inputs[1..]));
+    let staged = calls.iter().map(|c| c.call.stage()).collect::<Option<Vec<_>>>()?;
+    let mut inputs = vec![*calls.first()?.inputs.get(staged.first()?.1)?];
+    for (call, (_, image)) in calls.iter().zip(&staged) {
+        let others = call.inputs.iter().enumerate().filter(|(at, _)| at != image);
+        inputs.extend(others.map(|(_, &buffer)| buffer));
+    }
     if inputs.len() > MAX_OPERANDS {
         return None;
     }
-    let stages = calls.iter().map(|c| c.call.stage()).collect::<Option<Vec<_>>>()?;
+    let stages = staged.into_iter().map(|(stage, _)| stage).collect();
     let chain = Chain::new(stages, threads).ok()?;
     Some(Chained { steps, chain, inputs, output: *calls.last()?.outputs.first()? })
 }

@@ -37,6 +37,11 @@ impl Windows {
         Windows { kernel: kernel[0], stride: stride[0], dilation: dilation[0], pad: (pad[0], pad[2]), h }
     }
 
+    /// Windows of one row each over an image of `h` rows: what an element-wise operator reads.
+    pub fn of_rows(h: usize) -> Windows {
+        Windows { kernel: 1, stride: 1, dilation: 1, pad: (0, 0), h }
+    }
+
     /// Rows under `rows` neighbouring windows, wherever they lie; `None` for no rows and where sizes overflow.
     pub fn reach(&self, rows: usize) -> Option<usize> {
         let window = self.kernel.checked_sub(1)?.checked_mul(self.dilation)?.checked_add(1)?;

@@ -178,14 +178,15 @@ impl KernelCall {
 
     /// Whether [`KernelCall::stage`] gives one.
     pub fn runs_in_bands(&self) -> bool {
-        matches!(self, KernelCall::Conv(..) | KernelCall::Pool(..))
+        matches!(self, KernelCall::Conv(..) | KernelCall::Pool(..) | KernelCall::Eltwise(..))
     }
 
-    /// The call as a stage of a [`k::Chain`], where its family runs in bands.
-    pub fn stage(&self) -> Option<k::Stage> {
+    /// The call as a stage of a [`k::Chain`], where its family runs in bands, and which input is the stage's image.
+    pub fn stage(&self) -> Option<(k::Stage, usize)> {
         match self {
-            KernelCall::Conv(kernel, p) => Some(k::Stage::Conv(kernel, p.clone())),
-            KernelCall::Pool(kernel, p) => Some(k::Stage::Pool(kernel, p.clone())),
+            KernelCall::Conv(kernel, p) => Some((k::Stage::Conv(kernel, p.clone()), 0)),
+            KernelCall::Pool(kernel, p) => Some((k::Stage::Pool(kernel, p.clone()), 0)),
+            KernelCall::Eltwise(kernel, p) => k::Stage::map(kernel, p),
             _ => None,
         }
     }

@@ -1,4 +1,4 @@
-//! Convolutions and pools that follow each other, run band by band: some rows of the last result are made before the
+//! Convolutions, pools and element-wise programs that follow each other, run band by band: some rows of the last result are made before the
 //! next ones are begun, so that the images between stay in the second-level cache instead of passing through memory.
 //!
 //! Each stage runs one of the kernels of its family on a problem of some rows ([`modelsmith_kop::band`]). Rows that two
@@ -6,152 +6,18 @@
 //! computes a row from what it reads alone, so that a result has the same bits as without bands.
 
 mod schedule;
+mod stage;
 
-use crate::conv::{self, interleave};
-use crate::def::{Args, KernelDef, KernelError};
+use crate::conv::interleave;
+use crate::def::{Args, KernelError};
 use crate::mem::{self, Dst, Scratch, Shared, Src, overlaps};
-use crate::pooling;
-use modelsmith_kop::{ConvProblem, EpilogueStep, Layout, PoolProblem, Windows};
+use modelsmith_kop::Layout;
 use modelsmith_pool::Pool;
 use schedule::{Part, Schedule};
-use std::ops::Range;
+pub use stage::Stage;
 use std::sync::OnceLock;
 
 const F32: usize = size_of::<f32>();
-
-/// A problem of a chain with its kernel.
-#[derive(Clone, Debug)]
-pub enum Stage {
-    /// Convolution. Operands: weights, the bias where there is one, the epilogue's operands.
-    Conv(&'static KernelDef<ConvProblem>, ConvProblem),
-    /// Pooling. No operands.
-    Pool(&'static KernelDef<PoolProblem>, PoolProblem),
-}
-
-impl Stage {
-    fn windows(&self) -> Option<Windows> {
-        match self {
-            Stage::Conv(_, p) => p.windows(),
-            Stage::Pool(_, p) => Some(p.windows()),
-        }
-    }
-
-    /// The problem of rows `out` of one image, for the same kernel where it takes so few rows.
-    fn band(&self, out: &Range<usize>) -> Option<Stage> {
-        Some(match self {
-            Stage::Conv(k, p) => {
-                let p = p.band(out)?;
-                Stage::Conv(like(k, conv::KERNELS, &p)?, p)
-            }
-            Stage::Pool(k, p) => {
-                let p = p.band(out)?;
-                Stage::Pool(like(k, pooling::KERNELS, &p)?, p)
-            }
-        })
-    }
-
-    fn same_problem(&self, other: &Stage) -> bool {
-        match (self, other) {
-            (Stage::Conv(_, a), Stage::Conv(_, b)) => a == b,
-            (Stage::Pool(_, a), Stage::Pool(_, b)) => a == b,
-            _ => false,
-        }
-    }
-
-    fn images(&self) -> usize {
-        match self {
-            Stage::Conv(_, p) => p.n,
-            Stage::Pool(_, p) => p.n,
-        }
-    }
-
-    /// Rows of the input and values in each, its layout, and whether values stand between its pixels.
-    fn input(&self) -> (usize, usize, Layout, bool) {
-        match self {
-            Stage::Conv(_, p) if p.x_layout == Layout::Plain => (p.h, p.w * p.c, p.x_layout, false),
-            Stage::Conv(_, p) => (p.h, p.w * p.x_stride, p.x_layout, p.x_stride != p.c),
-            Stage::Pool(_, p) => (p.h, p.w * p.c, p.layout, false),
-        }
-    }
-
-    /// The same of the result.
-    fn output(&self) -> (usize, usize, Layout, bool) {
-        match self {
-            Stage::Conv(_, p) => (p.oh, p.ow * p.y_stride, p.y_layout, p.y_stride != p.oc),
-            Stage::Pool(_, p) => (p.oh, p.ow * p.c, p.layout, false),
-        }
-    }
-
-    /// Values behind the last pixel of the result that are not part of it.
-    fn gap(&self) -> usize {
-        match self {
-            Stage::Conv(_, p) => p.y_stride.saturating_sub(p.oc),
-            Stage::Pool(..) => 0,
-        }
-    }
-
-    /// Operands besides the image.
-    fn operands(&self) -> usize {
-        match self {
-            Stage::Conv(_, p) => 1 + usize::from(p.epilogue.bias) + p.epilogue.operand_count(),
-            Stage::Pool(..) => 0,
-        }
-    }
-
-    /// For each operand the values to a row of the result; 0 where all rows read the same. `None` where steps disagree.
-    fn operand_rows(&self) -> Option<Vec<usize>> {
-        let Stage::Conv(_, p) = self else { return Some(vec![]) };
-        let mut rows = vec![None; self.operands()];
-        let skip = 1 + usize::from(p.epilogue.bias);
-        rows[..skip].fill(Some(0));
-        for step in &p.epilogue.steps {
-            if let EpilogueStep::Add { operand, row_stride } | EpilogueStep::Mul { operand, row_stride } = step {
-                let (slot, values) = (rows.get_mut(skip + *operand as usize)?, row_stride.checked_mul(p.ow)?);
-                if slot.replace(values).is_some_and(|before| before != values) {
-                    return None;
-                }
-            }
-        }
-        rows.into_iter().collect()
-    }
-
-    /// A measure of what one image takes.
-    fn work(&self) -> f64 {
-        match self {
-            Stage::Conv(_, p) => p.flops() / p.n.max(1) as f64,
-            Stage::Pool(_, p) => (p.c * p.oh * p.ow * p.kernel[0] * p.kernel[1]) as f64,
-        }
-    }
-
-    fn workspace(&self) -> usize {
-        match self {
-            Stage::Conv(k, p) => k.workspace(p, 1),
-            Stage::Pool(k, p) => k.workspace(p, 1),
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        match self {
-            Stage::Conv(k, _) => k.name,
-            Stage::Pool(k, _) => k.name,
-        }
-    }
-
-    fn run(&self, inputs: &[Src<'_>], y: Dst<'_>, workspace: &mut [u8], pool: &Pool) -> Result<(), KernelError> {
-        let args = Args { inputs, outputs: &mut [y], workspace };
-        match self {
-            Stage::Conv(k, p) => k.run(p, args, pool),
-            Stage::Pool(k, p) => k.run(p, args, pool),
-        }
-    }
-}
-
-/// The kernel itself, or the first that takes the problem with the same packed weights and no other instruction sets.
-fn like<P>(own: &'static KernelDef<P>, list: &'static [KernelDef<P>], p: &P) -> Option<&'static KernelDef<P>> {
-    let serves =
-        |k: &&KernelDef<P>| own.isa.contains(k.isa) && k.accepts(p).is_ok() && k.pack_format(p) == own.pack_format(p);
-    Some(own).filter(serves).or_else(|| list.iter().find(serves))
-}
 
 /// Most operands of a stage, the image among them.
 const MAX_INPUTS: usize = 16;
@@ -185,6 +51,7 @@ impl Chain {
     /// As [`Chain::new`], with so many bytes for what lies between stages.
     fn within(stages: Vec<Stage>, threads: usize, budget: usize) -> Result<Chain, String> {
         let refuse = |why: &str| Err(why.to_string());
+        let stages = stage::placed(stages)?;
         let Some((first, last)) = stages.first().zip(stages.last()) else { return refuse("no stages") };
         for (a, b) in stages.iter().zip(&stages[1..]) {
             if a.output() != b.input() || a.output().2 != Layout::ChannelsLast || a.output().3 {
@@ -231,7 +98,7 @@ impl Chain {
         self.images.iter().map(|b| b.next_multiple_of(128)).sum::<usize>() + self.work
     }
 
-    /// Runs all stages. Inputs: the first stage's image, then every stage's operands in order. Output: the last result.
+    /// Runs all stages. Inputs: the first stage's image, then every stage's other operands in order. Output: the last result.
     ///
     /// # Errors
     /// As the stages' kernels; the result is partly written then.
@@ -249,9 +116,10 @@ impl Chain {
         if first.input().2 == Layout::Plain {
             inputs[0].elements::<f32>(images * first.input().0 * first.input().1, "x")?;
         }
-        for input in inputs {
+        for (i, input) in inputs.iter().enumerate() {
             let at = input.elements::<u8>(input.len_bytes(), "operand")?;
-            if overlaps(at, input.len_bytes(), y_at.cast_const(), y_bytes) {
+            let beside = i == 0 && stage::beside(first.reads(), at, last.writes(), y_at.cast_const());
+            if !beside && overlaps(at, input.len_bytes(), y_at.cast_const(), y_bytes) {
                 return Err(buffer("an operand", "overlaps the output"));
             }
         }

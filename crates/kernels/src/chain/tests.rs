@@ -1,7 +1,12 @@
 use super::*;
+use crate::def::KernelDef;
+use crate::eltwise;
 use crate::gemm::tests::noise;
 use crate::{PackFormat, WeightShape, conv, detect, pooling};
-use modelsmith_kop::{Activation, Epilogue, PoolKind};
+use modelsmith_kop::{
+    Activation, BinaryOp, ConvProblem, EltwiseProblem, Epilogue, EpilogueStep, Inst, Lane, Operand, PoolKind,
+    PoolProblem, UnaryOp,
+};
 
 /// A convolution of a channels-last image whose padding keeps `k / 2` at each edge.
 fn conv_problem(n: usize, hw: [usize; 2], c: usize, oc: usize, k: usize, s: usize, groups: usize) -> ConvProblem {
@@ -30,7 +35,14 @@ fn conv_problem(n: usize, hw: [usize; 2], c: usize, oc: usize, k: usize, s: usiz
 
 /// What a stage takes besides its image.
 fn operands(stage: &Stage, seed: u64) -> Vec<Vec<f32>> {
-    let Stage::Conv(kernel, p) = stage else { return vec![] };
+    let (kernel, p) = match stage {
+        Stage::Conv(kernel, p) => (kernel, p),
+        Stage::Pool(..) => return vec![],
+        Stage::Map(_, p, _) => {
+            let len = |x: &Operand| p.dims.iter().zip(&x.strides).map(|(d, s)| (d - 1) * s).sum::<usize>() + 1;
+            return (seed..).zip(&p.inputs[1..]).map(|(seed, x)| noise(len(x), seed)).collect();
+        }
+    };
     let shape: WeightShape = conv::weight_shape(p);
     let format = kernel.pack_format(p).unwrap_or(PackFormat::F32Panel16);
     let mut packed = vec![0.0; format.packed_len(&shape).unwrap()];
@@ -44,6 +56,7 @@ fn operands(stage: &Stage, seed: u64) -> Vec<Vec<f32>> {
 
 /// Runs the stages after one another, and in bands under several budgets and numbers of threads.
 fn check(name: &str, stages: &[Stage], x: &[f32]) {
+    let stages = &stage::placed(stages.to_vec()).unwrap()[..];
     let given = (0..).zip(stages).map(|(i, s)| operands(s, 100 * i + 7)).collect::<Vec<_>>();
     let one = Pool::new(1);
     let mut want = x.to_vec();
@@ -140,6 +153,90 @@ fn bands_change_nothing() {
     );
 }
 
+/// `relu(a · b + c)` over pixels of `c` channels, of views with these strides.
+fn map(pixels: usize, c: usize, views: [[usize; 2]; 3]) -> Stage {
+    let operand = |strides: [usize; 2]| Operand { lane: Lane::F32, strides: strides.to_vec() };
+    let binary = |op, a, b| Inst::Binary { op, lane: Lane::F32, dst: 3, a, b };
+    let p = EltwiseProblem {
+        dims: vec![pixels, c],
+        inputs: views.map(operand).to_vec(),
+        outputs: vec![operand([c, 1])],
+        registers: 4,
+        code: vec![
+            Inst::Load { dst: 0, input: 0 },
+            Inst::Load { dst: 1, input: 1 },
+            Inst::Load { dst: 2, input: 2 },
+            binary(BinaryOp::Mul, 0, 1),
+            binary(BinaryOp::Add, 3, 2),
+            Inst::Unary { op: UnaryOp::Act(Activation::Relu), lane: Lane::F32, dst: 3, a: 3 },
+            Inst::Store { output: 0, a: 3 },
+        ],
+    };
+    let kernel = eltwise::KERNELS.iter().find(|k| detect().contains(k.isa)).unwrap();
+    let (stage, image) = Stage::map(kernel, &p).unwrap();
+    assert_eq!(image, views.iter().position(|v| v[0] > 0).unwrap());
+    stage
+}
+
+/// Programs before and between convolutions: over wider pixels, with factors of channels first, and with a second image.
+#[test]
+fn programs_run_in_bands() {
+    let kernel = conv::KERNELS.iter().find(|k| detect().contains(k.isa) && k.name.contains("pixels")).unwrap();
+    let conv = |p: ConvProblem| Stage::Conv(kernel, p);
+    for n in [1, 2] {
+        let narrow = || conv(conv_problem(n, [14, 9], 24, 16, 1, 1, 1));
+        let wide = || conv(conv_problem(n, [14, 9], 16, 24, 3, 1, 1));
+        let pixels = n * 14 * 9;
+        let normed = map(pixels, 24, [[40, 1], [0, 1], [0, 1]]);
+        let x = noise(pixels * 40, 3);
+        check("a normalised part", &[normed, narrow(), wide()], &x);
+        let gated = map(pixels, 24, [[0, 1], [24, 1], [0, 0]]);
+        check("gates first", &[gated, narrow()], &x[..pixels * 24]);
+        let summed = map(pixels, 16, [[0, 1], [16, 1], [16, 1]]);
+        check("a second image", &[narrow(), summed, wide()], &x[..pixels * 24]);
+    }
+}
+
+/// A chain whose result is other channels of the pixels that it reads, as in a joined image; and one whose result is not.
+#[test]
+fn a_result_may_lie_beside_what_is_read() {
+    let kernel = conv::KERNELS.iter().find(|k| detect().contains(k.isa) && k.name.contains("pixels")).unwrap();
+    let mut last = conv_problem(1, [14, 9], 24, 16, 1, 1, 1);
+    last.y_stride = 40;
+    let stages = stage::placed(vec![map(14 * 9, 24, [[40, 1], [0, 1], [0, 1]]), Stage::Conv(kernel, last)]).unwrap();
+    let given = (0..).zip(&stages).map(|(i, s)| operands(s, 10 * i)).collect::<Vec<_>>();
+    let image = noise(14 * 9 * 40, 3);
+    let chain = Chain::within(stages, 2, 20 << 10).unwrap();
+    let run = |at: usize| {
+        let (mut shared, mut apart) = (image.clone(), vec![0.0; image.len()]);
+        let mut work = vec![0; chain.workspace(2)];
+        let len = 14 * 9 * 40 - 24;
+        let results = [shared.as_mut_ptr().wrapping_add(at), apart.as_mut_ptr().wrapping_add(at)];
+        let x = [shared.as_ptr(), image.as_ptr()];
+        let done = [0, 1].map(|i| {
+            // SAFETY: both images have 40 values to a pixel, of which the result begins within the first.
+            let (x, y) = unsafe {
+                let x = Src::from_raw(x[i].cast(), (len + 8) * F32);
+                (x, Dst::from_raw(results[i].cast(), (len - at.saturating_sub(24)) * F32))
+            };
+            let flat = given.iter().flatten().map(|v| Src::new(v));
+            let inputs = std::iter::once(x).chain(flat).collect::<Vec<_>>();
+            let args = Args { inputs: &inputs, outputs: &mut [y], workspace: &mut work };
+            chain.run(args, &Pool::new(2)).map_err(|e| e.to_string())
+        });
+        (done, shared, apart)
+    };
+    let (done, shared, apart) = run(24);
+    assert_eq!(done, [Ok(()), Ok(())]);
+    for (pixel, (got, want)) in shared.chunks(40).zip(apart.chunks(40)).enumerate() {
+        assert_eq!(got[24..], want[24..], "pixel {pixel}");
+        assert_eq!(got[..24], image[pixel * 40..][..24], "pixel {pixel}");
+    }
+    assert!(apart.iter().any(|&v| v != 0.0));
+    let (done, ..) = run(20);
+    assert!(done[0].as_ref().is_err_and(|e| e.contains("overlaps the output")), "{:?}", done[0]);
+}
+
 #[test]
 fn what_cannot_be_a_chain_is_refused() {
     let stage = |p: ConvProblem| Stage::Conv(conv::KERNELS.last().unwrap(), p);
@@ -153,6 +250,10 @@ fn what_cannot_be_a_chain_is_refused() {
     let twice = [10, 20].map(|row_stride| EpilogueStep::Add { operand: 0, row_stride });
     let odd = ConvProblem { epilogue: Epilogue { bias: false, steps: twice.to_vec() }, ..b.clone() };
     assert!(refusal(vec![stage(a.clone()), stage(odd)]).contains("two ways"));
+    let over = |pixels| map(pixels, 8, [[8, 1], [0, 1], [0, 1]]);
+    assert!(refusal(vec![stage(b.clone()), over(81)]).contains("comes last"));
+    assert!(refusal(vec![over(80), stage(a.clone())]).contains("row by row"));
+    assert!(refusal(vec![over(162), stage(a.clone())]).contains("dense"));
     let chain = Chain::new(vec![stage(a), stage(b)], 1).unwrap();
     let mut y = vec![0.0f32; 9 * 9 * 8];
     let args = Args { inputs: &[], outputs: &mut [Dst::new(&mut y)], workspace: &mut [] };
