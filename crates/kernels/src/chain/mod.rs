@@ -116,10 +116,9 @@ impl Chain {
         if first.input().2 == Layout::Plain {
             inputs[0].elements::<f32>(images * first.input().0 * first.input().1, "x")?;
         }
-        for (i, input) in inputs.iter().enumerate() {
+        for input in inputs {
             let at = input.elements::<u8>(input.len_bytes(), "operand")?;
-            let beside = i == 0 && stage::beside(first.reads(), at, last.writes(), y_at.cast_const());
-            if !beside && overlaps(at, input.len_bytes(), y_at.cast_const(), y_bytes) {
+            if overlaps(at, input.len_bytes(), y_at.cast_const(), y_bytes) {
                 return Err(buffer("an operand", "overlaps the output"));
             }
         }

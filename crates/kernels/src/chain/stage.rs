@@ -35,27 +35,8 @@ pub(super) fn placed(mut stages: Vec<Stage>) -> Result<Vec<Stage>, String> {
     Ok(stages)
 }
 
-/// `count` values of every `stride`.
-#[derive(Clone, Copy)]
-pub(super) struct Channels {
-    stride: usize,
-    count: usize,
-}
-
-/// Whether two images are different channels of the same pixels: what is written to one is not read of the other, though
-/// they lie in the same memory. `x` and `y` are where they begin.
-pub(super) fn beside(read: Option<Channels>, x: *const u8, written: Option<Channels>, y: *const u8) -> bool {
-    let (Some(read), Some(written)) = (read, written) else { return false };
-    let pixel = written.stride.saturating_mul(size_of::<f32>());
-    if read.stride != written.stride || pixel == 0 {
-        return false;
-    }
-    let (x, y) = (x.addr() % pixel, y.addr() % pixel);
-    let offset = (y + pixel - x) % pixel;
-    offset >= read.count * size_of::<f32>() && offset + written.count * size_of::<f32>() <= pixel
-}
-
-/// Whether a program of singles makes a dense image, and its outermost dimension is rows of images.
+/// Whether a program of singles makes a dense image of a dense image, and its outermost dimension is rows of images. A part
+/// of a joined image is read from a page to each pixel, which takes as long in bands and makes the product after it slower.
 fn by_rows(p: &EltwiseProblem, [images, rows]: [usize; 2]) -> bool {
     let ([y], Some(&outer)) = (&p.outputs[..], p.dims.first()) else { return false };
     let mut dense = 1;
@@ -70,7 +51,7 @@ fn by_rows(p: &EltwiseProblem, [images, rows]: [usize; 2]) -> bool {
         && singles
         && lines > 0
         && outer.is_multiple_of(lines)
-        && p.inputs.first().is_some_and(|x| x.strides[0] > 0)
+        && p.inputs.first().is_some_and(|x| x.strides == y.strides)
 }
 
 impl Stage {
@@ -146,10 +127,7 @@ impl Stage {
             Stage::Conv(_, p) if p.x_layout == Layout::Plain => (p.h, p.w * p.c, p.x_layout, false),
             Stage::Conv(_, p) => (p.h, p.w * p.x_stride, p.x_layout, p.x_stride != p.c),
             Stage::Pool(_, p) => (p.h, p.w * p.c, p.layout, false),
-            Stage::Map(_, p, of) => {
-                let (x, y) = (&p.inputs[0].strides, &p.outputs[0].strides);
-                (of[1], Stage::lines(p, *of) * x[0], Layout::ChannelsLast, x != y)
-            }
+            Stage::Map(..) => self.output(),
         }
     }
 
@@ -161,28 +139,6 @@ impl Stage {
             Stage::Map(_, p, of) => {
                 (of[1], Stage::lines(p, *of) * p.outputs[0].strides[0], Layout::ChannelsLast, false)
             }
-        }
-    }
-
-    /// The part of each pixel that is read, where the image is channels-last.
-    pub(super) fn reads(&self) -> Option<Channels> {
-        match self {
-            Stage::Conv(_, p) if p.x_layout == Layout::Plain => None,
-            Stage::Conv(_, p) => Some(Channels { stride: p.x_stride, count: p.c }),
-            Stage::Pool(_, p) => Some(Channels { stride: p.c, count: p.c }),
-            Stage::Map(_, p, _) => match (&p.dims[..], &p.inputs[0].strides[..]) {
-                (&[_, count], &[stride, 1]) => Some(Channels { stride, count }),
-                _ => None,
-            },
-        }
-    }
-
-    /// The part of each pixel that is written.
-    pub(super) fn writes(&self) -> Option<Channels> {
-        match self {
-            Stage::Conv(_, p) => Some(Channels { stride: p.y_stride, count: p.oc }),
-            Stage::Pool(_, p) => Some(Channels { stride: p.c, count: p.c }),
-            Stage::Map(..) => None,
         }
     }
 

@@ -101,7 +101,7 @@ fn error_is_that_of_f32() {
 }
 
 /// Largest error of two parts relative to the sum of the magnitudes of a result's products. The rounding of f32 is that of
-/// sums of 256 values and of what remains of the inner dimension.
+/// sums of 384 values and of what remains of the inner dimension.
 fn relative_error(fast: &Kernel, p: &GemmProblem, a: &[f32], b: &[f32]) -> f64 {
     let magnitudes = |v: &[f32]| v.iter().map(|x| x.abs()).collect::<Vec<_>>();
     let (want, scale) = (exact(p, a, b), exact(p, &magnitudes(a), &magnitudes(b)));
