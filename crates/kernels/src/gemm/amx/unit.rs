@@ -118,23 +118,39 @@ macro_rules! two_products {
 /// Multiplications and additions of one product of tiles.
 const TILE_FLOPS: usize = 2 * 16 * 16 * 32;
 
-/// Runs `rounds` times 16 products of tiles that wait for nothing but each other's sums, four at a time; says how many
-/// multiplications and additions that was.
+/// A tile of bf16 of both signs between 1 and 2. Tiles of zeros draw less power, and the clock of a core falls with power:
+/// their products are a fifth faster than those of any model.
+#[repr(C, align(64))]
+struct Noise([u16; PART_BYTES / 2]);
+static NOISE: Noise = {
+    let mut values = [0; PART_BYTES / 2];
+    let (mut state, mut at) = (12345u32, 0);
+    while at < values.len() {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        values[at] = 0x3f80 | (state >> 25) as u16 | ((state >> 9) as u16 & 0x8000);
+        at += 1;
+    }
+    Noise(values)
+};
+
+/// Runs `rounds` times 16 products of tiles of noise that wait for nothing but each other's sums, four at a time; says how
+/// many multiplications and additions that was.
 ///
 /// # Safety
 /// The machine has AMX and the process may use it.
 pub(crate) unsafe fn products(rounds: usize) -> usize {
-    // SAFETY: by the contract above; registers are zeroed before they are read.
+    // SAFETY: by the contract above; registers are zeroed or loaded, with a whole tile, before they are read.
     unsafe {
         let _tiles = Configured::new();
         asm!(
             "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
-            "tilezero tmm4", "tilezero tmm5", "tilezero tmm6", "tilezero tmm7",
+            "tileloadd tmm4, [{data}+{line}]", "tileloadd tmm5, [{data}+{line}]",
+            "tileloadd tmm6, [{data}+{line}]", "tileloadd tmm7, [{data}+{line}]",
             "2:",
             concat!(four_products!(), four_products!(), four_products!(), four_products!()),
             "dec {n}", "jnz 2b",
-            n = inout(reg) rounds.max(1) => _,
-            options(nostack, nomem),
+            n = inout(reg) rounds.max(1) => _, data = in(reg) &raw const NOISE, line = in(reg) 64usize,
+            options(nostack, readonly),
         );
     }
     16 * TILE_FLOPS * rounds.max(1)
