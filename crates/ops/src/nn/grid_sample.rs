@@ -1,5 +1,6 @@
 //! GridSample: values of an image at the positions of a grid, interpolated. <https://onnx.ai/onnx/operators/onnx__GridSample.html>
 
+use super::pixels::{FEW, Pixels, transposed};
 use super::sampling::Sampling;
 use super::window::split;
 use crate::prelude::*;
@@ -122,66 +123,29 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     Ok(vec![Tensor::from_f64s(x.dtype(), &shape, &sampled(&x.to_f64s()?))?.into()])
 }
 
-/// Channels from which on all of a place are summed at once.
-const FEW: usize = 8;
 /// Places of which the results are turned together.
 const TURNED: usize = 32;
 
-/// The values of `n` images of `c` channels and `plane` pixels at `count` places of each: the channels of a pixel are put
-/// beside each other, so that a tap is that of all of them.
+/// The values of `n` images of `c` channels and `plane` pixels at `count` places of each, all channels of a place at once.
 fn by_places<'a>(
     x: &[f32],
     [n, c, plane, count]: [usize; 4],
     taps_of: impl Fn(usize) -> &'a [(usize, f64)],
 ) -> Vec<f32> {
     let mut out = vec![0f32; n * c * count];
-    let mut pixels = vec![0f32; plane * c];
     let (mut sums, mut turned) = (vec![0f64; c], vec![0f32; TURNED * c]);
     for ((i, image), out) in x.chunks_exact(plane * c).enumerate().zip(out.chunks_exact_mut((count * c).max(1))) {
-        transposed(image, &mut pixels, [c, plane], c);
+        let pixels = Pixels::of(image, c);
         for first in (0..count).step_by(TURNED) {
             let places = TURNED.min(count - first);
             for (p, turned) in turned.chunks_exact_mut(c).enumerate().take(places) {
-                sum_taps(&pixels, taps_of(i * count + first + p), &mut sums);
+                pixels.sum(taps_of(i * count + first + p), &mut sums);
                 turned.iter_mut().zip(&sums).for_each(|(to, &sum)| *to = sum as f32);
             }
             transposed(&turned[..places * c], &mut out[first..], [places, c], count);
         }
     }
     out
-}
-
-/// The weighted sums of the channels of the pixels that `taps` names.
-fn sum_taps(pixels: &[f32], taps: &[(usize, f64)], sums: &mut [f64]) {
-    let c = sums.len();
-    let line = |&(at, _): &(usize, f64)| &pixels[at * c..(at + 1) * c];
-    // Four taps, those of a linear mode between pixels, are the usual number. Both add them in the same order.
-    if let [p, q, r, s] = taps {
-        let lines = line(p).iter().zip(line(q)).zip(line(r).iter().zip(line(s)));
-        for (sum, ((&a, &b), (&c, &d))) in sums.iter_mut().zip(lines) {
-            *sum = f64::from(a) * p.1 + f64::from(b) * q.1 + f64::from(c) * r.1 + f64::from(d) * s.1;
-        }
-        return;
-    }
-    // The sum of no numbers is that of an iterator: zero with its sign.
-    sums.fill(std::iter::empty::<f64>().sum());
-    for tap in taps {
-        sums.iter_mut().zip(line(tap)).for_each(|(sum, &v)| *sum += f64::from(v) * tap.1);
-    }
-}
-
-/// Writes `rows` × `columns` elements that follow each other in rows as columns, whose rows lie `stride` apart in `to`.
-fn transposed(from: &[f32], to: &mut [f32], [rows, columns]: [usize; 2], stride: usize) {
-    const SIDE: usize = 16;
-    for (r, c) in (0..rows).step_by(SIDE).flat_map(|r| (0..columns).step_by(SIDE).map(move |c| (r, c))) {
-        for column in c..columns.min(c + SIDE) {
-            let end = rows.min(r + SIDE);
-            let to = &mut to[column * stride + r..column * stride + end];
-            for (to, row) in to.iter_mut().zip(r..end) {
-                *to = from[row * columns + column];
-            }
-        }
-    }
 }
 
 /// The values of images at ranges of places whose taps are known.
@@ -242,6 +206,10 @@ fn samples(s: &mut Samples) {
                 case.attr("align_corners", align).add();
             }
         }
+    }
+    for padding in ["zeros", "border"] {
+        let (x, grid) = (s.any(F32, &[2, 9, 4, 3]), s.floats(F32, &[2, 5, 8, 2], -1.5, 1.5));
+        s.case().input(x).input(grid).attr("padding_mode", padding).add();
     }
     for dtype in FLOATS_BF16.dtypes() {
         let (x, grid) = (s.any(F32, &[1, 1, 2, 3, 4]), s.floats(dtype, &[1, 2, 1, 2, 3], -1.0, 1.0));

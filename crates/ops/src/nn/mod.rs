@@ -50,6 +50,7 @@ pub mod normalization;
 pub mod padded;
 pub mod phases;
 pub mod pictures;
+pub mod pixels;
 pub mod pooling;
 pub mod prelu;
 pub mod relu;

@@ -1,6 +1,7 @@
 //! RoiAlign: regions of an image, each pooled to one size from interpolated points. <https://onnx.ai/onnx/operators/onnx__RoiAlign.html>
 
 use super::normalization::rounder;
+use super::pixels::{FEW, Pixels, transposed};
 use crate::prelude::*;
 
 const SCHEMA: Schema = Schema {
@@ -144,6 +145,17 @@ fn sum(taps: &[(usize, f64)], plane: &[f64]) -> f64 {
     parts.iter().sum::<f64>() + rest.iter().map(|&(i, weight)| plane[i] * weight).sum::<f64>()
 }
 
+/// The means of bins, each given by its taps and the number of its points, for all channels of an image; channel by channel.
+fn by_bins(pixels: &Pixels, bins: &[(Vec<(usize, f64)>, f64)], c: usize) -> Vec<f64> {
+    let (mut sums, mut out) = (vec![0.0; bins.len() * c], vec![0.0; bins.len() * c]);
+    for ((taps, count), sums) in bins.iter().zip(sums.chunks_exact_mut(c)) {
+        pixels.sum(taps, sums);
+        sums.iter_mut().for_each(|sum| *sum /= count);
+    }
+    transposed(&sums, &mut out, [bins.len(), c], bins.len());
+    out
+}
+
 fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     let (x, rois) = (cx.tensor(inputs, 0)?, cx.tensor(inputs, 1)?);
     let images = cx.tensor(inputs, 2)?.to_i64s()?;
@@ -169,6 +181,13 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     let shape = [regions, c, out_h, out_w];
     let mut out = Vec::with_capacity(Tensor::zeros(x.dtype(), &shape)?.len());
     let (data, offset) = (x.to_f64s()?, if shifted { 0.5 } else { 0.0 });
+    // A weight is that of all channels.
+    let pixels = match x.dtype() {
+        F32 if !largest && c >= FEW && h * w > 0 => {
+            Some(x.as_slice::<f32>()?.chunks_exact(c * h * w).map(|image| Pixels::of(image, c)).collect::<Vec<_>>())
+        }
+        _ => None,
+    };
     for (&image, roi) in images.iter().zip(rois.to_f64s()?.chunks_exact(4)) {
         let at = |i: usize| round(round(roi[i] * scale) - offset);
         let columns = points(at(0), at(2), out_w, ratio, shifted, round)?;
@@ -184,6 +203,10 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
             (if largest { all } else { joined(all) }, (ys.len() * xs.len()).max(1) as f64)
         };
         let bins = bins.map(taps).collect::<Vec<_>>();
+        if let Some(images) = &pixels {
+            out.extend(by_bins(&images[image], &bins, c));
+            continue;
+        }
         for plane in data[image * c * h * w..].chunks_exact((h * w).max(1)).take(c) {
             for (taps, count) in &bins {
                 let product = |&(i, weight): &(usize, f64)| if weight == 0.0 { 0.0 } else { plane[i] * weight };
@@ -224,6 +247,9 @@ fn samples(s: &mut Samples) {
             case.attr("output_width", 3).attr("sampling_ratio", 2).attr("spatial_scale", 0.5).add();
         }
     }
+    let x = s.any(F32, &[2, 9, 5, 6]);
+    let case = s.case().input(x).input(rois.clone()).input(Tensor::vector(&[1i64, 0, 1])).attr("output_height", 2);
+    case.attr("output_width", 3).attr("sampling_ratio", 3).add();
     let (x, none) = (s.any(F32, &[1, 1, 3, 3]), s.any(F32, &[0, 4]));
     s.case().input(x).input(none).input(Tensor::vector::<i64>(&[])).add();
 }
