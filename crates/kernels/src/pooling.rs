@@ -57,10 +57,12 @@ fn window(p: &PoolProblem, axis: usize, out: usize, len: usize) -> (usize, usize
     let (k, d) = (p.kernel[axis], p.dilation[axis]);
     let start = out * p.stride[axis];
     let pad = p.pad[axis];
-    let first = pad.saturating_sub(start).div_ceil(d).min(k);
-    let end = (len + pad).saturating_sub(start).div_ceil(d).min(k).max(first);
+    // A division takes longer than a short window.
+    let taps = |distance: usize| if d == 1 { distance } else { distance.div_ceil(d) }.min(k);
+    let first = taps(pad.saturating_sub(start));
+    let end = taps((len + pad).saturating_sub(start)).max(first);
     // The padded extent ends `pad[axis + 2]` behind the input; a ceiling window may reach beyond it.
-    let with_pad = (len + pad + p.pad[axis + 2]).saturating_sub(start).div_ceil(d).min(k);
+    let with_pad = taps((len + pad + p.pad[axis + 2]).saturating_sub(start));
     ((start + first * d).saturating_sub(pad), end - first, with_pad)
 }
 
