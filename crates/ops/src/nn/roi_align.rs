@@ -156,6 +156,16 @@ fn by_bins(pixels: &Pixels, bins: &[(Vec<(usize, f64)>, f64)], c: usize) -> Vec<
     out
 }
 
+/// The images pixel by pixel, where a weight of a mean is that of many channels.
+fn turned(x: &Tensor, largest: bool) -> OpResult<Option<Vec<Pixels>>> {
+    let c = x.shape()[1];
+    let size = x.shape()[1..].iter().product::<usize>();
+    if x.dtype() != F32 || largest || c < FEW || size == 0 {
+        return Ok(None);
+    }
+    Ok(Some(x.as_slice::<f32>()?.chunks_exact(size).map(|image| Pixels::of(image, c)).collect()))
+}
+
 fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     let (x, rois) = (cx.tensor(inputs, 0)?, cx.tensor(inputs, 1)?);
     let images = cx.tensor(inputs, 2)?.to_i64s()?;
@@ -181,13 +191,7 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     let shape = [regions, c, out_h, out_w];
     let mut out = Vec::with_capacity(Tensor::zeros(x.dtype(), &shape)?.len());
     let (data, offset) = (x.to_f64s()?, if shifted { 0.5 } else { 0.0 });
-    // A weight is that of all channels.
-    let pixels = match x.dtype() {
-        F32 if !largest && c >= FEW && h * w > 0 => {
-            Some(x.as_slice::<f32>()?.chunks_exact(c * h * w).map(|image| Pixels::of(image, c)).collect::<Vec<_>>())
-        }
-        _ => None,
-    };
+    let pixels = turned(x, largest)?;
     for (&image, roi) in images.iter().zip(rois.to_f64s()?.chunks_exact(4)) {
         let at = |i: usize| round(round(roi[i] * scale) - offset);
         let columns = points(at(0), at(2), out_w, ratio, shifted, round)?;
