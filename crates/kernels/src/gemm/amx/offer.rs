@@ -84,7 +84,7 @@ pub(super) fn grid<const PARTS: usize>(blocks: &Blocks, threads: usize) -> (usiz
     };
     let mut best = ((1, 1), time((1, 1)));
     for by_rows in 1..=threads.min(blocks.row_tiles) {
-        let parts = (by_rows, (threads / by_rows).min(blocks.col_tiles));
+        let parts = (by_rows, (threads / by_rows).min(blocks.col_tiles).max(1));
         let found = time(parts);
         if found < best.1 {
             best = (parts, found);
@@ -151,5 +151,18 @@ mod tests {
         let p = GemmProblem::dense(1, 10, 65536, GemmB::Packed);
         let name = choose(KERNELS, &p, &Facts::guess(ISA, 4)).map_or("", |k| k.name);
         assert!(!name.contains("amx"), "{name}");
+    }
+
+    #[test]
+    fn products_without_elements_have_a_cost() {
+        for (m, n, k) in [(0, 5, 3), (5, 0, 3), (5, 3, 0), (0, 0, 0)] {
+            for threads in [1, 4] {
+                let facts = Facts::guess(ISA, threads);
+                for b in [GemmB::Packed, GemmB::Strided { row_stride: n, col_stride: 1 }] {
+                    let p = GemmProblem::dense(m, n, k, b);
+                    assert!(cost::<2>(&p, &facts) >= 0.0 && cost::<3>(&p, &facts) >= 0.0, "{m} x {n} x {k}");
+                }
+            }
+        }
     }
 }
