@@ -181,18 +181,35 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
 }
 
 fn samples(s: &mut Samples) {
+    let conditions = [true, false].map(|c| Tensor::from_bools(&[], vec![c]).unwrap_or_else(|_| Tensor::scalar(1i32)));
     for dtype in ALL_IR13.dtypes() {
         let x = s.any(dtype, &[2]);
         let text = format!(
             "graph(%c: bool[], %x: {dtype}[2]) {{
-               %y, %z = If(%c) {{then_branch = graph() {{ %a = Identity(%x) return %a, %a }},
-                                else_branch = graph() {{ %b = Concat(%x, %x) {{axis = 0}} return %b, %x }}}}
+               %y, %z = If(%c) {{then_branch = graph() {{ %a = Identity(%x) %d = Identity(%x) return %a, %d }},
+                                else_branch = graph() {{ %b = Concat(%x, %x) {{axis = 0}} %d = Identity(%x) return %b, %d }}}}
                return %y, %z
              }}"
         );
-        for c in [true, false] {
-            let case = s.case().input(Tensor::from_bools(&[], vec![c]).unwrap_or_else(|_| Tensor::scalar(1i32)));
-            case.input(x.clone()).outputs(2).model(&text).add();
+        for c in &conditions {
+            s.case().input(c.clone()).input(x.clone()).outputs(2).model(&text).add();
         }
+    }
+    let captured = "graph(%c: bool[], %x: f32[2]) {
+        %y = If(%c) {then_branch = graph() { %a = Identity(%x) return %a }, else_branch = graph() { return %x }}
+        return %y
+      }";
+    let nested = "graph(%c: bool[], %d: bool[], %x: f32[2, 3]) {
+        %y = If(%c) {then_branch = graph() {
+                       %a = If(%d) {then_branch = graph() { %n = Neg(%x) return %n },
+                                    else_branch = graph() { %e = Abs(%x) return %e }}
+                       return %a },
+                     else_branch = graph() { %s = Transpose(%x) {perm = [1, 0]} return %s }}
+        return %y
+      }";
+    for c in &conditions {
+        let (x, y) = (s.any(F32, &[2]), s.any(F32, &[2, 3]));
+        s.case().input(c.clone()).input(x).model(captured).add();
+        s.case().input(c.clone()).input(conditions[1].clone()).input(y).model(nested).add();
     }
 }

@@ -50,10 +50,12 @@ fn samples(s: &mut Samples) {
     for dtype in [F32, F64, I32, I64] {
         let x = s.any(dtype, &[3, 2]);
         s.case().input(x.clone()).attr("offset", vec![1.0f32]).attr("scale", vec![2.0f32, -1.0]).add();
-        s.case().input(x).attr("offset", vec![1.0f32, 0.5]).add();
+        s.case().input(x.clone()).attr("offset", vec![1.0f32, 0.5]).add();
+        s.case().input(x).attr("offset", vec![1.0f32, 0.5]).attr("scale", vec![2.0f32, -1.0]).add();
     }
     for shape in Samples::shapes() {
         let x = s.any(F32, shape);
-        s.case().input(x).attr("scale", vec![0.5f32]).add();
+        s.case().input(x.clone()).attr("scale", vec![0.5f32]).add();
+        s.case().input(x).attr("scale", vec![0.5f32]).attr("offset", vec![-1.0f32]).add();
     }
 }

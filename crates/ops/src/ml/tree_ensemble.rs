@@ -68,15 +68,24 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
 
 fn samples(s: &mut Samples) {
     for dtype in FLOATS.dtypes() {
-        for (how, post) in [(0i64, 0i64), (1, 2), (2, 1), (3, 3)] {
+        for (how, post) in [(0i64, 0i64), (1, 2), (1, 0), (2, 1), (3, 3), (3, 0)] {
             let x = s.any(dtype, &[5, 2]);
             let float = |v: &[f64]| Tensor::from_f64s(dtype, &[v.len()], v).unwrap_or_else(|_| Tensor::scalar(0f32));
             let case = s.case().input(x).attr("aggregate_function", how).attr("post_transform", post);
             let case = case.attr("n_targets", 2).attr("tree_roots", [0, 2]);
-            let case =
-                case.attr("nodes_modes", Tensor::vector(&[0u8, 6, 3])).attr("nodes_splits", float(&[0.5, 0.0, 0.25]));
-            let case = case.attr("membership_values", float(&[1.0, -1.0, f64::NAN]));
-            let case = case.attr("nodes_hitrates", float(&[1.0, 1.0, 1.0])).attr("nodes_featureids", [0, 1, 1]);
+            let case = case.attr("nodes_splits", float(&[0.5, 0.0, 0.25])).attr("nodes_featureids", [0, 1, 1]);
+            let case = match how {
+                0 | 2 => case.attr("nodes_modes", Tensor::vector(&[0u8, 6, 3])),
+                _ => case.attr("nodes_modes", Tensor::vector(&[2u8, 1, 5])),
+            };
+            let case = match how {
+                0 => case.attr("nodes_hitrates", float(&[1.0, 1.0, 1.0])),
+                _ => case,
+            };
+            let case = match how {
+                0 | 2 => case.attr("membership_values", float(&[1.0, -1.0, f64::NAN])),
+                _ => case,
+            };
             let case = case.attr("nodes_missing_value_tracks_true", [1, 0, 0]);
             let case = case.attr("nodes_truenodeids", [1, 0, 2]).attr("nodes_trueleafs", [0, 1, 1]);
             let case = case.attr("nodes_falsenodeids", [3, 1, 0]).attr("nodes_falseleafs", [1, 1, 1]);

@@ -1,5 +1,6 @@
 //! TreeEnsembleClassifier: the class with the most votes of the leaves that a row of features reaches in every tree, and the scores of
-//! all. Where all votes are for one of two classes, the second wins above 0.5, or above 0 if some vote is negative.
+//! all. Where all votes are for one of two classes, the second wins above 0.5, or above 0 if some vote is negative; and where that
+//! one is the first, its votes are those of the second, as converters of binary models write them.
 //! Deprecated by the domain's opset 5 in favour of TreeEnsemble; kept, since files of all opsets hold it.
 //!
 //! <https://onnx.ai/onnx/operators/onnx_aionnxml_TreeEnsembleClassifier.html>
@@ -92,24 +93,28 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     let forest = Forest::listed(cx, "class")?;
     let post = Post::of(cx.attrs.string("post_transform")?)?;
     let base = trees::floats(cx, "base_values")?;
-    let (voted, positive, classes) = (forest.targets(), forest.all_positive(), labels.len());
+    let voted = forest.targets().into_iter().collect::<Vec<_>>();
+    let (positive, classes) = (forest.all_positive(), labels.len());
     let (n, rows) = trees::features(x)?;
     let (mut picked, mut out) = (Vec::new(), Vec::new());
     for row in rows {
         let mut scores = forest.scores(&row, classes, Aggregate::Sum)?;
-        let single = voted.first().copied().filter(|_| voted.len() == 1 && classes <= 2);
-        match single {
-            Some(class) => {
-                let s = scores[class] + base.last().copied().unwrap_or(0.0);
-                picked.push(labels.binary(s > if positive { 0.5 } else { 0.0 }));
+        let above = |s: f64| s > if positive { 0.5 } else { 0.0 };
+        match (voted.as_slice(), classes) {
+            ([0], 1 | 2) => {
+                let s = scores[0] + base.last().copied().unwrap_or(0.0);
+                picked.push(labels.binary(above(s)));
                 match classes {
                     2 => out.extend(post.pair(s, positive)),
                     _ => out.extend(post.row(&[s])),
                 }
             }
-            None => {
+            (voted, _) => {
                 scores.iter_mut().zip(&base).for_each(|(s, b)| *s += b);
-                picked.push(scores::largest(&scores));
+                picked.push(match (voted, classes) {
+                    ([1], 2) => labels.binary(above(scores[1])),
+                    _ => scores::largest(&scores),
+                });
                 out.extend(post.row(&scores));
             }
         }
@@ -119,34 +124,50 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
 
 fn samples(s: &mut Samples) {
     let words = ["x", "y", "z"].map(str::to_owned).to_vec();
-    let weights = [0.5f32, 0.1, 0.2, 0.5, 0.25];
-    let doubles = |v: &[f32]| Tensor::vector(&v.iter().map(|&x| f64::from(x)).collect::<Vec<_>>());
+    let (mixed, votes) = ([0.5f32, -0.1, 0.2, -0.5, 0.25], [0.5f32, 0.1, 0.2, 0.5, 0.25]);
     for dtype in [F32, F64, I32, I64] {
-        for (post, ids) in [("NONE", [0i64, 1, 2, 1, 0]), ("SOFTMAX", [2, 1, 0, 0, 1]), ("LOGISTIC", [1, 1, 1, 1, 1])] {
+        let tensor = |v: &[f32]| trees::sample_tensor(dtype, v);
+        // The votes for one class of three, of two classes, and for one of two.
+        for (post, ids) in [
+            ("NONE", [0i64, 1, 2, 1, 0]),
+            ("SOFTMAX", [2, 1, 0, 0, 1]),
+            ("LOGISTIC", [0, 1, 1, 0, 1]),
+            ("NONE", [0, 0, 0, 0, 0]),
+            ("LOGISTIC", [0, 0, 0, 0, 0]),
+            ("LOGISTIC", [1, 1, 1, 1, 1]),
+        ] {
             let x = s.any(dtype, &[5, 2]);
+            let three = ids.contains(&2);
             for wide in [false, true] {
                 let case = s.case().input(x.clone()).attr("post_transform", post).attr("class_ids", ids).outputs(2);
                 let case = trees::SAMPLE_NODES.iter().fold(case, |c, (name, list)| c.attr(name, *list));
                 let case = case.attr("nodes_modes", trees::sample_modes("BRANCH_LEQ", "BRANCH_GT"));
                 let case = case.attr("class_treeids", [0, 0, 0, 1, 1]).attr("class_nodeids", [2, 3, 4, 1, 2]);
-                let case = match (wide, post) {
-                    (_, "LOGISTIC") => case.attr("classlabels_int64s", [7, 8]),
+                let case = match (wide, three) {
+                    (_, false) => case.attr("classlabels_int64s", [7, 8]),
                     (false, _) => case.attr("classlabels_strings", words.clone()),
                     (true, _) => case.attr("classlabels_int64s", [7, 8, 9]),
                 };
+                let weights = if post == "LOGISTIC" { mixed } else { votes };
                 let case = match wide {
                     false => {
-                        let case = case.attr("class_weights", weights.to_vec()).attr("base_values", vec![0.1f32]);
+                        let case = case.attr("class_weights", weights.to_vec());
                         let case = case.attr("nodes_values", trees::SAMPLE_VALUES.to_vec());
                         case.attr("nodes_hitrates", vec![1.0f32; 8])
                             .attr("nodes_missing_value_tracks_true", vec![1i64; 8])
                     }
                     true => {
-                        let case = case.attr("class_weights_as_tensor", doubles(&weights));
-                        let case = case.attr("nodes_values_as_tensor", doubles(&trees::SAMPLE_VALUES));
-                        let case = case.attr("nodes_hitrates_as_tensor", doubles(&[1.0; 8]));
-                        case.attr("base_values_as_tensor", doubles(&[0.25]))
+                        let case = case.attr("class_weights_as_tensor", tensor(&weights));
+                        let case = case.attr("nodes_values_as_tensor", tensor(&trees::SAMPLE_VALUES));
+                        case.attr("nodes_hitrates_as_tensor", tensor(&[1.0; 8]))
                     }
+                };
+                // One number for each class, or for the only one that is voted for.
+                let case = match (wide, ids == [0; 5], three) {
+                    (false, true, _) => case.attr("base_values", vec![0.1f32]),
+                    (false, false, true) => case.attr("base_values", vec![0.1f32, -0.2, 0.3]),
+                    (true, _, true) => case.attr("base_values_as_tensor", tensor(&[0.25, 0.0, -0.5])),
+                    _ => case,
                 };
                 case.add();
             }

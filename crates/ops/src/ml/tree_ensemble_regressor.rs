@@ -102,16 +102,17 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
 
 fn samples(s: &mut Samples) {
     let modes = [("BRANCH_LEQ", "BRANCH_GT"), ("BRANCH_LT", "BRANCH_GTE"), ("BRANCH_EQ", "BRANCH_NEQ")];
-    let hows = ["AVERAGE", "MIN", "MAX"];
+    let hows = ["AVERAGE", "MIN", "MAX", "SUM"];
     for dtype in [F32, F64, I32, I64] {
-        for ((a, b), how) in modes.into_iter().zip(hows) {
+        for ((a, b), how) in modes.into_iter().chain([modes[0]]).zip(hows) {
             let x = s.any(dtype, &[5, 2]);
-            let doubles = |v: &[f32]| Tensor::vector(&v.iter().map(|&x| f64::from(x)).collect::<Vec<_>>());
+            let doubles = |v: &[f32]| trees::sample_tensor(dtype, v);
             let weights = [0.5f32, -1.0, 2.0, 1.5, 0.25];
             for wide in [false, true] {
                 let case = s.case().input(x.clone()).attr("aggregate_function", how).attr("n_targets", 2);
                 let case = trees::SAMPLE_NODES.iter().fold(case, |c, (name, list)| c.attr(name, *list));
-                let case = case.attr("nodes_modes", trees::sample_modes(a, b)).attr("post_transform", "LOGISTIC");
+                let post = if how == "AVERAGE" { "LOGISTIC" } else { "NONE" };
+                let case = case.attr("nodes_modes", trees::sample_modes(a, b)).attr("post_transform", post);
                 let case = case.attr("target_treeids", [0, 0, 0, 1, 1]).attr("target_nodeids", [2, 3, 4, 1, 2]);
                 let case = case.attr("target_ids", [0, 1, 0, 1, 1]);
                 let case = match wide {
@@ -119,8 +120,8 @@ fn samples(s: &mut Samples) {
                         let case = case.attr("target_weights", weights.to_vec());
                         let case = case.attr("nodes_values", trees::SAMPLE_VALUES.to_vec());
                         let case = case.attr("nodes_hitrates", vec![1.0f32; 8]);
-                        case.attr("nodes_missing_value_tracks_true", vec![1i64; 8])
-                            .attr("base_values", vec![1.0f32, 2.0])
+                        let case = case.attr("nodes_missing_value_tracks_true", vec![1i64; 8]);
+                        if how == "SUM" { case } else { case.attr("base_values", vec![1.0f32, 2.0]) }
                     }
                     true => {
                         let case = case.attr("target_weights_as_tensor", doubles(&weights));

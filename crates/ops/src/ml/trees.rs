@@ -295,5 +295,12 @@ pub(crate) const SAMPLE_NODES: [(&str, [i64; 8]); 5] = [
 pub(crate) fn sample_modes(first: &str, second: &str) -> Vec<std::string::String> {
     [first, second, "LEAF", "LEAF", "LEAF", second, "LEAF", "LEAF"].map(str::to_owned).to_vec()
 }
+/// The numbers of an attribute that is a tensor: doubles beside features that are, else floats.
+pub(crate) fn sample_tensor(features: DType, v: &[f32]) -> Tensor {
+    match features {
+        F64 => Tensor::vector(&v.iter().map(|&x| f64::from(x)).collect::<Vec<_>>()),
+        _ => Tensor::vector(v),
+    }
+}
 /// Thresholds of [`SAMPLE_NODES`].
 pub(crate) const SAMPLE_VALUES: [f32; 8] = [0.5, -0.25, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0];

@@ -95,7 +95,11 @@ fn decompose(b: &mut Builder, node: NodeId) -> OpResult<Vec<ValueId>> {
     let padded = b.op_with("Concat", &[past, x], Attrs::new().with("axis", 2))?;
     let inputs = [Some(padded), Some(w), b.opt_input(node, 2)];
     let given = if inputs[2].is_some() { 3 } else { 2 };
-    let mut y = b.node("", "Conv", &inputs[..given], Attrs::new().with("group", shape[1] as i64), 1)?[0];
+    let mut y = match shape[2] {
+        // No step, no window: the state alone is shorter than one.
+        0 => b.op("Identity", &[x])?,
+        _ => b.node("", "Conv", &inputs[..given], Attrs::new().with("group", shape[1] as i64), 1)?[0],
+    };
     if silu {
         y = b.op("Swish", &[y])?;
     }
@@ -115,7 +119,7 @@ fn samples(s: &mut Samples) {
             s.case().outputs(2).input(x).input(w).add();
         }
     }
-    for (x, w) in [([1, 1, 1], [1, 1, 4]), ([1, 2, 3], [2, 1, 1]), ([0, 2, 3], [2, 1, 2])] {
+    for (x, w) in [([1, 1, 1], [1, 1, 4]), ([1, 2, 3], [2, 1, 1]), ([0, 2, 3], [2, 1, 2]), ([2, 3, 0], [3, 1, 3])] {
         let (x, w) = (s.any(F32, &x), s.any(F32, &w));
         s.case().outputs(2).input(x).input(w).add();
     }

@@ -91,7 +91,7 @@ fn decompose(b: &mut Builder, node: NodeId) -> OpResult<Vec<ValueId>> {
     let dim = rotated(&attrs, size)?;
     let mut h = x;
     if packed {
-        let split = b.ints(&[0, 0, heads.unwrap_or(1) as i64, -1]);
+        let split = b.ints(&[0, 0, heads.unwrap_or(1) as i64, size as i64]);
         h = b.op("Reshape", &[x, split])?;
     }
     // Angles are [batch, sequence, half]; heads come after the sequence when packed, before it otherwise.
@@ -131,7 +131,7 @@ fn decompose(b: &mut Builder, node: NodeId) -> OpResult<Vec<ValueId>> {
         out = b.op_with("Concat", &[out, rest], axis(-1))?;
     }
     if packed {
-        let flat = b.ints(&[0, 0, -1]);
+        let flat = b.ints(&[0, 0, heads.unwrap_or(1) as i64 * size]);
         out = b.op("Reshape", &[out, flat])?;
     }
     Ok(vec![out])
@@ -143,8 +143,9 @@ fn samples(s: &mut Samples) {
         let ids = s.ints(I64, &[2, 4], 0, 8);
         s.case().input(x).input(cos).input(sin).input(ids).add();
     }
-    for interleaved in [0, 1] {
-        let (x, cos, sin) = (s.any(F32, &[2, 4, 24]), s.any(F32, &[2, 4, 2]), s.any(F32, &[2, 4, 2]));
+    for (interleaved, batch) in [(0, 2), (1, 2), (1, 0)] {
+        let half = [batch, 4, 2];
+        let (x, cos, sin) = (s.any(F32, &[batch, 4, 24]), s.any(F32, &half), s.any(F32, &half));
         let case = s.case().input(x).input(cos).input(sin).attr("num_heads", 3).attr("rotary_embedding_dim", 4);
         case.attr("interleaved", interleaved).add();
         let (x, cos, sin) = (s.any(F32, &[1, 2, 3, 4]), s.any(F32, &[1, 3, 2]), s.any(F32, &[1, 3, 2]));

@@ -72,21 +72,24 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
 fn decompose(b: &mut Builder, node: NodeId) -> OpResult<Vec<ValueId>> {
     let attrs = b.attrs(node)?;
     let (x, block, last) = (b.input(node, 0)?, block_size(&attrs)? as i64, depth_last(&attrs)?);
-    // An empty image has no channels to infer.
-    let channels = b.ty(x).shape().and_then(|s| s.get(1)?.known());
-    let (factor, head) = (b.ints(&[block]), b.ints(&[0, channels.unwrap_or(-1)]));
-    let front = b.ints(&[0, channels.map_or(-1, |c| c * block * block)]);
-    let small = |b: &mut Builder, axis: i64| {
-        let size = b.op_with("Shape", &[x], Attrs::new().with("start", axis).with("end", axis + 1))?;
-        b.op("Div", &[size, factor])
+    // The 0 of an image that may be empty is a size, none to copy.
+    let sizes = b.ty(x).sizes().unwrap_or_default();
+    let filled = sizes.get(1..).is_some_and(|s| !s.is_empty() && s.iter().all(|&n| n > 0));
+    let own = || if filled { Attrs::new() } else { Attrs::new().with("allowzero", 1) };
+    let size = |b: &mut Builder, start: i64, end: i64| {
+        b.op_with("Shape", &[x], Attrs::new().with("start", start).with("end", end))
     };
-    let (h, w) = (small(b, 2)?, small(b, 3)?);
-    let split = b.op_with("Concat", &[head, h, factor, w, factor], Attrs::new().with("axis", 0))?;
-    let shape = b.op_with("Concat", &[front, h, w], Attrs::new().with("axis", 0))?;
-    let split = b.op("Reshape", &[x, split])?;
+    let (factor, area) = (b.ints(&[block]), b.ints(&[block * block]));
+    let (front, batch, channels) = (size(b, 0, 2)?, size(b, 0, 1)?, size(b, 1, 2)?);
+    let (h, w) = (size(b, 2, 3)?, size(b, 3, 4)?);
+    let (h, w) = (b.op("Div", &[h, factor])?, b.op("Div", &[w, factor])?);
+    let depth = b.op("Mul", &[channels, area])?;
+    let split = b.op_with("Concat", &[front, h, factor, w, factor], Attrs::new().with("axis", 0))?;
+    let shape = b.op_with("Concat", &[batch, depth, h, w], Attrs::new().with("axis", 0))?;
+    let split = b.op_with("Reshape", &[x, split], own())?;
     let perm = if last { [0, 1, 3, 5, 2, 4] } else { [0, 3, 5, 1, 2, 4] };
     let moved = b.op_with("Transpose", &[split], Attrs::new().with("perm", perm))?;
-    Ok(vec![b.op("Reshape", &[moved, shape])?])
+    Ok(vec![b.op_with("Reshape", &[moved, shape], own())?])
 }
 
 fn samples(s: &mut Samples) {
@@ -98,6 +101,8 @@ fn samples(s: &mut Samples) {
         let x = s.any(F32, &[2, 2, 4, 6]);
         s.case().input(x).attr("blocksize", 2).attr("mode", mode).add();
     }
-    let x = s.any(F32, &[0, 1, 3, 6]);
-    s.case().input(x).attr("blocksize", 3).add();
+    for shape in [[0, 1, 3, 6], [1, 0, 3, 0], [2, 1, 0, 3]] {
+        let x = s.any(F32, &shape);
+        s.case().input(x).attr("blocksize", 3).add();
+    }
 }

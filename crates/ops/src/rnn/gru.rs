@@ -167,7 +167,7 @@ fn samples(s: &mut Samples) {
     let (x, w, r, b) = (s.any(F32, &[3, 2, 4]), s.any(F32, &[1, 9, 4]), s.any(F32, &[1, 9, 3]), s.any(F32, &[1, 18]));
     for linear in [0, 1] {
         let case = s.case().input(x.clone()).input(w.clone()).input(r.clone()).input(b.clone());
-        case.attr("linear_before_reset", linear).outputs(2).add();
+        case.attr("linear_before_reset", linear).attr("hidden_size", 3).outputs(2).add();
         for (direction, d) in [("forward", 1), ("reverse", 1), ("bidirectional", 2)] {
             for lengths in [None, Some(Tensor::vector(&[4i32, 0, 3]))] {
                 let (x, h0) = (s.any(F32, &[4, 3, 5]), s.any(F32, &[d, 3, 18]));
@@ -178,7 +178,7 @@ fn samples(s: &mut Samples) {
                     None => case.absent(),
                 };
                 let case = case.input(h0).attr("direction", direction).attr("linear_before_reset", linear);
-                case.outputs(2).add();
+                case.attr("hidden_size", 18).outputs(2).add();
             }
         }
     }

@@ -279,6 +279,10 @@ pub fn samples(s: &mut Samples, gates: usize, functions: usize, states: usize, s
     }
     for direction in ["forward", "reverse", "bidirectional"] {
         let d = if direction == "bidirectional" { 2 } else { 1 };
+        let (x, w) = (s.any(F32, &[steps, batch, input]), s.any(F32, &[d, gates * hidden, input]));
+        let (r, b) = (s.any(F32, &[d, gates * hidden, hidden]), s.any(F32, &[d, 2 * gates * hidden]));
+        let case = s.case().input(x).input(w).input(r).input(b).attr("direction", direction);
+        case.attr("hidden_size", hidden as i64).outputs(1 + states).add();
         for layout in [0i64, 1] {
             let x = s.any(F32, &if layout == 0 { [steps, batch, input] } else { [batch, steps, input] });
             let (w, r) = (s.any(F32, &[d, gates * hidden, input]), s.any(F32, &[d, gates * hidden, hidden]));

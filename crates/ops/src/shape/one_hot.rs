@@ -75,7 +75,8 @@ fn eval(cx: &EvalCx, inputs: &[Option<&Value>]) -> OpResult<Vec<Value>> {
     moves::affordable(&shape)?;
     let inner = x.shape()[at..].iter().product::<usize>();
     let hot = x.to_f64s()?.into_iter().map(|i| {
-        let i = if i < 0.0 { i + depth as f64 } else { i };
+        // Indices are cast to integers before they count from the back.
+        let i = if i.trunc() < 0.0 { i.trunc() + depth as f64 } else { i };
         (i >= 0.0 && i < depth as f64).then_some(i as usize)
     });
     let hot = hot.collect::<Vec<_>>();
@@ -96,6 +97,8 @@ fn samples(s: &mut Samples) {
         let depth = Tensor::from_i64s(dtype, &[1], &[4]).unwrap_or_else(|_| Tensor::scalar(4i64));
         s.case().input(x).input(depth).input(Tensor::vector(&[0f32, 1.0])).attr("axis", 0).add();
     }
+    let (x, values) = (Tensor::vector(&[-3.75f32, -1.5, -0.5, 2.5]), Tensor::vector(&[0f32, 1.0]));
+    s.case().input(x).input(Tensor::scalar(4f32)).input(values).add();
     for (shape, axis) in [(&[][..], 0), (&[2, 3, 1], 1), (&[1, 2, 1, 2], -2), (&[2, 0], 2)] {
         let x = s.ints(I32, shape, -3, 3);
         let case = s.case().input(x).input(Tensor::scalar(3i32)).input(Tensor::vector(&[-1f32, f32::NAN]));
