@@ -5,7 +5,7 @@ use crate::compare::describe;
 use crate::inputs::{InputInfo, Inputs};
 use crate::judge::{Judge, Runs};
 use crate::{Error, Kind, Model, Result, files, npz, test_data};
-use modelsmith_tensor::{Tensor, Value, npy};
+use modelsmith_tensor::{MapKeys, Tensor, Value, npy};
 use serde::Serialize;
 use std::path::Path;
 use std::time::Instant;
@@ -127,10 +127,10 @@ pub fn relative_error(checks: &[OutputCheck]) -> f64 {
     checks.iter().map(|c| c.max_abs / (c.largest + 1e-12)).fold(0.0, f64::max)
 }
 
-/// Keeps values as `NAME.npy` files.
+/// Keeps values as `NAME.npy` files, and sequences and maps as `NAME.npz`.
 ///
 /// # Errors
-/// When a value is no tensor or a file cannot be written.
+/// When a value is sparse or a file cannot be written.
 pub fn save(dir: &Path, names: &[String], values: &[Value]) -> Result<()> {
     files::folder(dir)?;
     for (name, value) in names.iter().zip(values) {
@@ -142,20 +142,59 @@ pub fn save(dir: &Path, names: &[String], values: &[Value]) -> Result<()> {
             Value::Tensor(t) => {
                 files::write(&dir.join(files::array_file(name)), &npy::write(t)?, false)?;
             }
-            Value::Sequence(items) => {
-                let tensors = items.iter().map(|v| Ok(v.tensor()?.clone())).collect::<Result<Vec<_>>>()?;
-                let arrays = tensors.into_iter().enumerate().map(|(i, t)| (i.to_string(), t)).collect::<Vec<_>>();
-                npz::write(&dir.join(files::array_file(name)).with_extension("npz"), &arrays)?;
-            }
             other => {
-                return Err(Error::unsupported(format!(
-                    "{name} is a {}, which an .npy file cannot hold",
-                    other.kind()
-                )));
+                let mut arrays = Vec::new();
+                named_arrays("", other, &mut arrays)
+                    .map_err(|e| Error::new(e.kind(), format!("output {name}: {e}")))?;
+                npz::write(&dir.join(files::array_file(name)).with_extension("npz"), &arrays)?;
             }
         }
     }
     Ok(())
+}
+
+/// The arrays of an `.npz` file for a value: `0`, `1` of a sequence, `keys` and `values` of a map, with a dot between.
+fn named_arrays(name: &str, value: &Value, out: &mut Vec<(String, Tensor)>) -> Result<()> {
+    let inner = |part: &str| if name.is_empty() { part.to_owned() } else { format!("{name}.{part}") };
+    match value {
+        Value::Tensor(t) => out.push((name.to_owned(), t.clone())),
+        Value::Optional(inner) => inner.iter().try_for_each(|v| named_arrays(name, v, out))?,
+        Value::Sequence(items) => {
+            items.iter().enumerate().try_for_each(|(i, v)| named_arrays(&inner(&i.to_string()), v, out))?;
+        }
+        Value::Map(map) => {
+            let keys = match &map.keys {
+                MapKeys::Ints(key, keys) => Tensor::from_i64s(*key, &[keys.len()], keys)?,
+                MapKeys::Strings(keys) => Tensor::from_strings(&[keys.len()], keys.clone())?,
+            };
+            out.push((inner("keys"), keys));
+            match scalars(&map.values) {
+                Some(values) => out.push((inner("values"), values)),
+                None => named_arrays(&inner("values"), &Value::Sequence(map.values.clone()), out)?,
+            }
+        }
+        Value::Sparse(_) => {
+            return Err(Error::unsupported("a sparse tensor, which neither .npy nor .npz files hold"));
+        }
+    }
+    Ok(())
+}
+
+/// Scalars of one type as a vector.
+fn scalars(values: &[Value]) -> Option<Tensor> {
+    let all = values.iter().map(|v| v.tensor().ok().filter(|t| t.rank() == 0)).collect::<Option<Vec<_>>>()?;
+    let dtype = all.first()?.dtype();
+    if all.iter().any(|t| t.dtype() != dtype) {
+        return None;
+    }
+    match all.iter().map(|t| t.strings().map(|s| s[0].clone())).collect::<std::result::Result<Vec<_>, _>>() {
+        Ok(words) => Tensor::from_strings(&[words.len()], words).ok(),
+        Err(_) if dtype.bits() < 8 => None,
+        Err(_) => {
+            let bytes = all.iter().flat_map(|t| t.bytes().iter().copied()).collect::<Vec<_>>();
+            Tensor::from_bytes(dtype, &[all.len()], &bytes).ok()
+        }
+    }
 }
 
 /// Shapes, ranges and first values of outputs.
@@ -163,11 +202,28 @@ pub fn summarise(names: &[String], values: &[Value]) -> Vec<OutputSummary> {
     let one = |(name, value): (&String, &Value)| {
         let (range, first) = match value {
             Value::Tensor(t) => short(t),
-            _ => (String::new(), String::new()),
+            other => (String::new(), brief_value(other)),
         };
         OutputSummary { name: name.clone(), ty: describe(value), range, first }
     };
     names.iter().zip(values).map(one).collect()
+}
+
+/// The first entries of a map, or of the first map of a sequence.
+fn brief_value(value: &Value) -> String {
+    match value {
+        Value::Map(map) => {
+            let key = |i: usize| match &map.keys {
+                MapKeys::Ints(_, keys) => keys.get(i).map(ToString::to_string),
+                MapKeys::Strings(keys) => keys.get(i).map(|k| format!("{k:?}")),
+            };
+            let entry = |(i, v): (usize, &Value)| Some(format!("{}: {}", key(i)?, short(v.tensor().ok()?).1));
+            format!("{{{}}}", map.values.iter().enumerate().filter_map(entry).take(6).collect::<Vec<_>>().join(", "))
+        }
+        Value::Sequence(items) => items.first().map(brief_value).unwrap_or_default(),
+        Value::Tensor(t) => short(t).1,
+        _ => String::new(),
+    }
 }
 
 fn short(t: &Tensor) -> (String, String) {
@@ -224,5 +280,26 @@ impl Session {
     /// Names of the outputs.
     pub fn output_names(&self) -> &[String] {
         &self.names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use modelsmith_tensor::{DType, Map};
+
+    #[test]
+    fn sequences_of_maps_become_arrays_of_keys_and_values() {
+        let map = |a: f32, b: f32| {
+            let values = vec![Tensor::scalar(a).into(), Tensor::scalar(b).into()];
+            Value::Map(Map { keys: MapKeys::Ints(DType::I64, vec![0, 1]), values })
+        };
+        let value = Value::Sequence(vec![map(0.25, 0.75), map(1.0, 0.0)]);
+        let mut arrays = Vec::new();
+        named_arrays("", &value, &mut arrays).unwrap();
+        let names = arrays.iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>();
+        assert_eq!(names, ["0.keys", "0.values", "1.keys", "1.values"]);
+        assert_eq!(arrays[1].1.as_slice::<f32>().unwrap(), [0.25, 0.75]);
+        assert_eq!(summarise(&["p".into()], &[value])[0].first, "{0: 0.25000, 1: 0.75000}");
     }
 }
