@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """`modelsmith optimize` beside onnxsim and onnxslim: nodes left, time, peak memory, and whether the result still holds.
 
-usage: simplify.py BINARY PATH.. [--models a,b] [--inputs 5] [--shapes 2] [--table FILE.md] [--json FILE]
+usage: simplify.py BINARY PATH.. [--models a,b] [--inputs 5] [--shapes 2] [--table FILE.md] [--json FILE] [--alone]
 
 A PATH is an .onnx file, a folder of folders that hold raw.onnx (and test_data_set_*/input_K.pb), or a folder of .onnx files.
 Nodes are counted in the main graph and all subgraphs, Constant nodes included. Every tool runs as a program of its own, Python and
 imports included; time is wall-clock, memory the largest resident set of the process, as GNU time gives it. onnxsim runs with
 check_n=3, as optimize verifies on three samples; onnxslim checks nothing by default, and stands beside optimize --no-verify.
 A model with free sizes is judged at several shapes, and at each on several inputs, by ONNX Runtime on the original and on the
-result; the result must also keep opset, domains and signature and pass the full checker. Exit 1 when it does not, when a model
+result; the result must also keep opset, domains and signature and pass the full checker. A star marks a result that took away
+inputs which a caller may override (initializers that are inputs, from IR version 4 on), and the number in brackets is what
+`optimize --also fix-initializers` leaves, which takes them away too. Exit 1 when it does not, when a model
 ends with more nodes than the better of the two, takes longer or needs more memory than its counterpart. Needs onnxsim and
 onnxslim beside onnx and onnxruntime.
 """
@@ -40,6 +42,12 @@ def signature(model):
     weights = {w.name for w in model.graph.initializer}
     ports = [[(v.name, v.type.SerializeToString()) for v in vs if v.name not in weights] for vs in (model.graph.input, model.graph.output)]
     return ports, sorted((o.domain, o.version) for o in model.opset_import)
+
+
+def overridable(model):
+    """Names of inputs that are initializers too: from IR version 4 on, defaults that a caller may override."""
+    weights = {w.name for w in model.graph.initializer}
+    return sorted(v.name for v in model.graph.input if v.name in weights) if model.ir_version >= 4 else []
 
 
 def measured(command, limit=900):
@@ -172,10 +180,17 @@ def measure(name, path, binary, work, args):
         "plain": [binary, "optimize", path, f"{work}/plain.onnx", "--no-verify"],
         "ours": [binary, "optimize", path, f"{work}/ours.onnx"],
     }
+    if overridable(model):
+        commands["fixed"] = [*commands["plain"], "--also", "fix-initializers"]
+        commands["fixed"][3] = f"{work}/fixed.onnx"
+    if args.alone:
+        row.update({t: {"nodes": None, "s": 0.0, "mib": 0.0} for t in ("sim", "slim")})
+        commands = {t: c for t, c in commands.items() if t not in row}
     for tool, command in commands.items():
         code, seconds, mib, text = measured(command)
         done = code == 0 and os.path.exists(f"{work}/{tool}.onnx")
         row[tool] = {"nodes": nodes(load(f"{work}/{tool}.onnx").graph) if done else None, "s": seconds, "mib": mib}
+        row[tool]["kept"] = not done or overridable(model) == overridable(load(f"{work}/{tool}.onnx"))
         if not done:
             row[tool]["error"] = (text.splitlines() or [f"exit {code}"])[-1][:120]
     if row["ours"]["nodes"] is None:
@@ -189,8 +204,9 @@ def measure(name, path, binary, work, args):
         wrong = fault(f"{work}/ours.onnx")
         if wrong and not fault(path):
             why.append("checker: " + wrong)
-        row["runs"], row["shapes"], wrong = judge(path, f"{work}/ours.onnx", ports, data, args.inputs, args.shapes)
-        wrong and why.append(wrong)
+        for tool in ("fixed", "ours") if "fixed" in row else ("ours",):
+            row["runs"], row["shapes"], wrong = judge(path, f"{work}/{tool}.onnx", ports, data, args.inputs, args.shapes)
+            wrong and why.append(wrong)
     compare(row, why)
     row["why"] = why
     return row
@@ -207,8 +223,10 @@ def fault(path):
 
 def compare(row, why):
     """Where a counterpart is better."""
-    best = min((row[t]["nodes"] for t in ("sim", "slim") if row[t]["nodes"] is not None), default=10**9)
-    if row["ours"]["nodes"] is None or row["ours"]["nodes"] > best:
+    counts = lambda kept: [row[t]["nodes"] for t in ("sim", "slim") if row[t]["nodes"] is not None and row[t]["kept"] == kept]
+    ours, fixed = row["ours"]["nodes"], row.get("fixed", row["ours"])["nodes"]
+    # Who takes the overridable inputs away stands beside the result that does so too.
+    if ours is None or ours > min(counts(True), default=10**9) or fixed is None or fixed > min(counts(False), default=10**9):
         why.append("more nodes")
     for ours, theirs in (("ours", "sim"), ("plain", "slim")):
         if row[theirs]["nodes"] is not None:
@@ -223,7 +241,9 @@ TOOLS = ("sim", "ours", "slim", "plain")
 def line(row):
     show = lambda n: "-" if n is None else str(n)
     cell = lambda tool, key, form: form.format(row[tool][key]) if row[tool]["nodes"] is not None or tool in ("ours", "plain") else "-"
-    cells = [row["model"], show(row["before"])] + [show(row[t]["nodes"]) for t in ("sim", "slim", "ours")]
+    count = lambda t: show(row[t]["nodes"]) + ("" if row[t].get("kept", True) or row[t]["nodes"] is None else "*")
+    cells = [row["model"], show(row["before"])] + [count(t) for t in ("sim", "slim", "ours")]
+    cells[-1] += f" ({count('fixed')})" if "fixed" in row else ""
     cells += [cell(t, "s", "{:.2f}") for t in TOOLS] + [cell(t, "mib", "{:.0f}") for t in TOOLS]
     return "| " + " | ".join(cells + [f"{row.get('runs', 0)} × {row.get('shapes', 0)}", ", ".join(row["why"]) or "yes"]) + " |"
 
@@ -232,6 +252,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("binary"); ap.add_argument("paths", nargs="+"); ap.add_argument("--models")
     ap.add_argument("--inputs", type=int, default=5); ap.add_argument("--shapes", type=int, default=2)
+    ap.add_argument("--alone", action="store_true", help="without the peers: only whether the results hold")
     ap.add_argument("--table"); ap.add_argument("--json")
     args = ap.parse_args()
     rows, lines = [], ["| " + " | ".join(HEAD) + " |", "|---|" + "---:|" * 13 + "---|"]

@@ -12,6 +12,8 @@ pub struct Passes {
     pub only: Vec<String>,
     /// Not these.
     pub skip: Vec<String>,
+    /// These too, of the passes that run only where they are asked for.
+    pub also: Vec<String>,
     /// Keep the text of the graph after this pass.
     pub dump_after: Option<String>,
     /// Stop after this pass has run once.
@@ -106,6 +108,7 @@ pub(crate) fn limited(
     let options = Options {
         only: passes.only.clone(),
         skip: passes.skip.clone(),
+        also: passes.also.clone(),
         dump_after: passes.dump_after.iter().cloned().collect(),
         stop_after: passes.stop_after.clone(),
         max_steps: steps,

@@ -478,6 +478,10 @@ pub struct Optimize {
     /// Leave out these passes and rules
     #[arg(long, value_delimiter = ',', value_name = "A,B")]
     pub skip: Vec<String>,
+    /// Run these passes too, which run only where they are asked for: fix-initializers makes constants of initializers
+    /// that are inputs, so that they fold and no caller can override them
+    #[arg(long, value_delimiter = ',', value_name = "A,B")]
+    pub also: Vec<String>,
     /// Print the graph after this pass
     #[arg(long, value_name = "PASS")]
     pub dump_after: Option<String>,

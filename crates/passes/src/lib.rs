@@ -6,6 +6,7 @@ pub mod aliases;
 pub mod constant_defaults;
 pub mod control_flow;
 pub mod decompose;
+pub mod fix_initializers;
 pub mod fold_constants;
 pub mod fuse_affine;
 pub mod infer_shapes;

@@ -1,8 +1,9 @@
 //! The sequences of passes: `simplify` for files, `prepare` for the planner.
 
 use crate::{
-    aliases, constant_defaults, control_flow, decompose, fold_constants, fuse_affine, infer_shapes, inline_functions,
-    lift_constants, merge_duplicates, remove_dead, rules, simplify_identities, simplify_reshapes, simplify_transposes,
+    aliases, constant_defaults, control_flow, decompose, fix_initializers, fold_constants, fuse_affine, infer_shapes,
+    inline_functions, lift_constants, merge_duplicates, remove_dead, rules, simplify_identities, simplify_reshapes,
+    simplify_transposes,
 };
 use modelsmith_ir::{Model, Type, ValueId};
 use modelsmith_ops::infer::without_invented;
@@ -47,7 +48,10 @@ static CLEAN: &[&Pass] = &[
 pub static SIMPLIFY: Pipeline = Pipeline {
     name: "simplify",
     stages: &[
-        Stage { passes: &[&inline_functions::PASS, &constant_defaults::PASS, &infer_shapes::PASS], rounds: 1 },
+        Stage {
+            passes: &[&inline_functions::PASS, &constant_defaults::PASS, &fix_initializers::PASS, &infer_shapes::PASS],
+            rounds: 1,
+        },
         Stage { passes: CLEAN, rounds: 6 },
         Stage { passes: &[&RECOGNISE, &RECOGNISE_ATTENTION], rounds: 1 },
         Stage { passes: &[&remove_dead::PASS, &infer_shapes::PASS], rounds: 1 },

@@ -39,6 +39,8 @@ pub struct Options {
     pub only: Vec<String>,
     /// Leave these `May` passes and rules out.
     pub skip: Vec<String>,
+    /// Run these passes too, which do not preserve results or what a caller can give.
+    pub also: Vec<String>,
     /// Stop after this pass has run once.
     pub stop_after: Option<String>,
     /// Stop after so many runs of passes.
@@ -60,6 +62,7 @@ impl Default for Options {
         Options {
             only: vec![],
             skip: vec![],
+            also: vec![],
             stop_after: None,
             max_steps: None,
             max_rewrites: None,
@@ -144,7 +147,7 @@ fn check_names(pipeline: &Pipeline, options: &Options) -> Result<()> {
     let is_pass = |n: &String| known.contains(&n.as_str());
     let is_rule = |n: &String| passes.iter().flat_map(|p| p.all_rules()).any(|r| r.name == n);
     let dumps = options.dump_after.iter().filter(|d| *d != "all");
-    let mut whole = options.stop_after.iter().chain(dumps);
+    let mut whole = options.stop_after.iter().chain(&options.also).chain(dumps);
     let mut either = options.only.iter().chain(&options.skip);
     match whole.find(|n| !is_pass(n)).or_else(|| either.find(|n| !is_pass(n) && !is_rule(n))) {
         Some(name) => Err(Error::UnknownPass { name: name.clone(), known }),
@@ -158,8 +161,9 @@ fn wanted(pass: &Pass, options: &Options) -> bool {
     }
     let named = |list: &[String]| list.iter().any(|n| n == pass.name);
     let by_rule = || pass.all_rules().any(|r| options.only.iter().any(|n| n == r.name));
-    let chosen = options.only.is_empty() || named(&options.only) || by_rule();
-    let lossy = matches!(pass.preserves, Preserves::Lossy(_)) && !options.lossy && !named(&options.only);
+    let asked = named(&options.only) || named(&options.also);
+    let chosen = options.only.is_empty() || asked || by_rule();
+    let lossy = matches!(pass.preserves, Preserves::Lossy(_)) && !options.lossy && !asked;
     chosen && !named(&options.skip) && !lossy
 }
 

@@ -34,6 +34,7 @@ pub fn run(cx: &Context, a: &Optimize) -> Result<u8> {
     let passes = Passes {
         only: a.passes.clone(),
         skip: a.skip.clone(),
+        also: a.also.clone(),
         dump_after: a.dump_after.clone(),
         stop_after: a.stop_after.clone(),
     };
