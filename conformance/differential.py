@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Calls of operators in ONNX Runtime, beside what the reference and the cpu backend make of them.
 
-usage: differential.py FOLDER [--page FILE.md] [--verbose] [--json FILE] [--runs N] [--match TEXT]
+usage: differential.py FOLDER [--page FILE.md] [--verbose] [--json FILE] [--runs N] [--match TEXT] [--few FILE]
 FOLDER is what `cargo run --release -p modelsmith-engine --example operator_cases -- FOLDER 26 100 [NAME]...` wrote: the samples
 of each operator and variations of them. ONNX Runtime runs each call as a model of one node with its optimizer off; where it
-refuses operands, once more with all but the first as constants, which some of its kernels demand. Element types that numpy lacks
-pass through an exact Cast at the border.
+refuses operands, once more with all but the first as constants, which some of its kernels demand; and where it has no kernel for
+the operator's version, at the older opsets that say the same. Element types that numpy lacks pass through an exact Cast at the border.
 
 Integers, booleans, strings, sizes, types, NaN and infinities are equal or they differ. A float may be off by
   4 * sqrt(K) * (change + u * |wanted|)
@@ -18,7 +18,8 @@ element by element on operands of one shape. Below the smallest normal number of
 A call whose attributes contradict each other or its operands is left out, with the reason; the operators leave open what it gives.
 
 Per operator: calls run, element types and shapes that differ among them, calls that agree, that differ, that the cpu backend alone
-makes otherwise, and that ONNX Runtime refuses. `--page` writes the table of counts between the marks of a page, whose other table says of
+makes otherwise, and that ONNX Runtime refuses. `--few` writes the names of those of which fewer than 50 calls run, for a further
+run of `operator_cases` with more variations of these. `--page` writes the table of counts between the marks of a page, whose other table says of
 each operator that differs who is right: exit code 1 when one differs that has no row there.
 """
 import argparse, collections, concurrent.futures, glob, json, math, multiprocessing, os, re, sys, tempfile, warnings
@@ -28,18 +29,22 @@ import numpy as np
 import onnx
 import onnxruntime as rt
 from onnx import TensorProto as T, helper, numpy_helper
+from onnxruntime.capi.onnxruntime_pybind11_state import get_all_opkernel_def
 
 # Operators whose specification has them compute in float32 whatever the operands are, or in the type that stash_type names.
 IN_FLOAT32 = ("LayerNormalization", "GroupNormalization", "RMSNormalization")
 # The type through which a type that numpy lacks passes unchanged.
 WIDE = {T.BFLOAT16: T.FLOAT, T.FLOAT8E4M3FN: T.FLOAT, T.FLOAT8E4M3FNUZ: T.FLOAT, T.FLOAT8E5M2: T.FLOAT, T.FLOAT8E5M2FNUZ: T.FLOAT,
         T.FLOAT8E8M0: T.FLOAT, T.FLOAT4E2M1: T.FLOAT, T.INT4: T.INT8, T.UINT4: T.UINT8, T.INT2: T.INT8, T.UINT2: T.UINT8}
+FLOAT8 = (T.FLOAT8E4M3FN, T.FLOAT8E4M3FNUZ, T.FLOAT8E5M2, T.FLOAT8E5M2FNUZ)
 # Half a unit in the last place, and the smallest normal number.
 UNIT = {T.DOUBLE: (2.0**-53, 2.3e-308), T.FLOAT: (2.0**-24, 1.2e-38), T.FLOAT16: (2.0**-11, 6.2e-5), T.BFLOAT16: (2.0**-8, 1.2e-38)}
 
 
 # Outcomes of a call that ONNX Runtime computes.
 RAN = ("agrees", "differs", "cpu differs")
+# Calls that every operator should run.
+ENOUGH = 50
 # Seconds after which a call that does not end is said to hang.
 PATIENCE = 10
 
@@ -50,6 +55,9 @@ def value(path, kind):
         return numpy_helper.to_list(onnx.SequenceProto.FromString(data))
     if kind == "optional_type":
         return numpy_helper.to_optional(onnx.OptionalProto.FromString(data))
+    if kind == "map_type":
+        plain = lambda v: v.decode() if isinstance(v, bytes) else v.item() if isinstance(v, (np.generic, np.ndarray)) else v
+        return {plain(k): plain(v) for k, v in numpy_helper.to_dict(onnx.MapProto.FromString(data)).items()}
     return numpy_helper.to_array(onnx.TensorProto.FromString(data))
 
 
@@ -67,7 +75,9 @@ def bordered(model):
             if kind not in WIDE:
                 continue
             inner, outer = info.name, info.name + "__wide"
-            node = helper.make_node("Cast", [outer if inward else inner], [inner if inward else outer], to=kind if inward else WIDE[kind])
+            # A float8 that has infinities keeps them.
+            exact = {"saturate": 0} if inward and kind in FLOAT8 else {}
+            node = helper.make_node("Cast", [outer if inward else inner], [inner if inward else outer], to=kind if inward else WIDE[kind], **exact)
             graph.node.insert(0, node) if inward else graph.node.append(node)
             info.name = outer
             info.type.tensor_type.elem_type = WIDE[kind]
@@ -79,11 +89,34 @@ def with_constants(model, feed):
     out = onnx.ModelProto(); out.CopyFrom(model)
     names = [i.name for i in out.graph.input]
     for i in list(out.graph.input)[1:]:
-        if isinstance(feed[i.name], list):
+        if isinstance(feed[i.name], (list, dict)):
             return None
         out.graph.initializer.append(numpy_helper.from_array(feed[i.name], i.name))
         out.graph.input.remove(i)
     return out, {n: feed[n] for n in names[:1]}
+
+
+def opsets(folder):
+    """The files of a call: at the newest opset, then at those of older versions of the operator, newest first."""
+    older = glob.glob(f"{folder}/model_*.onnx")
+    return [f"{folder}/model.onnx"] + sorted(older, key=lambda p: -int(p.rsplit("_", 1)[1][:-5]))
+
+
+def peer(folder, feed):
+    """The results of ONNX Runtime by the first way that it takes: as it is, with constants, at an older opset; or its errors."""
+    why = []
+    for path in opsets(folder):
+        model = bordered(onnx.load(path))
+        named = dict(zip([i.name for i in model.graph.input], feed))
+        for way in (lambda: (model, named), lambda: with_constants(model, named)):
+            made = way()
+            if made is None:
+                continue
+            try:
+                return in_peer(*made), None
+            except Exception as error:
+                why.append(str(error).splitlines()[0])
+    return None, "; ".join(dict.fromkeys(why))
 
 
 def in_peer(model, feed):
@@ -108,6 +141,8 @@ def contradiction(node, feed):
         return "a number of heads for operands that have heads"
     if node.op_type == "Split" and attrs.get("num_outputs", len(node.output)) != len(node.output):
         return "another number of outputs than num_outputs"
+    if node.op_type == "Split" and "num_outputs" in attrs and len(feed) > 1:
+        return "both sizes and num_outputs"
     if node.op_type == "Constant" and len(attrs) > 1:
         return "more than one value"
     if node.op_type == "TfIdfVectorizer" and {"pool_int64s", "pool_strings"} <= set(attrs):
@@ -115,7 +150,7 @@ def contradiction(node, feed):
     if node.op_type == "TopK" and attrs.get("sorted") == 0:
         return "an order that sorted = 0 leaves open"
     if node.op_type == "FeatureVectorizer":
-        widths = [v.shape[1] if np.ndim(v) > 1 else 1 for v in feed]
+        widths = [math.prod(v.shape[1:]) for v in feed]
         if list(attrs.get("inputdimensions", widths)) != widths:
             return "inputdimensions that are not those of the inputs"
     return None
@@ -199,19 +234,9 @@ def run(folder):
     in_float32 = os.path.basename(folder).rsplit("_", 1)[0].endswith(IN_FLOAT32)
     feed = [wide(v, k) for v, k in zip(feed, kinds)]
     outer = [o.type.WhichOneof("value") for o in results]
-    model = bordered(model)
-    named = dict(zip([i.name for i in model.graph.input], feed))
-    try:
-        got = in_peer(model, named)
-    except Exception as error:
-        why = str(error).splitlines()[0]
-        try:
-            again = with_constants(model, named) if len(named) > 1 else None
-            if again is None:
-                return "refused", why, signature
-            got = in_peer(*again)
-        except Exception:
-            return "refused", why, signature
+    got, why = peer(folder, feed)
+    if got is None:
+        return "refused", why, signature
     found = {}
     for who in ("output", "cpu"):
         for j, g in enumerate(got):
@@ -274,7 +299,7 @@ def outcomes(folders, runs):
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("folder"); ap.add_argument("--page"); ap.add_argument("--verbose", action="store_true"); ap.add_argument("--json")
-    ap.add_argument("--runs", type=int, default=2); ap.add_argument("--match", default="")
+    ap.add_argument("--runs", type=int, default=2); ap.add_argument("--match", default=""); ap.add_argument("--few")
     args = ap.parse_args()
     counts, first, seen = collections.defaultdict(collections.Counter), {}, collections.defaultdict(set)
     folders = [f for f in sorted(glob.glob(f"{args.folder}/*_*")) if args.match in os.path.basename(f)]
@@ -295,6 +320,9 @@ def main():
         print(f"{op:44}{sum(c[o] for o in RAN):>7}{len(seen[op]):>8}{c['agrees']:>7}{c['differs']:>8}{c['cpu differs']:>5}{c['refused']:>9}  {why}")
     table = summary(counts, seen)
     print("\n".join(table))
+    if args.few:
+        ran = {o: sum(counts[o][r] for r in RAN) for o in counts}
+        open(args.few, "w").write("".join(f"{o}\n" for o in sorted(counts) if 0 < ran[o] < ENOUGH))
     if args.json:
         json.dump(rows, open(args.json, "w"), indent=0)
     differing = {op for op, c in counts.items() if c["differs"] or c["cpu differs"]}
@@ -318,10 +346,15 @@ def summary(counts, seen):
         cells = [len(ops), len(run), sum(total[r] for r in RAN), total["agrees"], total["differs"], sum(counts[o]["differs"] > 0 for o in ops),
                  total["cpu differs"], total["refused"], total["left out"]]
         rows.append(f"| {label} | " + " | ".join(f"{c:,}" for c in cells) + " |")
-    few = [f"{o} ({sum(counts[o][r] for r in RAN)})" for o in sorted(counts) if 0 < sum(counts[o][r] for r in RAN) < 50]
+    few = [f"{o} ({sum(counts[o][r] for r in RAN)})" for o in sorted(counts) if 0 < sum(counts[o][r] for r in RAN) < ENOUGH]
+    kernels = set()
+    for k in get_all_opkernel_def():
+        if k.provider == "CPUExecutionProvider":
+            kernels.add(k.op_name if k.domain in ("", "ai.onnx") else f"{k.domain}.{k.op_name}")
     never = [o for o in sorted(counts) if not any(counts[o][r] for r in RAN)]
-    rows += ["", f"Of {sum(len(s) for s in seen.values()):,} calls another differs in element types or shapes. Fewer than 50 calls run of: {', '.join(few)}. "
-             f"ONNX Runtime runs none of: {', '.join(never)}."]
+    rows += ["", f"Of {sum(len(s) for s in seen.values()):,} calls another differs in element types or shapes. Fewer than 50 calls run of: {', '.join(few) or 'none'}. "
+             f"Of these ONNX Runtime has no kernel for CPUs: {', '.join(o for o in never if o not in kernels)}."]
+    rows[-1] += "".join(f" It runs none of {o}, for which it has one." for o in never if o in kernels)
     return rows
 
 

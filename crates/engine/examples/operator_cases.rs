@@ -1,6 +1,7 @@
 //! Writes calls of operators as ONNX test cases, for `conformance/differential.py`, which runs them in ONNX Runtime:
 //! `operator_cases FOLDER OPSET VARIED [NAME]...` makes `FOLDER/NAME_K/model.onnx` with `test_data_set_0` beside it, for
 //! every sample of each operator and for VARIED variations of them. A NAME is an operator or a domain with a dot behind.
+//! `model_N.onnx` is the call at opset N, the last at which the operator has an older version that says it.
 //! The outputs are those of the reference; where those of the cpu backend are other bits, they lie beside as `cpu_J.pb`,
 //! and what a backend refuses alone as `cpu.txt`. `change_J.txt` says by how much output J changes at most when each
 //! float of the operands takes a neighbouring value. A backend that panics ends the program with 1 after all is written.
@@ -8,7 +9,7 @@
 use modelsmith_engine::CpuRunner;
 use modelsmith_format::{Artifact, Output, WriteOptions};
 use modelsmith_format_onnx::{value_to_bytes, write};
-use modelsmith_ir::{HUB_OPSET, OpDef, OpSetImport, Samples};
+use modelsmith_ir::{HUB_OPSET, Model, OpDef, OpSetImport, Samples};
 use modelsmith_ops::interp::{Operators, Reference};
 use modelsmith_ops::run::{Opts, Runner};
 use modelsmith_tensor::{DType, Tensor, Value};
@@ -58,16 +59,42 @@ fn change(a: &Value, b: &Value) -> Option<f64> {
     off.filter(|d| d.is_finite()).reduce(f64::max)
 }
 
-/// Writes one case; `Ok(false)` where the operator cannot be said at the opset, or the call has no result.
-fn emit(folder: &Path, case: &Case, opset: u32, panics: &mut Vec<String>) -> Result<bool, Failure> {
-    let Ok(outputs) = run(&Reference, case, &case.inputs)? else { return Ok(false) };
+/// The opsets of the domain of `def` to write a call at: the newest, then for each older version of the operator the last
+/// that has it. Another domain than ai.onnx has few opsets, all of them; one may have dropped the operator.
+fn opsets(def: &OpDef, opset: u32) -> Vec<u32> {
+    let newest = modelsmith_ops::all().iter().filter(|d| d.domain == def.domain).map(|d| d.since).max();
+    let newest = if def.domain.is_empty() { opset } else { newest.unwrap_or(1) };
+    if !def.domain.is_empty() {
+        return (1..=newest).rev().collect();
+    }
+    let starts = def.history.iter().map(|p| p.since).skip(1).chain([def.since]).chain(def.ends);
+    let ends = starts.filter(|&s| 1 < s && s <= newest).map(|s| s - 1);
+    let mut out = ends.chain([newest]).collect::<Vec<_>>();
+    out.sort_unstable_by(|a, b| b.cmp(a));
+    out.dedup();
+    out
+}
+
+/// The call at an opset of the operator's domain; `None` where that has no such operator, or says the call by others.
+fn lowered(case: &Case, def: &OpDef, own: u32, opset: u32) -> Option<Model> {
     let mut model = case.model.clone();
     let newest = |domain: &str| modelsmith_ops::all().iter().filter(|d| d.domain == domain).map(|d| d.since).max();
-    let import = |domain: &str, version| OpSetImport { domain: domain.into(), version };
+    let version = |domain: &str, newest| if domain == def.domain { own } else { newest };
+    let import = |domain: &str, newest| OpSetImport { domain: domain.into(), version: version(domain, newest) };
     let others = ["ai.onnx.ml", "com.microsoft"].into_iter().filter_map(|d| Some(import(d, newest(d)?)));
     model.meta.opsets = [import("", opset)].into_iter().chain(others).collect();
     let target = model.meta.opsets.clone();
-    if modelsmith_ops::opset::downgrade(&mut model, &target).is_err() {
+    modelsmith_ops::opset::downgrade(&mut model, &target).ok()?;
+    let is = |model: &Model| model.regions.iter().any(|(_, r)| r.body.iter().any(|&n| model.op_name(n) == def.name));
+    is(&model).then_some(model)
+}
+
+/// Writes one case; `Ok(false)` where the operator cannot be said at the opset, or the call has no result.
+fn emit(folder: &Path, case: &Case, def: &OpDef, opset: u32, panics: &mut Vec<String>) -> Result<bool, Failure> {
+    let Ok(outputs) = run(&Reference, case, &case.inputs)? else { return Ok(false) };
+    let models = opsets(def, opset).into_iter().filter_map(|own| Some((own, lowered(case, def, own, opset)?)));
+    let models = models.collect::<Vec<_>>();
+    if models.is_empty() {
         return Ok(false);
     }
     let data = folder.join("test_data_set_0");
@@ -77,9 +104,12 @@ fn emit(folder: &Path, case: &Case, opset: u32, panics: &mut Vec<String>) -> Res
             std::fs::write(data.join(format!("{kind}_{i}.pb")), value_to_bytes("", value)?)?;
         }
     }
-    let mut output = Output::file(&folder.join("model.onnx"), true);
-    write(&Artifact::Model(Box::new(model)), &mut output, &WriteOptions::new(&Operators))?;
-    output.commit()?;
+    for (k, (own, model)) in models.into_iter().enumerate() {
+        let name = if k == 0 { "model.onnx".to_owned() } else { format!("model_{own}.onnx") };
+        let mut output = Output::file(&folder.join(name), true);
+        write(&Artifact::Model(Box::new(model)), &mut output, &WriteOptions::new(&Operators))?;
+        output.commit()?;
+    }
     match run(&CpuRunner, case, &case.inputs) {
         Err(panic) => panics.push(panic),
         Ok(Err(why)) => std::fs::write(folder.join("cpu.txt"), why)?,
@@ -110,7 +140,7 @@ fn operator(folder: &Path, def: &'static OpDef, opset: u32, varied: usize, panic
     let mut written = 0;
     let mut keep = |case: &Case| {
         let to = folder.join(case.name.replace('/', "_"));
-        let made = emit(&to, case, opset, panics).unwrap_or_else(|e| {
+        let made = emit(&to, case, def, opset, panics).unwrap_or_else(|e| {
             panics.push(e.to_string());
             false
         });

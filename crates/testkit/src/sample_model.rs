@@ -1,7 +1,7 @@
 //! Samples of operators as models of one node.
 
 use modelsmith_ir::{Builder, Dim, Model, OpDef, OpResult, OpSet, Sample, Samples, Stage, Type};
-use modelsmith_tensor::Value;
+use modelsmith_tensor::{DType, MapKeys, Value};
 
 /// A model with inputs.
 pub struct Case {
@@ -42,7 +42,11 @@ pub fn type_of(value: &Value) -> Type {
             Type::Sequence(Box::new(joined.unwrap_or(Type::Unknown)))
         }
         Value::Optional(inner) => Type::Optional(Box::new(inner.as_deref().map_or(Type::Unknown, type_of))),
-        Value::Map(_) => Type::Unknown,
+        Value::Map(map) => {
+            let joined = map.values.iter().map(type_of).reduce(|a, b| a.join(&b));
+            let key = if let MapKeys::Ints(key, _) = &map.keys { *key } else { DType::String };
+            Type::Map(key, Box::new(joined.unwrap_or(Type::Unknown)))
+        }
         Value::Sparse(s) => {
             let shape = s.shape.iter().map(|&d| Dim::from(d)).collect();
             Type::Sparse(modelsmith_ir::TensorType::new(s.values.dtype(), shape))

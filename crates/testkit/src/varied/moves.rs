@@ -1,9 +1,12 @@
 //! The single changes that variations are made of.
 
 use super::Pool;
-use super::tensors::{resized, retyped, revalued};
-use modelsmith_ir::{Attr, AttrDef, AttrKind, Default, OpDef, ParamKind, Sample, Samples};
-use modelsmith_tensor::{Tensor, Value};
+use super::tensors::{remapped, resized, retyped, revalued};
+use modelsmith_ir::{Attr, AttrDef, AttrKind, Default, OpDef, ParamKind, Sample, Samples, TypeSet};
+use modelsmith_tensor::{DType, Tensor, Value};
+
+/// Element types that most programs have.
+const USUAL: [DType; 6] = [DType::F32, DType::F64, DType::I64, DType::I32, DType::U8, DType::I8];
 
 /// Sizes that a dimension may take.
 const SIZES: [usize; 12] = [0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 16, 33];
@@ -25,10 +28,21 @@ fn choose<'a, T>(from: &'a [T], rng: &mut Samples) -> Option<&'a T> {
     from.get(rng.below(from.len() as u64) as usize)
 }
 
+/// A type of the set: half of the time one that most programs have.
+fn dtype_of(set: TypeSet, rng: &mut Samples) -> Option<DType> {
+    let all = set.dtypes().collect::<Vec<_>>();
+    let usual = all.iter().copied().filter(|d| USUAL.contains(d)).collect::<Vec<_>>();
+    let from = if rng.below(2) == 0 && !usual.is_empty() { usual } else { all };
+    choose(&from, rng).copied()
+}
+
 /// The operands of one type variable take another type that it allows.
 fn retype(sample: &mut Sample, def: &OpDef, rng: &mut Samples) -> Option<()> {
     let var = choose(def.schema.types, rng)?;
-    let dtype = *choose(&var.set.dtypes().collect::<Vec<_>>(), rng)?;
+    let dtype = dtype_of(var.set, rng)?;
+    if sample.model.is_some() {
+        return retype_model(sample, dtype, rng);
+    }
     for (i, input) in sample.inputs.iter_mut().enumerate() {
         let belongs = def.schema.input(i).is_some_and(|p| p.ty == var.name);
         if let (true, Some(value)) = (belongs, input) {
@@ -54,6 +68,42 @@ fn retype(sample: &mut Sample, def: &OpDef, rng: &mut Samples) -> Option<()> {
     Some(())
 }
 
+/// One element type of the operands becomes another, in all of a model.
+fn retype_model(sample: &mut Sample, dtype: DType, rng: &mut Samples) -> Option<()> {
+    let from = tensor(sample, *choose(&tensors(sample), rng)?)?.dtype();
+    let text = sample.model.as_ref()?.replace(&format!("{from}["), &format!("{dtype}["));
+    for i in tensors(sample) {
+        let t = tensor(sample, i)?;
+        if t.dtype() == from {
+            sample.inputs[i] = Some(Value::Tensor(retyped(t, dtype, rng)?));
+        }
+    }
+    sample.model = Some(text);
+    Some(())
+}
+
+/// The text of a model in which every type that has a size of `old` has `new` there.
+fn with_size(text: &str, old: usize, new: usize) -> String {
+    let (mut out, mut typed) = (String::new(), false);
+    for (k, piece) in text.split('[').enumerate() {
+        if k > 0 {
+            out.push('[');
+        }
+        match piece.split_once(']').filter(|_| typed) {
+            Some((sizes, rest)) => {
+                let (old, new) = (old.to_string(), new.to_string());
+                let sizes = sizes.split(", ").map(|s| if s == old { new.as_str() } else { s });
+                out.push_str(&sizes.collect::<Vec<_>>().join(", "));
+                out.push(']');
+                out.push_str(rest);
+            }
+            None => out.push_str(piece),
+        }
+        typed = piece.ends_with(|c: char| c.is_ascii_alphanumeric());
+    }
+    out
+}
+
 fn tensors(sample: &Sample) -> Vec<usize> {
     let is = |(i, v): (usize, &Option<Value>)| matches!(v, Some(Value::Tensor(_))).then_some(i);
     sample.inputs.iter().enumerate().filter_map(is).collect()
@@ -73,7 +123,8 @@ fn resize(sample: &mut Sample, rng: &mut Samples) -> Option<()> {
     let axis = rng.below(tensor(sample, from)?.rank() as u64) as usize;
     let old = *tensor(sample, from)?.shape().get(axis)?;
     let new = *choose(&SIZES, rng)?;
-    let how = rng.below(4);
+    let how = if sample.model.is_some() { 0 } else { rng.below(4) };
+    sample.model = sample.model.take().map(|text| with_size(&text, old, new));
     for i in all {
         let t = tensor(sample, i)?;
         let mut shape = t.shape().to_vec();
@@ -119,6 +170,10 @@ fn rerank(sample: &mut Sample, rng: &mut Samples) -> Option<()> {
 }
 
 fn revalue(sample: &mut Sample, def: &OpDef, rng: &mut Samples) -> Option<()> {
+    if let Some(Some(Value::Map(map))) = sample.inputs.first() {
+        sample.inputs[0] = Some(Value::Map(remapped(map, rng)?));
+        return Some(());
+    }
     let i = *choose(&tensors(sample), rng)?;
     let allowed = def.schema.input(i).and_then(|p| def.schema.allowed(p.ty));
     let free = allowed.is_some_and(|s| s.dtypes().filter(|d| d.is_int()).count() >= 4);
@@ -155,6 +210,9 @@ fn operand(sample: &mut Sample, def: &OpDef, pool: &Pool, rng: &mut Samples) -> 
 }
 
 fn outputs(sample: &mut Sample, def: &OpDef, rng: &mut Samples) -> Option<()> {
+    if sample.model.is_some() {
+        return None;
+    }
     let (least, most) = def.schema.output_range();
     sample.outputs = least.max(1 + rng.below(most.min(5) as u64) as usize);
     Some(())
@@ -198,4 +256,16 @@ fn attribute(sample: &mut Sample, def: &OpDef, pool: &Pool, rng: &mut Samples) -
     };
     sample.attrs.set(attr.name, value);
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_types_of_a_model_take_a_size_its_constants_and_attributes_keep() {
+        let text = "graph(%x: f32[2, 3]) { %y = Scan(%x) {axes = [2]} %z = Add(%y, i64[1] [2]) return %z }";
+        let wanted = "graph(%x: f32[5, 3]) { %y = Scan(%x) {axes = [2]} %z = Add(%y, i64[1] [2]) return %z }";
+        assert_eq!(with_size(text, 2, 5), wanted);
+    }
 }

@@ -1,7 +1,7 @@
 //! Tensors near another: of another type, size or content.
 
 use modelsmith_ir::Samples;
-use modelsmith_tensor::{DType, Tensor};
+use modelsmith_tensor::{DType, Map, MapKeys, Tensor};
 
 /// The same values in another type, as near as it holds them; `None` between numbers and strings.
 pub fn retyped(t: &Tensor, dtype: DType, rng: &mut Samples) -> Option<Tensor> {
@@ -75,6 +75,8 @@ pub fn revalued(t: &Tensor, free: bool, rng: &mut Samples) -> Option<Tensor> {
         let mut values = t.to_i64s().ok()?;
         let (lo, hi) = dtype.int_range()?;
         let (lo, hi) = (lo.max(i64::MIN.into()) as i64, hi.min(i64::MAX.into()) as i64);
+        // A number alone may be a size, of which the largest fill the memory.
+        let (lo, hi) = if n == 1 { (lo.max(-4096), hi.min(4096)) } else { (lo, hi) };
         let some = rng.below(n as u64) as usize;
         match rng.below(if free { 5 } else { 2 }) {
             0 => values[some] = values[some].saturating_add(1),
@@ -107,6 +109,37 @@ pub fn revalued(t: &Tensor, free: bool, rng: &mut Samples) -> Option<Tensor> {
         _ => values = rng.floats(DType::F64, &[n], -4.0, 4.0).to_f64s().ok()?,
     }
     Tensor::from_f64s(dtype, shape, &values).ok()
+}
+
+/// Other keys or values: an entry is left out, a key moves, or a value changes.
+pub fn remapped(map: &Map, rng: &mut Samples) -> Option<Map> {
+    let mut map = map.clone();
+    let at = rng.below(map.values.len() as u64) as usize;
+    match (rng.below(4), &mut map.keys) {
+        (0, MapKeys::Ints(_, keys)) if at < keys.len() => drop((keys.remove(at), map.values.remove(at))),
+        (0, MapKeys::Strings(keys)) if at < keys.len() => drop((keys.remove(at), map.values.remove(at))),
+        (1, MapKeys::Ints(_, keys)) => {
+            let new = keys.get(at)?.saturating_add(1 + rng.below(3) as i64);
+            (!keys.contains(&new)).then(|| keys[at] = new)?;
+        }
+        (1, MapKeys::Strings(keys)) => {
+            let new = ["a", "b", "c", "", "d"][rng.below(5) as usize].to_owned();
+            (at < keys.len() && !keys.contains(&new)).then(|| keys[at] = new)?;
+        }
+        _ => {
+            let value = map.values.get_mut(at)?;
+            let old = value.tensor().ok()?.clone();
+            // Text stays a number, which is what it may be read as.
+            *value = match old.dtype() {
+                DType::String => {
+                    let words = ["0", "7", "-12", "3.5", "1e3"];
+                    Tensor::from_strings(&[], vec![words[rng.below(5) as usize].to_owned()]).ok()?.into()
+                }
+                _ => revalued(&old, true, rng)?.into(),
+            };
+        }
+    }
+    Some(map)
 }
 
 fn t_any(rng: &mut Samples, dtype: DType, n: usize) -> Option<Vec<i64>> {
