@@ -5,6 +5,7 @@ use super::walk::{LANES, Walk};
 use super::{FILE, LONGEST, SHORTEST};
 use crate::simd::{Body, Simd, math, trigonometry};
 use modelsmith_kop::{Activation, BinaryOp, EltwiseProblem, Inst, Lane, UnaryOp};
+use std::borrow::Cow;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -20,7 +21,7 @@ pub(super) struct Place {
 
 /// A program with its buffers and what was found out about it beforehand.
 pub(super) struct Program<'a> {
-    code: Vec<Inst>,
+    code: Cow<'a, [Inst]>,
     walk: &'a Walk,
     inputs: Vec<Place>,
     outputs: Vec<Place>,
@@ -110,8 +111,15 @@ fn hoisted(p: &EltwiseProblem, uniform: impl Fn(u8) -> bool) -> (Vec<Inst>, Vec<
 
 impl<'a> Program<'a> {
     /// Also cuts `walk` into chunks, as long as the registers allow.
-    pub fn new(p: &EltwiseProblem, walk: &'a mut Walk, inputs: Vec<Place>, outputs: Vec<Place>) -> Program<'a> {
-        let (code, once, registers) = hoisted(p, |input| walk.is_uniform(inputs[input as usize].operand));
+    pub fn new(p: &'a EltwiseProblem, walk: &'a mut Walk, inputs: Vec<Place>, outputs: Vec<Place>) -> Program<'a> {
+        let (code, once, registers) = match walk.len <= SHORTEST {
+            // Nothing of a single chunk is done twice.
+            true => (Cow::Borrowed(&p.code[..]), Vec::new(), p.registers as usize),
+            false => {
+                let (code, once, registers) = hoisted(p, |input| walk.is_uniform(inputs[input as usize].operand));
+                (Cow::Owned(code), once, registers)
+            }
+        };
         let wide =
             |inst: &Inst| matches!(inst, Inst::ConstInt { lane: Lane::I64, .. } | Inst::Cast { to: Lane::I64, .. });
         let wide = code.iter().any(wide) || inputs.iter().chain(&outputs).any(|o| o.lane.bytes() == 8);
@@ -124,7 +132,7 @@ impl<'a> Program<'a> {
                 let Inst::Store { output, a } = *inst else { continue };
                 let def = code[..at].iter().rposition(|i| written(i) == Some(a));
                 let in_place = walk.in_place(outputs[output as usize].operand);
-                if let Some(def) = def.filter(|&def| in_place && !once[def])
+                if let Some(def) = def.filter(|&def| in_place && !once.get(def).is_some_and(|&o| o))
                     && matches!(
                         code[def],
                         Inst::Unary { .. } | Inst::Binary { .. } | Inst::Select { .. } | Inst::Cast { .. }
@@ -136,6 +144,11 @@ impl<'a> Program<'a> {
             }
         }
         Program { code, walk, inputs, outputs, registers, width, once, direct }
+    }
+
+    /// Whether instruction `at` serves all chunks.
+    fn runs_once(&self, at: usize) -> bool {
+        self.once.get(at).is_some_and(|&once| once)
     }
 
     /// Most elements of a chunk.
@@ -186,11 +199,11 @@ impl Body for Chunk<'_> {
         for chunk in self.chunks {
             let (start, n) = program.walk.chunk(chunk);
             for (at, inst) in program.code.iter().enumerate() {
-                if program.once[at] && chunk != first {
+                if program.runs_once(at) && chunk != first {
                     continue;
                 }
                 // What serves all chunks fills the register.
-                let n = if program.once[at] { room } else { n };
+                let n = if program.runs_once(at) { room } else { n };
                 // SAFETY: the program was checked, so registers hold what instructions read; each points at its own
                 // place of the file or at `n` elements of an operand.
                 unsafe { step::<S>(program, at, inst, &own, &mut regs, start, n) };
@@ -215,7 +228,7 @@ unsafe fn step<S: Simd>(
         match *inst {
             Inst::Load { dst, input } => {
                 let place = &program.inputs[input as usize];
-                let uniform = program.once[at];
+                let uniform = program.runs_once(at);
                 let lies = if uniform || place.shared { None } else { program.walk.place(place.operand, start, n) };
                 if let Some(first) = lies {
                     regs[dst as usize] = place.ptr.wrapping_add(first * place.lane.bytes());
