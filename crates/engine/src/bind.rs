@@ -5,9 +5,9 @@ use crate::chains::{self, Chained};
 use crate::error::{Error, Result};
 use crate::joined::{self, Part};
 use crate::results;
-use modelsmith_backend_cpu::{KernelCall, prepare};
+use modelsmith_backend_cpu::{Cpu, KernelCall};
 use modelsmith_ir::{Dim, Type};
-use modelsmith_kop::{EltwiseProblem, Isa};
+use modelsmith_kop::EltwiseProblem;
 use modelsmith_plan::memory::{self, Placement};
 use modelsmith_plan::{Block, BufferId, Form, Home, Operand, Plan, Step, StepOp, instantiate};
 use modelsmith_tensor::{DType, Value};
@@ -221,17 +221,21 @@ pub(crate) fn ready(
     step: &Step,
     operands: &dyn Fn(BufferId) -> Option<Operand>,
     sizes: &dyn Fn(&str) -> Option<i64>,
-    isa: Isa,
+    cpu: &Cpu,
 ) -> Result<Vec<Ready>> {
     let StepOp::Native(recipe) = &step.op else { return Ok(vec![]) };
     let all = |list: &[Option<BufferId>]| list.iter().map(|b| b.and_then(operands)).collect::<Vec<_>>();
     let fail = |message: String| Error::step(&step.label, message);
     let calls = instantiate(recipe, &all(&step.inputs), &all(&step.outputs), sizes).map_err(fail)?;
     let packed = packed_format(plan, block, step);
+    let open = step.is_open(block);
     let mut out = Vec::with_capacity(calls.len());
     for (i, c) in calls.into_iter().enumerate() {
         let prefer = step.kernels.get(i).or(step.kernels.first()).map_or("", String::as_str);
-        let call = prepare(c.op, prefer, isa, packed).map_err(|e| fail(e.to_string()))?;
+        // At build, open sizes were guessed.
+        let guessed = open && !step.is_measured(i);
+        let call = if guessed { cpu.cheapest(c.op, packed) } else { cpu.prepare(c.op, prefer, packed) };
+        let call = call.map_err(|e| fail(e.to_string()))?;
         let buffers = |list: &[Option<BufferId>], which: &[usize]| {
             which.iter().map(|&i| list.get(i).copied().flatten()).collect::<Option<Vec<_>>>()
         };
@@ -261,7 +265,7 @@ pub(crate) fn bind(
     plan: &Plan,
     index: usize,
     symbols: Symbols,
-    isa: Isa,
+    cpu: &Cpu,
     threads: usize,
     chained: bool,
 ) -> Result<Binding> {
@@ -279,7 +283,7 @@ pub(crate) fn bind(
             steps.push(None);
             continue;
         }
-        steps.push(Some(ready(plan, block, step, &|b| operands[b].clone(), &lookup, isa)?));
+        steps.push(Some(ready(plan, block, step, &|b| operands[b].clone(), &lookup, cpu)?));
     }
     let parts = if chained { joined::find(block, &operands, &mut steps) } else { vec![] };
     let chains = if chained { chains::find(block, &operands, &steps, threads) } else { vec![] };

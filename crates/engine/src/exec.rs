@@ -9,9 +9,10 @@ use crate::error::{Error, Result};
 use crate::profile::{Clock, StepTime, work};
 use crate::results::{Places, Results};
 use crate::weights::{Blob, HostWeights};
+use modelsmith_backend_cpu::Cpu;
 use modelsmith_ir::{AttrView, Dim, EvalCx, OpDef, RunRegion, TensorType, Type};
 use modelsmith_kernels::{Args, Dst, KernelError, Src};
-use modelsmith_kop::{Isa, Layout};
+use modelsmith_kop::Layout;
 use modelsmith_ops::interp::Operators;
 use modelsmith_plan::{Block, BufferId, EvalOp, Form, Home, Operand, Plan, Step, StepOp};
 use modelsmith_pool::Pool;
@@ -108,7 +109,7 @@ pub(crate) struct Machine<'a> {
     pub shared: &'a Shared,
     pub host_weights: &'a HostWeights,
     pub pool: &'a Pool,
-    pub isa: Isa,
+    pub cpu: &'a Cpu,
     pub memory_limit: usize,
     /// Runs of bodies that are left.
     pub iterations: Cell<u64>,
@@ -144,7 +145,7 @@ impl Machine<'_> {
         if index == 0 {
             bind::allowed(&self.shared.info.notes, &symbols)?;
         }
-        let mut made = bind::bind(self.plan, index, symbols, self.isa, self.pool.threads(), chained)?;
+        let mut made = bind::bind(self.plan, index, symbols, self.cpu, self.pool.threads(), chained)?;
         made.given = Given::of(inputs);
         let made = Arc::new(made);
         if state.kept.len() >= KEPT {
@@ -299,7 +300,7 @@ impl Run<'_, '_> {
                     step,
                     &of,
                     &|s| self.symbol(state, s),
-                    self.machine.isa,
+                    self.machine.cpu,
                 )?)
             }
         };

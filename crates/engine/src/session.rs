@@ -3,6 +3,7 @@ use crate::error::{Error, Result};
 use crate::exec::{BlockState, Machine};
 use crate::profile::StepTime;
 use crate::weights::HostWeights;
+use modelsmith_backend_cpu::Cpu;
 use modelsmith_ir::Type;
 use modelsmith_kop::Isa;
 use modelsmith_ops::run::{Running, Watch};
@@ -57,7 +58,7 @@ pub struct Session {
     engine: Engine,
     plan: usize,
     note: Option<String>,
-    isa: Isa,
+    cpu: Cpu,
     pool: Pool,
     states: Vec<RefCell<BlockState>>,
     host_weights: HostWeights,
@@ -109,7 +110,7 @@ impl Session {
         Ok(Session {
             plan: index,
             note,
-            isa,
+            cpu: Cpu::new(isa, plan.threads, engine.f32_fast().is_some()),
             pool,
             states: plan.blocks.iter().enumerate().map(|(i, b)| RefCell::new(BlockState::new(b, i == 0))).collect(),
             host_weights: HostWeights::new(plan.weights.len()),
@@ -169,7 +170,7 @@ impl Session {
             shared: &self.engine.shared,
             host_weights: &self.host_weights,
             pool: &self.pool,
-            isa: self.isa,
+            cpu: &self.cpu,
             memory_limit: self.memory_limit,
             iterations: Cell::new(self.iteration_limit),
             states: &self.states,

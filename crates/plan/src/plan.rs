@@ -15,6 +15,8 @@ pub type WeightId = usize;
 pub struct Plan {
     /// Name of the instruction set level whose kernels the steps name.
     pub level: String,
+    /// Threads for which kernels are chosen: at build, and for the sizes of a run where they are open.
+    pub threads: usize,
     /// Block 0 is the main graph; a body comes after the block that holds its step and is used by one step only.
     pub blocks: Vec<Block>,
     /// What the steps read of the weight section.
@@ -256,5 +258,16 @@ impl Step {
     /// A step for which no kernel is chosen yet.
     pub fn new(label: String, op: StepOp, inputs: Vec<Option<BufferId>>, outputs: Vec<Option<BufferId>>) -> Step {
         Step { label, op, inputs, outputs, kernels: vec![], chosen: vec![], refused: vec![] }
+    }
+
+    /// Whether the kernel of call `i` was chosen by measuring.
+    pub fn is_measured(&self, i: usize) -> bool {
+        self.chosen.get(i).is_some_and(|why| why.starts_with(crate::backend::MEASURED))
+    }
+
+    /// Whether sizes of its operands are told only by a run.
+    pub fn is_open(&self, block: &Block) -> bool {
+        let open = |b: &BufferId| block.buffers[*b].ty.shape().is_none_or(|s| s.iter().any(|d| d.known().is_none()));
+        self.inputs.iter().chain(&self.outputs).flatten().any(open)
     }
 }

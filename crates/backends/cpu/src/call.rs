@@ -120,16 +120,21 @@ macro_rules! of_call {
 /// Every kernel's reason.
 pub fn prepare(op: KOp, prefer: &str, isa: Isa, packed: Option<&str>) -> Result<KernelCall, Refused> {
     by_family!(op, list, fast, problem, make => {
-        let why = |d: &KernelDef<_>| refusal(d, &problem, isa).or_else(|| match (d.pack_format(&problem), packed) {
-            (Some(f), found) if Some(f.name()) != found => Some(format!("takes weights as {}", f.name())),
-            _ => None,
-        });
+        let why = |d: &KernelDef<_>| serves(d, &problem, isa, packed);
         let fits = |d: &&KernelDef<_>| why(d).is_none();
         let named = list.iter().chain(fast).find(|d| d.name == prefer).filter(fits);
         match named.or_else(|| list.iter().find(fits)) {
             Some(def) => Ok(make(def, problem)),
             None => Err(Refused(list.iter().filter_map(|d| Some((d.name, why(d)?))).collect())),
         }
+    })
+}
+
+/// Why a kernel does not serve where the constant weight lies as `packed`.
+pub(crate) fn serves<P>(def: &KernelDef<P>, problem: &P, isa: Isa, packed: Option<&str>) -> Option<String> {
+    refusal(def, problem, isa).or_else(|| match (def.pack_format(problem), packed) {
+        (Some(f), found) if Some(f.name()) != found => Some(format!("takes weights as {}", f.name())),
+        _ => None,
     })
 }
 

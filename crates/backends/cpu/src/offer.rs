@@ -1,6 +1,6 @@
 //! What the kernel lists offer for a problem.
 
-use crate::call::{KernelCall, by_family, refusal};
+use crate::call::{KernelCall, Refused, by_family, prepare, refusal, serves};
 use modelsmith_base::DType;
 use modelsmith_kernels as k;
 use modelsmith_kernels::{Facts, PackFormat, WeightShape};
@@ -23,6 +23,29 @@ impl Cpu {
     /// Kernels for `isa`, chosen for `threads`; where `fast`, also those less precise than f32.
     pub fn new(isa: Isa, threads: usize, fast: bool) -> Cpu {
         Cpu { level: isa.level_name(), isa, facts: Facts::guess(isa, threads), fast }
+    }
+
+    /// As [`prepare`] does for kernels of this level.
+    ///
+    /// # Errors
+    /// Every kernel's reason.
+    pub fn prepare(&self, op: KOp, prefer: &str, packed: Option<&str>) -> Result<KernelCall, Refused> {
+        prepare(op, prefer, self.isa, packed)
+    }
+
+    /// The kernel that is estimated to be the fastest for `op`, of those that take its constant weight as `packed`; the first
+    /// of the list where estimates are equal.
+    ///
+    /// # Errors
+    /// Every kernel's reason.
+    pub fn cheapest(&self, op: KOp, packed: Option<&str>) -> Result<KernelCall, Refused> {
+        let name = by_family!(&op, list, fast, problem, make => {
+            let offered = fast.iter().filter(|_| self.fast).chain(list);
+            let fits = offered.filter(|d| serves(d, problem, self.isa, packed).is_none());
+            let costs = fits.map(|d| (d.name, d.cost(problem, &self.facts)));
+            costs.reduce(|best, next| if next.1 < best.1 { next } else { best }).map_or("", |(name, _)| name)
+        });
+        prepare(op, name, self.isa, packed)
     }
 }
 

@@ -9,7 +9,7 @@ use modelsmith_kop::{
     Activation, BinaryOp, CoordMode, Inst, Lane, Layout, NearestMode, PoolKind, ReduceOp, ResizeMode, UnaryOp,
 };
 
-code_struct!(Plan { level, blocks, weights });
+code_struct!(Plan { level, threads, blocks, weights });
 code_struct!(Block { name, inputs, buffers, steps, outputs });
 code_struct!(Buffer { name, ty, home, layout, value });
 code_enum!(Home { 0: Input, 1: Weight(w), 2: Arena, 3: Host, 4: View(b) });

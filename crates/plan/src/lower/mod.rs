@@ -72,7 +72,7 @@ fn unpacked(model: &Model, backend: &dyn Backend, options: &LowerOptions) -> Res
     if !l.problems.is_empty() {
         return Err(Error::Unsupported(l.problems));
     }
-    Ok((Plan { level: backend.level().into(), blocks: l.blocks, weights: vec![] }, l.weights))
+    Ok((Plan { level: backend.level().into(), threads: options.threads, blocks: l.blocks, weights: vec![] }, l.weights))
 }
 
 fn leading(model: &Model) -> HashSet<String> {

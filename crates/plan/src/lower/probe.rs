@@ -2,7 +2,7 @@
 
 use super::Lowering;
 use super::native::Site;
-use crate::backend::{Candidate, Refusal, WeightDims};
+use crate::backend::{Candidate, MEASURED, Refusal, WeightDims};
 use crate::instantiate::{Call, Operand, instantiate};
 use crate::plan::{BufferId, Home, StepOp, WeightId};
 use crate::recipe::Recipe;
@@ -152,7 +152,7 @@ fn pick(all: Vec<Result<Candidate, Refusal>>, format: Option<&str>) -> (Option<C
 impl Candidate {
     /// Its time in words.
     fn figure(&self) -> String {
-        let how = if self.measured { "measured" } else { "estimated" };
+        let how = if self.measured { MEASURED } else { "estimated" };
         format!("{how} at {:.1} us", self.cost / 1e3)
     }
 }
