@@ -228,12 +228,12 @@ pub(crate) fn ready(
     let fail = |message: String| Error::step(&step.label, message);
     let calls = instantiate(recipe, &all(&step.inputs), &all(&step.outputs), sizes).map_err(fail)?;
     let packed = packed_format(plan, block, step);
-    let open = step.is_open(block);
+    let shapes = || step.inputs.iter().flatten().filter_map(|&b| operands(b)).map(|o| o.shape);
+    // At build, open sizes were guessed.
+    let guessed = step.is_open(block) && !shapes().eq(step.measured_at.iter().cloned());
     let mut out = Vec::with_capacity(calls.len());
     for (i, c) in calls.into_iter().enumerate() {
         let prefer = step.kernels.get(i).or(step.kernels.first()).map_or("", String::as_str);
-        // At build, open sizes were guessed.
-        let guessed = open && !step.is_measured(i);
         let call = if guessed { cpu.cheapest(c.op, packed) } else { cpu.prepare(c.op, prefer, packed) };
         let call = call.map_err(|e| fail(e.to_string()))?;
         let buffers = |list: &[Option<BufferId>], which: &[usize]| {

@@ -1,9 +1,6 @@
 use modelsmith_kop::KOp;
 use modelsmith_tensor::Tensor;
 
-/// How what is said of a measured choice begins.
-pub(crate) const MEASURED: &str = "measured";
-
 /// What a planner asks of the hardware side.
 pub trait Backend: Sync {
     /// Name of the instruction set level whose kernels are offered.

@@ -111,6 +111,8 @@ pub struct Step {
     /// Names of the kernels chosen at build, one per call of the recipe; another of the family serves where one does
     /// not fit the sizes of a run.
     pub kernels: Vec<String>,
+    /// Shapes of the present inputs for which those were chosen by measuring; none where their times were estimated.
+    pub measured_at: Vec<Vec<usize>>,
     /// Why each of them was chosen: the estimate or the measured time that spoke for it.
     pub chosen: Vec<String>,
     /// Kernels that were passed by, each with the reason.
@@ -257,12 +259,7 @@ impl Plan {
 impl Step {
     /// A step for which no kernel is chosen yet.
     pub fn new(label: String, op: StepOp, inputs: Vec<Option<BufferId>>, outputs: Vec<Option<BufferId>>) -> Step {
-        Step { label, op, inputs, outputs, kernels: vec![], chosen: vec![], refused: vec![] }
-    }
-
-    /// Whether the kernel of call `i` was chosen by measuring.
-    pub fn is_measured(&self, i: usize) -> bool {
-        self.chosen.get(i).is_some_and(|why| why.starts_with(crate::backend::MEASURED))
+        Step { label, op, inputs, outputs, kernels: vec![], measured_at: vec![], chosen: vec![], refused: vec![] }
     }
 
     /// Whether sizes of its operands are told only by a run.

@@ -62,6 +62,7 @@ mod tests {
             outputs: vec![],
             kernels: vec![],
             chosen: vec![],
+            measured_at: vec![],
             refused: vec![],
         }
     }

@@ -16,7 +16,7 @@ code_enum!(Home { 0: Input, 1: Weight(w), 2: Arena, 3: Host, 4: View(b) });
 code_enum!(Layout { 0: Plain, 1: ChannelsLast });
 code_struct!(Weight { name, dtype, shape, form, blob });
 code_enum!(Form { 0: Raw, 1: Packed { format, shape } });
-code_struct!(Step { label, op, inputs, outputs, kernels, chosen, refused });
+code_struct!(Step { label, op, inputs, outputs, kernels, measured_at, chosen, refused });
 code_enum!(StepOp { 0: Native(r), 1: Eval(e), 2: Call { block }, 3: Sizes { dims } });
 code_struct!(EvalOp { domain, name, attrs, bodies });
 code_struct!(Body { name, block, captures });

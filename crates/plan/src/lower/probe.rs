@@ -2,15 +2,23 @@
 
 use super::Lowering;
 use super::native::Site;
-use crate::backend::{Candidate, MEASURED, Refusal, WeightDims};
+use crate::backend::{Candidate, Refusal, WeightDims};
 use crate::instantiate::{Call, Operand, instantiate};
-use crate::plan::{BufferId, Home, StepOp, WeightId};
+use crate::plan::{Block, BufferId, Home, Step, StepOp, WeightId};
 use crate::recipe::Recipe;
 use modelsmith_ir::{Dim, Type};
 use modelsmith_kop::{KOp, Layout};
 
 /// Sizes tried for symbols that nothing is known of.
 const LIKELY: [i64; 5] = [128, 224, 16, 8, 1];
+
+/// The kernel calls of a recipe at likely sizes.
+#[derive(Default)]
+struct Probe {
+    calls: Vec<Call>,
+    /// Shapes of the present inputs.
+    shapes: Vec<Vec<usize>>,
+}
 
 impl Lowering<'_> {
     fn likely(&self, symbol: &str, default: i64) -> i64 {
@@ -30,12 +38,14 @@ impl Lowering<'_> {
         Some(Operand { dtype: ty.dtype()?, shape, layout })
     }
 
-    /// The kernel calls of a recipe at likely sizes.
-    fn probe(&self, recipe: &Recipe, inputs: &[(Type, Layout)], outputs: &[(Type, Layout)]) -> Option<Vec<Call>> {
+    /// The kernel calls of a recipe at likely sizes, and the inputs' shapes at those.
+    fn probe(&self, recipe: &Recipe, inputs: &[(Type, Layout)], outputs: &[(Type, Layout)]) -> Option<Probe> {
         LIKELY.iter().find_map(|&default| {
             let of =
                 |list: &[(Type, Layout)]| list.iter().map(|(t, l)| self.operand(t, *l, default)).collect::<Vec<_>>();
-            instantiate(recipe, &of(inputs), &of(outputs), &|s| Some(self.likely(s, default))).ok()
+            let inputs = of(inputs);
+            let calls = instantiate(recipe, &inputs, &of(outputs), &|s| Some(self.likely(s, default))).ok()?;
+            Some(Probe { calls, shapes: inputs.into_iter().flatten().map(|o| o.shape).collect() })
         })
     }
 
@@ -45,7 +55,7 @@ impl Lowering<'_> {
         let ins = inputs.iter().map(|&b| (block.buffers[b].ty.clone(), Layout::Plain)).collect::<Vec<_>>();
         let outs = outputs.iter().map(|t| (t.clone(), Layout::Plain)).collect::<Vec<_>>();
         match self.probe(recipe, &ins, &outs) {
-            Some(calls) => calls.iter().all(|c| self.backend.candidates(&c.op).iter().any(Result::is_ok)),
+            Some(probe) => probe.calls.iter().all(|c| self.backend.candidates(&c.op).iter().any(Result::is_ok)),
             None => false,
         }
     }
@@ -63,8 +73,8 @@ impl Lowering<'_> {
         let inputs = inputs.by_ref().map(|t| (t, layout)).collect::<Vec<_>>();
         let outputs = site.types.iter().map(|t| (t.clone(), layout)).collect::<Vec<_>>();
         let bare = bare(recipe);
-        let calls = self.probe(&bare, &inputs, &outputs)?;
-        let format = self.format(&calls.first()?.op)?;
+        let probe = self.probe(&bare, &inputs, &outputs)?;
+        let format = self.format(&probe.calls.first()?.op)?;
         Some(self.packed(weight, &format, dims))
     }
 
@@ -78,8 +88,8 @@ impl Lowering<'_> {
         let Recipe::Gemm(g) = bare(recipe) else { return None };
         let [k, n] = g.packed?;
         let ty = |r: usize, c: usize| (Type::fixed(modelsmith_tensor::DType::F32, &[r, c]), Layout::Plain);
-        let calls = self.probe(&Recipe::Gemm(g), &[ty(16, k)], &[ty(16, n)])?;
-        self.format(&calls.first()?.op)
+        let probe = self.probe(&Recipe::Gemm(g), &[ty(16, k)], &[ty(16, n)])?;
+        self.format(&probe.calls.first()?.op)
     }
 
     pub(super) fn packed(&mut self, weight: WeightId, format: &str, dims: WeightDims) -> BufferId {
@@ -90,42 +100,52 @@ impl Lowering<'_> {
 
     /// Chooses kernels for all steps of a block.
     pub(super) fn choose(&mut self, index: usize) {
-        let mut chosen = Vec::new();
         let block = &self.blocks[index];
-        for step in &block.steps {
-            let StepOp::Native(recipe) = &step.op else {
-                chosen.push((vec![], vec![], vec![]));
-                continue;
-            };
-            let of = |b: &Option<BufferId>| {
-                b.map(|b| (block.buffers[b].ty.clone(), block.buffers[b].layout)).unwrap_or_default()
-            };
-            let (ins, outs) =
-                (step.inputs.iter().map(of).collect::<Vec<_>>(), step.outputs.iter().map(of).collect::<Vec<_>>());
-            let format = step.inputs.iter().flatten().find_map(|&b| match block.buffers[b].home {
-                Home::Weight(w) => self.weights.form(w),
-                _ => None,
-            });
-            let calls = self.probe(recipe, &ins, &outs).unwrap_or_default();
-            let (mut kernels, mut why, mut refused) = (vec![], vec![], vec![]);
-            for call in calls {
-                self.backend.chosen(&call.op);
-                let all = self.backend.candidates(&call.op);
-                let (best, rest) = pick(all, format);
-                if let Some(best) = best {
-                    why.push(best.figure());
-                    kernels.push(best.kernel.to_owned());
-                }
-                refused.extend(rest);
-            }
-            refused.sort();
-            refused.dedup();
-            chosen.push((kernels, why, refused));
-        }
-        for (step, (kernels, why, refused)) in self.blocks[index].steps.iter_mut().zip(chosen) {
-            (step.kernels, step.chosen, step.refused) = (kernels, why, refused);
+        let chosen = block.steps.iter().map(|step| self.choice(block, step)).collect::<Vec<_>>();
+        for (step, choice) in self.blocks[index].steps.iter_mut().zip(chosen) {
+            (step.kernels, step.measured_at) = (choice.kernels, choice.measured_at);
+            (step.chosen, step.refused) = (choice.why, choice.refused);
         }
     }
+
+    fn choice(&self, block: &Block, step: &Step) -> Choice {
+        let StepOp::Native(recipe) = &step.op else { return Choice::default() };
+        let of = |b: &Option<BufferId>| {
+            b.map(|b| (block.buffers[b].ty.clone(), block.buffers[b].layout)).unwrap_or_default()
+        };
+        let (ins, outs) =
+            (step.inputs.iter().map(of).collect::<Vec<_>>(), step.outputs.iter().map(of).collect::<Vec<_>>());
+        let format = step.inputs.iter().flatten().find_map(|&b| match block.buffers[b].home {
+            Home::Weight(w) => self.weights.form(w),
+            _ => None,
+        });
+        let probe = self.probe(recipe, &ins, &outs).unwrap_or_default();
+        let mut choice = Choice::default();
+        for call in probe.calls {
+            self.backend.chosen(&call.op);
+            let (best, rest) = pick(self.backend.candidates(&call.op), format);
+            if let Some(best) = best {
+                choice.why.push(best.figure());
+                choice.kernels.push(best.kernel.to_owned());
+                if best.measured {
+                    choice.measured_at.clone_from(&probe.shapes);
+                }
+            }
+            choice.refused.extend(rest);
+        }
+        choice.refused.sort();
+        choice.refused.dedup();
+        choice
+    }
+}
+
+/// What [`Lowering::choose`] sets in a step.
+#[derive(Default)]
+struct Choice {
+    kernels: Vec<String>,
+    measured_at: Vec<Vec<usize>>,
+    why: Vec<String>,
+    refused: Vec<(String, String)>,
 }
 
 /// The best candidate that takes the weight as it is packed, and why each other was passed by.
@@ -152,7 +172,7 @@ fn pick(all: Vec<Result<Candidate, Refusal>>, format: Option<&str>) -> (Option<C
 impl Candidate {
     /// Its time in words.
     fn figure(&self) -> String {
-        let how = if self.measured { MEASURED } else { "estimated" };
+        let how = if self.measured { "measured" } else { "estimated" };
         format!("{how} at {:.1} us", self.cost / 1e3)
     }
 }
