@@ -2,18 +2,19 @@
 //! the epilogue's remaining steps.
 
 use super::TILE;
-use super::split::{self, Range};
+use super::split;
 use super::unit::RESULT;
 use crate::gemm::drive::{Product, Rows};
 use crate::pack::PANEL;
 use crate::simd::Simd;
 use core::arch::x86_64::*;
+use std::ops::Range;
 
 /// Where operands were tiny, results of less magnitude than this may lack what was lost as subnormal: at most 2^16 sums,
 /// each short of at most 7 · 2^-126 times a value below 2^40, is below 2^-67, which is 2^-27 of this.
 const SURE: f32 = 1.0 / (1u64 << 40) as f32;
 
-/// Finishes result tile (i, j), whose sums lie in `c`; computes rows of it anew with fused multiply-adds where they or the
+/// Finishes rows `at` of column tile `j`, whose sums lie in `c`; computes rows of it anew with fused multiply-adds where they or the
 /// columns hold what does not split. `of_rows` and `of_columns` are the flags of the tile's operands.
 ///
 /// # Safety
@@ -21,13 +22,14 @@ const SURE: f32 = 1.0 / (1u64 << 40) as f32;
 /// [`crate::gemm::drive::table_bytes`].
 pub(super) unsafe fn tile<S: Simd, R: Rows>(
     product: &Product<'_, R>,
-    (i, j): (usize, usize),
+    at: Range<usize>,
+    j: usize,
     c: *const f32,
     (of_rows, of_columns): (u8, u8),
     table: *mut *const f32,
 ) {
-    let (row, col) = (i * TILE, j * TILE);
-    let (rows, cols) = ((product.m - row).min(TILE), (product.n - col).min(TILE));
+    let (row, col) = (at.start, j * TILE);
+    let (rows, cols) = (at.len(), (product.n - col).min(TILE));
     // SAFETY: the tile lies inside the product; the rest by this function's contract.
     unsafe {
         give(product, (row, col), (rows, cols), c);
@@ -41,11 +43,11 @@ pub(super) unsafe fn tile<S: Simd, R: Rows>(
         }
         let spoilt = |r: usize| {
             let small = smallest(c, r, cols) < SURE;
-            if of_rows | of_columns == Range::TINY && !small {
+            if of_rows | of_columns == split::Range::TINY && !small {
                 return false;
             }
             let flags = of_columns | if of_rows == 0 { 0 } else { split::row_flags(product.rows, row + r, table) };
-            flags & Range::HUGE != 0 || flags & Range::TINY != 0 && small
+            flags & split::Range::HUGE != 0 || flags & split::Range::TINY != 0 && small
         };
         let panels = col / PANEL..(col + cols).div_ceil(PANEL);
         let mut r = 0;

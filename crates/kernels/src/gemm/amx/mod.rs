@@ -37,6 +37,8 @@ pub(crate) use unit::{STEP, products};
 
 /// Rows and columns of a tile.
 pub(super) const TILE: usize = 32;
+/// Rows of half a tile, in which parts of a product are cut.
+const HALF: usize = TILE / 2;
 /// Bytes of split values that stay in the second-level cache.
 const RESIDENT: usize = 3 << 18;
 /// Most row tiles in a block.
@@ -85,16 +87,17 @@ impl<const PARTS: usize> Tiles for Amx32x32<PARTS> {
     ) {
         let (segs, seg_len) = product.rows.segments();
         let blocks = Blocks::new([product.m, product.n, segs * seg_len], PARTS);
-        let rows = cut(blocks.row_tiles, parts.0, part.0);
+        let halves = cut(blocks.halves, parts.0, part.0);
         let cols = cut(blocks.col_tiles, parts.1, part.1);
-        if rows.is_empty() || cols.is_empty() || blocks.steps == 0 {
+        if halves.is_empty() || cols.is_empty() || blocks.steps == 0 {
             return;
         }
+        let rows = halves.start * HALF..(halves.end * HALF).min(product.m);
         // SAFETY: by the contract of `Tiles::part`; the scratch was sized by the same blocks.
         unsafe {
             let _tiles = Configured::new();
-            let work = Work::<_, PARTS> { product, places: blocks.places(segs), blocks, scratch };
-            work.part::<S>(rows, cols);
+            let work = Work::<_, PARTS> { product, rows, places: blocks.places(segs), blocks, scratch };
+            work.part::<S>(cols);
         }
     }
 }
@@ -102,7 +105,9 @@ impl<const PARTS: usize> Tiles for Amx32x32<PARTS> {
 /// How a product is cut; a function of its sizes only.
 #[derive(Clone, Copy)]
 struct Blocks {
+    /// Row tiles of the whole product, and halves of them.
     row_tiles: usize,
+    halves: usize,
     col_tiles: usize,
     steps: usize,
     /// All of B stays split while row tiles pass; else blocks of rows stay while column tiles pass.
@@ -143,7 +148,7 @@ impl Blocks {
             let between = if steps_block < steps { BETWEEN / (4 * RESULT) / rows } else { usize::MAX };
             [rows, col_tiles.min(between).max(1), steps_block]
         };
-        Blocks { row_tiles, col_tiles, steps, keeps_b, block, pair_bytes }
+        Blocks { row_tiles, halves: m.div_ceil(HALF), col_tiles, steps, keeps_b, block, pair_bytes }
     }
 
     fn places(&self, segs: usize) -> Places {
@@ -168,6 +173,8 @@ fn even(count: usize, most: usize) -> usize {
 /// One part of a product under way.
 struct Work<'a, R, const PARTS: usize> {
     product: &'a Product<'a, R>,
+    /// Rows of the part; its row tiles count from the first.
+    rows: Range<usize>,
     blocks: Blocks,
     places: Places,
     scratch: *mut u8,
@@ -189,7 +196,8 @@ impl<R: Rows, const PARTS: usize> Work<'_, R, PARTS> {
     /// # Safety
     /// As for [`Tiles::part`]; the thread holds a [`Configured`].
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    unsafe fn part<S: Simd>(&self, rows: Range<usize>, cols: Range<usize>) {
+    unsafe fn part<S: Simd>(&self, cols: Range<usize>) {
+        let row_tiles = self.rows.len().div_ceil(TILE);
         let [block_rows, block_cols, block_steps] = self.blocks.block;
         let pieces = self.blocks.steps.div_ceil(block_steps);
         for col in cols.clone().step_by(block_cols) {
@@ -200,10 +208,10 @@ impl<R: Rows, const PARTS: usize> Work<'_, R, PARTS> {
                     unsafe { note(self.flags(1 + at), self.next(j, &(0..self.blocks.steps)).finish::<PARTS>(), true) };
                 }
             }
-            for row in rows.clone().step_by(block_rows) {
+            for row in (0..row_tiles).step_by(block_rows) {
                 for piece in 0..pieces {
                     let block = Block {
-                        rows: row..(row + block_rows).min(rows.end),
+                        rows: row..(row + block_rows).min(row_tiles),
                         cols: cols.clone(),
                         steps: piece * block_steps..((piece + 1) * block_steps).min(self.blocks.steps),
                         first: piece == 0,
@@ -265,8 +273,8 @@ impl<R: Rows, const PARTS: usize> Work<'_, R, PARTS> {
         let table = self.at(self.places.table).cast();
         let mut flags = 0;
         for (half, to) in self.halves(self.places.a, at, steps.len()).into_iter().enumerate() {
-            let row = i * TILE + half * 16;
-            let count = self.product.m.saturating_sub(row).min(16);
+            let row = self.rows.start + i * TILE + half * HALF;
+            let count = self.rows.end.saturating_sub(row).min(HALF);
             if count > 0 {
                 // SAFETY: the rows exist and the scratch has room for the steps and the table.
                 flags |= unsafe { split::rows::<R, PARTS>(self.product.rows, (row, count), steps.clone(), table, to) };
@@ -289,7 +297,9 @@ impl<R: Rows, const PARTS: usize> Work<'_, R, PARTS> {
         let c = self.at(self.places.c).cast::<f32>().wrapping_add(result * RESULT);
         let part = self.at(self.places.part).cast::<f32>();
         let (a, b) = (self.halves(self.places.a, at_row, steps), self.halves(self.b_place(j), 0, steps));
-        let half = self.product.m - i * TILE <= 16;
+        let row = self.rows.start + i * TILE;
+        let rows = row..(row + TILE).min(self.rows.end);
+        let half = rows.len() <= HALF;
         // So few rows leave little time for splitting.
         let fast = block.rows.len() < 4;
         let pieces = steps.div_ceil(SUM_STEPS);
@@ -316,7 +326,7 @@ impl<R: Rows, const PARTS: usize> Work<'_, R, PARTS> {
             // SAFETY: the flags are of this tile's operands, and its sums are complete.
             unsafe {
                 let flags = (*self.flags(at_row), *self.flags(self.blocks.block[0] + at_col));
-                finish::tile::<S, R>(self.product, (i, j), c, flags, self.at(self.places.table).cast());
+                finish::tile::<S, R>(self.product, rows, j, c, flags, self.at(self.places.table).cast());
             }
         }
     }

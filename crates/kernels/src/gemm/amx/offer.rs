@@ -74,16 +74,16 @@ pub(super) fn grid<const PARTS: usize>(blocks: &Blocks, threads: usize) -> (usiz
     let tile = costs.tile + blocks.steps as f64 * costs.step;
     let split = (blocks.steps * STEP * TILE) as f64;
     let time = |(by_rows, by_cols): (usize, usize)| {
-        let (rows, cols) = (blocks.row_tiles.div_ceil(by_rows), blocks.col_tiles.div_ceil(by_cols));
+        let (halves, cols) = (blocks.halves.div_ceil(by_rows), blocks.col_tiles.div_ceil(by_cols) as f64);
         let b = match blocks.keeps_b {
             true => costs.split,
-            false => costs.feed * rows.div_ceil(blocks.block[0]) as f64,
+            false => costs.feed * halves.div_ceil(2 * blocks.block[0]) as f64,
         };
-        let own = (rows * cols) as f64 * tile + split * (costs.split * rows as f64 + b * cols as f64);
+        let own = whole(halves) * cols * tile + split * (costs.split * halves as f64 / 2.0 + b * cols);
         if by_cols > 1 { ELSEWHERE * own } else { own }
     };
     let mut best = ((1, 1), time((1, 1)));
-    for by_rows in 1..=threads.min(blocks.row_tiles) {
+    for by_rows in 1..=threads.min(blocks.halves) {
         let parts = (by_rows, (threads / by_rows).min(blocks.col_tiles).max(1));
         let found = time(parts);
         if found < best.1 {
@@ -96,14 +96,17 @@ pub(super) fn grid<const PARTS: usize>(blocks: &Blocks, threads: usize) -> (usiz
     if helps { more } else { best.0 }
 }
 
+/// Whole row tiles in whose time so many half tiles are computed: one alone takes three quarters.
+fn whole(halves: usize) -> f64 {
+    (halves / 2) as f64 + 0.75 * (halves % 2) as f64
+}
+
 /// The work of one product, as multiplications and additions of the fused multiply-add unit; splitting A takes `gather` times
 /// as long as where its rows lie whole.
 pub(crate) fn work<const PARTS: usize>([m, n, k]: [usize; 3], threads: usize, gather: f64) -> f64 {
     let blocks = Blocks::new([m, n, k], PARTS);
     let costs = costs::<PARTS>();
-    // A half tile takes three quarters of the time of a whole one.
-    let halves = m.div_ceil(TILE / 2);
-    let tiles = ((halves / 2) as f64 + 0.75 * (halves % 2) as f64) * blocks.col_tiles as f64;
+    let tiles = whole(blocks.halves) * blocks.col_tiles as f64;
     let (cols, inner) = ((blocks.col_tiles * TILE) as f64, (blocks.steps * STEP) as f64);
     let (by_rows, by_cols) = if threads > 1 { grid::<PARTS>(&blocks, threads) } else { (1, 1) };
     let (b_times, b_cost) = match blocks.keeps_b {
