@@ -18,7 +18,11 @@ pub(crate) fn assign(block: &mut Block) {
         }
     }
     let steps = std::mem::take(&mut block.steps);
-    let read = steps.iter().flat_map(|s| s.inputs.iter().copied().flatten()).collect();
+    let captured = |s: &Step| match &s.op {
+        StepOp::Eval(e) => e.bodies.iter().flat_map(|b| b.captures.clone()).collect(),
+        _ => vec![],
+    };
+    let read = steps.iter().flat_map(|s| s.inputs.iter().copied().flatten().chain(captured(s))).collect();
     let mut a = Assign { block, views, read, copies: HashMap::new(), steps: Vec::with_capacity(steps.len()) };
     for step in steps {
         a.step(step);
@@ -33,7 +37,7 @@ pub(crate) fn assign(block: &mut Block) {
 struct Assign<'a> {
     block: &'a mut Block,
     views: HashMap<BufferId, Vec<BufferId>>,
-    /// What steps read.
+    /// What steps and their bodies read.
     read: HashSet<BufferId>,
     /// Copies in another layout made so far.
     copies: HashMap<(BufferId, Layout), BufferId>,
@@ -152,6 +156,12 @@ impl Assign<'_> {
         }
     }
 
+    /// True where something reads a buffer or a view of it.
+    fn needed(&self, id: BufferId) -> bool {
+        let views = || self.views.get(&id).into_iter().flatten();
+        self.read.contains(&id) || self.block.outputs.contains(&id) || views().any(|&v| self.needed(v))
+    }
+
     /// True where a value is a result of the block and no step reads it.
     fn leaves(&self, id: BufferId) -> bool {
         self.block.outputs.contains(&id) && !self.read.contains(&id)
@@ -190,6 +200,9 @@ impl Assign<'_> {
         let layout = if self.rank(id) < 3 { Plain } else { layout };
         self.block.buffers[id].layout = layout;
         for v in self.views.get(&id).cloned().unwrap_or_default() {
+            if !self.needed(v) {
+                continue;
+            }
             if layout == Plain || flat(&self.block.buffers[id]) {
                 self.settle(v, Plain);
             } else if self.keeps_channels(id, v) {

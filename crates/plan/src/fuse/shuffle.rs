@@ -15,26 +15,59 @@ pub(super) fn recognise(g: &mut Graph) {
         let op = StepOp::Native(Recipe::Move(Move::Shuffle { groups }));
         g.replace(i, None, Step::new(step.label, op, vec![Some(image)], vec![Some(result)]));
         g.recount();
-        split(g, i);
+        cut(g, i);
     }
 }
 
-/// Lets a shuffle write the parts into which its result is split.
-fn split(g: &mut Graph, i: usize) {
+/// Lets a shuffle write the parts into which its result is cut: by one split, or by slices that take all channels in turn.
+fn cut(g: &mut Graph, i: usize) {
     let (Some(Recipe::Move(Move::Shuffle { groups })), Some(result)) = (g.recipe(i), g.output(i)) else { return };
     let groups = *groups;
-    let Some(reader) = g.only_reader(result) else { return };
-    let Some(Recipe::Move(Move::Split(1))) = g.recipe(reader) else { return };
-    let (Some(a), Some(b)) = (g.steps[i].clone(), g.steps[reader].clone()) else { return };
-    let whole = |o: &Option<BufferId>| {
-        let channels = o.and_then(|o| g.block.buffers[o].ty.shape()?.get(1)?.size());
-        channels.is_some_and(|c| c.is_multiple_of(groups))
-    };
-    if b.outputs.iter().all(whole) {
-        let op = StepOp::Native(Recipe::Move(Move::Shuffle { groups }));
-        g.replace(i, Some(reader), Step::new(super::join(&a.label, &b.label), op, a.inputs, b.outputs));
-        g.recount();
+    if g.pinned[result] {
+        return;
     }
+    let Some((readers, parts)) = split(g, result).or_else(|| slices(g, result)) else { return };
+    let channels = |b: BufferId| g.block.buffers[b].ty.shape()?.get(1)?.size();
+    let whole = |o: &Option<BufferId>| o.and_then(channels).is_some_and(|c| c.is_multiple_of(groups));
+    let Some(step) = g.steps[i].clone().filter(|_| parts.iter().all(whole)) else { return };
+    let mut label = step.label;
+    for reader in readers {
+        label = super::join(&label, &g.steps[reader].take().map(|s| s.label).unwrap_or_default());
+    }
+    let op = StepOp::Native(Recipe::Move(Move::Shuffle { groups }));
+    g.replace(i, None, Step::new(label, op, step.inputs, parts));
+    g.recount();
+}
+
+/// The steps that cut a buffer, and its parts in order.
+type Parts = (Vec<usize>, Vec<Option<BufferId>>);
+
+fn split(g: &Graph, whole: BufferId) -> Option<Parts> {
+    let reader = g.only_reader(whole)?;
+    let Recipe::Move(Move::Split(1)) = g.recipe(reader)? else { return None };
+    Some((vec![reader], g.steps[reader].as_ref()?.outputs.clone()))
+}
+
+fn slices(g: &Graph, whole: BufferId) -> Option<Parts> {
+    let shape = |b: BufferId| g.block.buffers[b].ty.shape();
+    let mut found = Vec::new();
+    for &reader in &g.readers[whole] {
+        let Recipe::Move(Move::Slice { start, step }) = g.recipe(reader)? else { return None };
+        let part = g.output(reader)?;
+        let (from, to) = (shape(whole)?, shape(part)?);
+        let others = |i: usize| i == 1 || start[i] == Dim::Known(0) && from[i] == to[i];
+        if to.len() != from.len() || step.iter().any(|&s| s != 1) || !(0..from.len()).all(others) {
+            return None;
+        }
+        found.push((start.get(1)?.size()?, to[1].size()?, reader, part));
+    }
+    found.sort_unstable();
+    let mut end = 0;
+    for &(start, channels, ..) in &found {
+        end = (start == end).then_some(end + channels)?;
+    }
+    let all = Some(end) == shape(whole)?.get(1)?.size();
+    all.then(|| (found.iter().map(|f| f.2).collect(), found.iter().map(|f| Some(f.3)).collect()))
 }
 
 /// The image, the view that is the shuffled image, and the groups.
