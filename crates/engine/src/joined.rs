@@ -1,5 +1,5 @@
-//! Concatenations written in place: a convolution that makes a part of a channels-last image writes its channels where
-//! the joined image has them, and an image that a later one begins with lies in that one.
+//! Concatenations written in place: a convolution or copy that makes a part of a channels-last image writes its channels
+//! where the joined image has them, and an image that a later one begins with lies in that one.
 
 use crate::bind::{Ready, bytes_of};
 use crate::chains::uses;
@@ -26,7 +26,7 @@ struct Join<'a> {
     image: &'a Operand,
 }
 
-/// Finds parts that can be written in place, makes their convolutions do so, and takes their copies out.
+/// Finds parts that can be written in place, makes what computes them do so, and takes their copies out.
 pub(crate) fn find(block: &Block, operands: &[Option<Operand>], steps: &mut [Option<Vec<Ready>>]) -> Vec<Part> {
     let uses = uses(block);
     let joins = joins(block, operands, steps);
@@ -53,8 +53,8 @@ pub(crate) fn find(block: &Block, operands: &[Option<Operand>], steps: &mut [Opt
             let maker = || (0..first).rev().find(|&m| block.steps[m].outputs.contains(&Some(part)));
             let copy = take_copy(steps, join.step, part);
             if let Some(m) = (alone && own.layout == join.image.layout).then(maker).flatten()
-                && let Some([one]) = steps[m].as_deref_mut()
-                && one.call.write_every(join.image.shape[1])
+                && let Some(one) = writer(&mut steps[m], part)
+                && one.call.write_every((own.shape[1], join.image.shape[1]))
             {
                 parts.push(Part { buffer: part, whole: join.whole, offset: channel * own.dtype.bits() / 8 });
             } else if let (Some(copies), Some(copy)) = (&mut steps[first], copy) {
@@ -114,6 +114,12 @@ fn lies_in(inner: &Join<'_>, outer: &Join<'_>, uses: usize, steps: &mut [Option<
         }
     }
     true
+}
+
+/// The call of a step that alone writes a buffer.
+fn writer(step: &mut Option<Vec<Ready>>, buffer: BufferId) -> Option<&mut Ready> {
+    let mut all = step.iter_mut().flatten().filter(|c| c.outputs.contains(&buffer));
+    all.next().filter(|_| all.next().is_none())
 }
 
 /// Takes the copy of a part out of a step.

@@ -196,39 +196,32 @@ impl KernelCall {
         }
     }
 
-    /// Makes a convolution that writes a dense channels-last image leave `stride` elements from a pixel to the next. False,
-    /// with nothing changed, where the call does something else or its kernel does not take that.
-    pub fn write_every(&mut self, stride: usize) -> bool {
-        let KernelCall::Conv(kernel, p) = self else { return false };
-        let wider = kop::ConvProblem { y_stride: stride, ..p.clone() };
-        let takes = p.y_layout == kop::Layout::ChannelsLast && p.y_stride == p.oc && kernel.accepts(&wider).is_ok();
-        if takes {
-            *p = wider;
+    /// Makes a convolution or copy that writes a dense channels-last image of `from` channels leave `to` elements from a pixel
+    /// to the next. False, with nothing changed, where the call does something else or its kernel does not take that.
+    pub fn write_every(&mut self, (from, to): (usize, usize)) -> bool {
+        match self {
+            KernelCall::Conv(kernel, p) => {
+                let dense = p.y_layout == kop::Layout::ChannelsLast && (p.oc, p.y_stride) == (from, from);
+                dense && instead(kernel, p, kop::ConvProblem { y_stride: to, ..p.clone() })
+            }
+            KernelCall::Copy(kernel, p) => {
+                let wider = within(&p.dims, &p.dst_strides, (from, to)).filter(|_| p.dst_offset == 0);
+                wider.is_some_and(|s| instead(kernel, p, kop::CopyProblem { dst_strides: s, ..p.clone() }))
+            }
+            _ => false,
         }
-        takes
     }
 
     /// Makes an element-wise program that reads a dense channels-last image of `from` channels as input `input` read it
     /// where there are `to` elements from a pixel to the next. False, with nothing changed, where the call does something
     /// else.
-    pub fn read_every(&mut self, input: usize, (from, to): (usize, usize)) -> bool {
+    pub fn read_every(&mut self, input: usize, spread: (usize, usize)) -> bool {
         let KernelCall::Eltwise(kernel, p) = self else { return false };
         let mut wider = p.clone();
         let Some(operand) = wider.inputs.get_mut(input) else { return false };
-        for (stride, &len) in operand.strides.iter_mut().zip(&p.dims) {
-            let within = *stride == 1 && len == from;
-            let between = from > 1 && stride.is_multiple_of(from);
-            match stride.checked_div(from).and_then(|pixels| pixels.checked_mul(to)) {
-                _ if within || len == 1 => {}
-                Some(spread) if between => *stride = spread,
-                _ => return false,
-            }
-        }
-        let takes = kernel.accepts(&wider).is_ok();
-        if takes {
-            *p = wider;
-        }
-        takes
+        let Some(strides) = within(&p.dims, &operand.strides, spread) else { return false };
+        operand.strides = strides;
+        instead(kernel, p, wider)
     }
 
     /// Bytes of scratch memory on a pool of `threads`.
@@ -272,4 +265,24 @@ impl KernelCall {
             _ => 0.0,
         }
     }
+}
+
+/// The strides of a view of an image of `from` channels whose pixels move to be `to` elements apart; `None` where a dimension
+/// runs over parts of several pixels.
+fn within(dims: &[usize], strides: &[usize], (from, to): (usize, usize)) -> Option<Vec<usize>> {
+    let one = |(&n, &stride): (&usize, &usize)| match n.saturating_sub(1).checked_mul(stride)? < from {
+        true => Some(stride),
+        false if stride.is_multiple_of(from) => (stride / from).checked_mul(to),
+        false => None,
+    };
+    dims.iter().zip(strides).map(one).collect()
+}
+
+/// Puts `other` in the place of a problem where the kernel takes it.
+fn instead<P>(kernel: &KernelDef<P>, problem: &mut P, other: P) -> bool {
+    let takes = kernel.accepts(&other).is_ok();
+    if takes {
+        *problem = other;
+    }
+    takes
 }
