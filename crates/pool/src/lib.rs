@@ -77,7 +77,13 @@ impl Pool {
             return;
         }
         let most = items.div_ceil(grain.max(1));
-        let chunks = if self.threads() == 1 { 1 } else { most.min(self.threads() * Self::CHUNKS_PER_THREAD) };
+        let threads = self.threads();
+        let chunks = match most.min(threads * Self::CHUNKS_PER_THREAD) {
+            _ if threads == 1 => 1,
+            // Of one chunk more the thread that has it makes all others wait.
+            many if many > threads => many - many % threads,
+            few => few,
+        };
         self.run(chunks, |chunk, worker| body(cut(items, chunks, chunk), worker));
     }
 }

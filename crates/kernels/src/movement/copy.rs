@@ -156,7 +156,7 @@ impl Job {
     }
 
     /// Copies rows of `pairs` pairs whose halves lie `other` apart.
-    fn interleave<T: Plain>(self, pairs: usize, other: isize, pool: &Pool) {
+    fn interleave<T: Plain, V: Turn>(self, pairs: usize, other: isize, pool: &Pool) {
         let (src, dst) = (Shared(self.src.cast_mut().cast::<T>()), Shared(self.dst.cast::<T>()));
         let outer: usize = self.dims.iter().map(|d| d.len).product();
         let job = &self;
@@ -164,7 +164,7 @@ impl Job {
             for item in items {
                 let (s, d) = job.at(item, src.get(), dst.get());
                 // SAFETY: the views were checked; items write different elements.
-                unsafe { interleave_row(s, other, d, pairs) };
+                unsafe { V::interleave(s, other, d, pairs) };
             }
         });
     }
@@ -179,7 +179,7 @@ impl Job {
         };
         if let Some(pairs) = self.dims.last().copied().filter(|d| interleaves(*d, row)) {
             self.dims.pop();
-            return self.interleave::<T>(pairs.len, row.src, pool);
+            return self.interleave::<T, V>(pairs.len, row.src, pool);
         }
         // A dim along which the source is denser than along the row makes it a transposition.
         let other = (0..self.dims.len()).min_by_key(|&i| self.dims[i].src.unsigned_abs()).filter(|&i| {
@@ -249,30 +249,6 @@ impl Job {
 /// True where two stretches of the source become one of the destination, element by element in turns.
 fn interleaves(pairs: Dim, row: Dim) -> bool {
     row.len == 2 && row.dst == 1 && pairs.src == 1 && pairs.dst == 2
-}
-
-/// Writes `n` pairs of an element of `s` and the one `other` behind it.
-///
-/// # Safety
-/// Both views hold these elements, which may be unaligned.
-unsafe fn interleave_row<T: Plain>(s: *const T, other: isize, d: *mut T, n: usize) {
-    const LANES: usize = 8;
-    let mut i = 0;
-    // SAFETY: by the contract above.
-    unsafe {
-        while i + LANES <= n {
-            let a = s.add(i).cast::<[T; LANES]>().read_unaligned();
-            let b = s.wrapping_offset(other).add(i).cast::<[T; LANES]>().read_unaligned();
-            let pairs: [[T; 2]; LANES] = std::array::from_fn(|j| [a[j], b[j]]);
-            d.add(2 * i).cast::<[[T; 2]; LANES]>().write_unaligned(pairs);
-            i += LANES;
-        }
-        while i < n {
-            d.add(2 * i).write_unaligned(s.add(i).read_unaligned());
-            d.add(2 * i + 1).write_unaligned(s.wrapping_offset(other).add(i).read_unaligned());
-            i += 1;
-        }
-    }
 }
 
 /// # Safety

@@ -1,6 +1,7 @@
-//! What copies do in registers: transposing blocks of 16 × 16 elements, and copying short rows.
+//! What copies do in registers: transposing blocks of 16 × 16 elements, copying short rows, and dealing two rows out in turns.
 
 use super::copy::BLOCK;
+use crate::mem::Plain;
 use modelsmith_kop::Isa;
 
 /// An instruction set whose registers a copy may use.
@@ -20,6 +21,12 @@ pub(super) trait Turn: Sync {
     /// # Safety
     /// Both are good for these rows and do not overlap, and the machine has [`Turn::ISA`].
     unsafe fn rows(s: *const u8, from: isize, d: *mut u8, to: usize, n: usize, bytes: usize);
+
+    /// Writes `n` pairs of an element of `s` and the one `other` behind it.
+    ///
+    /// # Safety
+    /// Both are good for these elements, which may be unaligned, and do not overlap, and the machine has [`Turn::ISA`].
+    unsafe fn interleave<T: Plain>(s: *const T, other: isize, d: *mut T, n: usize);
 }
 
 /// Copies rows in pieces of type `W`, the last of them with some that was copied before. Rows are no shorter than one.
@@ -43,6 +50,32 @@ unsafe fn by_pieces<W: Copy>(s: *const u8, from: isize, d: *mut u8, to: usize, n
     }
 }
 
+/// Pairs elements `LANES` at a time, the last of them with some that were paired before where there are so many.
+///
+/// # Safety
+/// As for [`Turn::interleave`].
+#[inline(always)]
+unsafe fn by_pairs<T: Plain, const LANES: usize>(s: *const T, other: isize, d: *mut T, n: usize) {
+    let (a, b) = (s, s.wrapping_offset(other));
+    // SAFETY: by the contract above.
+    unsafe {
+        let some = |i: usize| {
+            let a = a.add(i).cast::<[T; LANES]>().read_unaligned();
+            let b = b.add(i).cast::<[T; LANES]>().read_unaligned();
+            let pairs: [[T; 2]; LANES] = std::array::from_fn(|j| [a[j], b[j]]);
+            d.add(2 * i).cast::<[[T; 2]; LANES]>().write_unaligned(pairs);
+        };
+        if n >= LANES {
+            (0..n - LANES).step_by(LANES).for_each(some);
+            some(n - LANES);
+            return;
+        }
+        for i in 0..n {
+            d.add(2 * i).cast::<[T; 2]>().write_unaligned([a.add(i).read_unaligned(), b.add(i).read_unaligned()]);
+        }
+    }
+}
+
 /// No registers but those that the compiler uses.
 pub(super) struct Portable;
 
@@ -58,6 +91,12 @@ impl Turn for Portable {
     unsafe fn rows(s: *const u8, from: isize, d: *mut u8, to: usize, n: usize, bytes: usize) {
         // SAFETY: by the trait's contract.
         unsafe { by_pieces::<[u64; 2]>(s, from, d, to, n, bytes) };
+    }
+
+    #[inline(always)]
+    unsafe fn interleave<T: Plain>(s: *const T, other: isize, d: *mut T, n: usize) {
+        // SAFETY: passed on.
+        unsafe { by_pairs::<T, 8>(s, other, d, n) };
     }
 }
 
@@ -91,6 +130,12 @@ impl Turn for Avx2 {
                 _ => by_pieces::<[u64; 2]>(s, from, d, to, n, bytes),
             }
         }
+    }
+
+    #[target_feature(enable = "avx2")]
+    unsafe fn interleave<T: Plain>(s: *const T, other: isize, d: *mut T, n: usize) {
+        // SAFETY: passed on.
+        unsafe { by_pairs::<T, 8>(s, other, d, n) };
     }
 }
 
@@ -152,6 +197,12 @@ impl Turn for Avx512 {
                 _ => by_pieces::<[u64; 2]>(s, from, d, to, n, bytes),
             }
         }
+    }
+
+    #[target_feature(enable = "avx512f,avx2")]
+    unsafe fn interleave<T: Plain>(s: *const T, other: isize, d: *mut T, n: usize) {
+        // SAFETY: passed on.
+        unsafe { by_pairs::<T, 16>(s, other, d, n) };
     }
 }
 
