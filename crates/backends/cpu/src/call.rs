@@ -286,3 +286,23 @@ fn instead<P>(kernel: &KernelDef<P>, problem: &mut P, other: P) -> bool {
     }
     takes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::within;
+
+    #[test]
+    fn views_of_an_image_whose_pixels_move_apart() {
+        // 3 × 5 pixels of 8 channels, as rows, pixels, pairs of channels and the two of a pair; then the pixels as one.
+        assert_eq!(within(&[3, 5, 4, 2], &[40, 8, 2, 1], (8, 20)), Some(vec![100, 20, 2, 1]));
+        assert_eq!(within(&[15, 8], &[8, 1], (8, 9)), Some(vec![9, 1]));
+        // A dimension that is there once has any stride; what is repeated stays.
+        assert_eq!(within(&[1, 15, 8], &[120, 8, 1], (8, 9)), Some(vec![120, 9, 1]));
+        assert_eq!(within(&[7, 15, 8], &[0, 8, 1], (8, 9)), Some(vec![0, 9, 1]));
+        // Parts of several pixels.
+        assert_eq!(within(&[120], &[1], (8, 9)), None);
+        assert_eq!(within(&[15, 8], &[1, 15], (8, 9)), None);
+        assert_eq!(within(&[2, 2], &[8, 1], (8, usize::MAX)), Some(vec![usize::MAX, 1]));
+        assert_eq!(within(&[2, 2], &[16, 1], (8, usize::MAX)), None);
+    }
+}
