@@ -108,6 +108,20 @@ unsafe impl Simd for Avx512 {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+    unsafe fn scale(a: Self::F, n: Self::F) -> Self::F {
+        _mm512_scalef_ps(a, n)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+    unsafe fn inverse(a: Self::F) -> Self::F {
+        // An estimate of 14 bits, and one step of Newton's.
+        let r = _mm512_rcp14_ps(a);
+        _mm512_fmadd_ps(r, _mm512_fnmadd_ps(a, r, _mm512_set1_ps(1.0)), r)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
     unsafe fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F {
         _mm512_fmadd_ps(a, b, c)
     }

@@ -45,29 +45,24 @@ pub(crate) unsafe fn neg<S: Simd>(x: S::F) -> S::F {
 /// `e^x`, within 1.1 ULP.
 #[inline(always)]
 pub(crate) unsafe fn exp<S: Simd>(x: S::F) -> S::F {
+    // SAFETY: arithmetic only; the caller vouches for the machine. `x` last in min and max, so that NaN stays.
+    unsafe { exp_within::<S>(S::max(S::splat(-104.0), S::min(S::splat(89.0), x))) }
+}
+
+/// `e^x`, within 1.1 ULP, for `x` from -104 to 89.
+#[inline(always)]
+unsafe fn exp_within<S: Simd>(x: S::F) -> S::F {
     // SAFETY: arithmetic only; the caller vouches for the machine.
     unsafe {
-        // `x` last in min and max, so that NaN stays.
-        let x = S::max(S::splat(-104.0), S::min(S::splat(89.0), x));
-        let power_of_two = S::to_int(S::mul(x, S::splat(std::f32::consts::LOG2_E)));
-        let n = S::to_float(power_of_two);
+        // Numbers of this magnitude have no fraction: the sum rounds to the nearest integer.
+        let whole = S::splat(12_582_912.0);
+        let n = S::sub(S::fma(x, S::splat(std::f32::consts::LOG2_E), whole), whole);
         // ln 2 in two parts; the first has so few bits that the product is exact.
         let r = S::fma(n, S::splat(-0.693_359_4), x);
         let r = S::fma(n, S::splat(2.121_944_4e-4), r);
         let q = horner::<S, 5>(r, [0.001_381_314_3, 0.008_369_419, 0.041_668_456, 0.166_665_15, 0.499_999_94]);
-        let p = S::add(S::fma(S::mul(r, r), q, r), S::splat(1.0));
-        // The scale in two halves, so that results beyond the normal range come out right.
-        let half = S::ishr::<1>(power_of_two);
-        let rest = S::isub(power_of_two, half);
-        S::mul(S::mul(p, power::<S>(half)), power::<S>(rest))
+        S::scale(S::add(S::fma(S::mul(r, r), q, r), S::splat(1.0)), n)
     }
-}
-
-/// 2 to the power of integers from -126 to 127.
-#[inline(always)]
-unsafe fn power<S: Simd>(k: S::I) -> S::F {
-    // SAFETY: arithmetic only; the caller vouches for the machine.
-    unsafe { S::from_bits(S::ishl::<23>(S::iadd(k, S::isplat(127)))) }
 }
 
 /// Natural logarithm, within 1 ULP; NaN below zero.
@@ -116,9 +111,10 @@ pub(crate) unsafe fn tanh<S: Simd>(x: S::F) -> S::F {
         let s = S::mul(x, x);
         let q = horner::<S, 5>(s, [-0.005_704_978_5, 0.020_639_08, -0.053_739_71, 0.133_314_42, -0.333_332_8]);
         let small = S::fma(S::mul(x, s), q, x);
-        let e = exp::<S>(S::add(a, a));
+        // Beyond it the result is 1.
+        let e = exp_within::<S>(S::min(S::splat(88.0), S::add(a, a)));
         let one = S::splat(1.0);
-        let big = S::sub(one, S::div(S::splat(2.0), S::add(e, one)));
+        let big = S::fma(S::splat(-2.0), S::inverse(S::add(e, one)), one);
         S::select(S::lt(a, S::splat(0.625)), small, with_sign::<S>(big, x))
     }
 }
@@ -128,8 +124,9 @@ pub(crate) unsafe fn tanh<S: Simd>(x: S::F) -> S::F {
 pub(crate) unsafe fn sigmoid<S: Simd>(x: S::F) -> S::F {
     // SAFETY: arithmetic only; the caller vouches for the machine.
     unsafe {
-        let one = S::splat(1.0);
-        S::div(one, S::add(one, exp::<S>(neg::<S>(x))))
+        // The sum stays finite.
+        let e = exp_within::<S>(S::max(S::splat(-104.0), S::min(S::splat(88.0), neg::<S>(x))));
+        S::inverse(S::add(S::splat(1.0), e))
     }
 }
 
@@ -153,7 +150,7 @@ pub(crate) unsafe fn erf<S: Simd>(x: S::F) -> S::F {
             -1.128_648_5,
         ];
         let t = S::min(S::splat(4.0), a);
-        let big = S::sub(S::splat(1.0), exp::<S>(S::mul(t, horner::<S, 7>(t, BIG))));
+        let big = S::sub(S::splat(1.0), exp_within::<S>(S::mul(t, horner::<S, 7>(t, BIG))));
         S::select(S::lt(a, S::splat(0.925)), small, with_sign::<S>(big, x))
     }
 }

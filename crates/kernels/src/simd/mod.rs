@@ -230,6 +230,32 @@ pub unsafe trait Simd: Copy + Send + Sync + 'static {
     /// See the trait.
     unsafe fn ishr<const N: u32>(a: Self::I) -> Self::I;
 
+    /// `a * 2^n` for integers `n` from -252 to 254.
+    ///
+    /// # Safety
+    /// See the trait.
+    #[inline(always)]
+    unsafe fn scale(a: Self::F, n: Self::F) -> Self::F {
+        // SAFETY: arithmetic only; the caller vouches for the machine.
+        unsafe {
+            // In two halves, so that results beyond the normal range come out right.
+            let n = Self::to_int(n);
+            let half = Self::ishr::<1>(n);
+            let power = |k| Self::from_bits(Self::ishl::<23>(Self::iadd(k, Self::isplat(127))));
+            Self::mul(Self::mul(a, power(half)), power(Self::isub(n, half)))
+        }
+    }
+
+    /// `1 / a` for `a` from 2^-126 to 2^126, within 0.6 ULP; beyond, to the largest finite value, within 2^-126.
+    ///
+    /// # Safety
+    /// See the trait.
+    #[inline(always)]
+    unsafe fn inverse(a: Self::F) -> Self::F {
+        // SAFETY: arithmetic only; the caller vouches for the machine.
+        unsafe { Self::div(Self::splat(1.0), a) }
+    }
+
     /// Sum of the lanes, always in the same order.
     ///
     /// # Safety
