@@ -23,7 +23,15 @@ pub(crate) fn assign(block: &mut Block) {
         _ => vec![],
     };
     let read = steps.iter().flat_map(|s| s.inputs.iter().copied().flatten().chain(captured(s))).collect();
-    let mut a = Assign { block, views, read, copies: HashMap::new(), steps: Vec::with_capacity(steps.len()) };
+    let mut a = Assign {
+        block,
+        views,
+        read,
+        plain: HashSet::new(),
+        copies: HashMap::new(),
+        steps: Vec::with_capacity(steps.len()),
+    };
+    a.plain = a.read_plain_only(&steps);
     for step in steps {
         a.step(step);
     }
@@ -39,6 +47,8 @@ struct Assign<'a> {
     views: HashMap<BufferId, Vec<BufferId>>,
     /// What steps and their bodies read.
     read: HashSet<BufferId>,
+    /// What is read in the plain order only.
+    plain: HashSet<BufferId>,
     /// Copies in another layout made so far.
     copies: HashMap<(BufferId, Layout), BufferId>,
     steps: Vec<Step>,
@@ -119,7 +129,7 @@ impl Assign<'_> {
                 };
                 if ids.iter().any(last) { ChannelsLast } else { Plain }
             }
-            Recipe::Move(m) => self.moved(m, &ids, out_rank),
+            Recipe::Move(m) => self.moved(m, &ids, out),
             Recipe::Norm(Norm { over: NormOver::Group(_), .. }) => first,
             Recipe::Reduce { axes, .. } => {
                 if first == ChannelsLast && !self.leaves_no_order(ids[0], axes) {
@@ -156,6 +166,29 @@ impl Assign<'_> {
         }
     }
 
+    /// Buffers all of whose readers take the plain order and no other.
+    fn read_plain_only(&self, steps: &[Step]) -> HashSet<BufferId> {
+        let mut only: HashMap<BufferId, bool> = self.block.outputs.iter().map(|&id| (id, true)).collect();
+        for step in steps {
+            for &id in step.inputs.iter().flatten() {
+                *only.entry(id).or_insert(true) &= self.takes_plain_only(step, id);
+            }
+        }
+        let viewed = |id: &BufferId| self.views.get(id).into_iter().flatten().any(|&v| self.needed(v));
+        only.into_iter().filter(|(id, plain)| *plain && !viewed(id)).map(|(id, _)| id).collect()
+    }
+
+    fn takes_plain_only(&self, step: &Step, id: BufferId) -> bool {
+        let StepOp::Native(recipe) = &step.op else { return true };
+        match recipe {
+            Recipe::Conv(_) | Recipe::Pool(_) | Recipe::Resize { .. } | Recipe::Softmax { .. } => false,
+            Recipe::Eltwise(_) | Recipe::Norm(Norm { over: NormOver::Group(_), .. }) => false,
+            Recipe::Move(m) => matches!(m, Move::Transpose(_)),
+            Recipe::Reduce { axes, .. } => !self.leaves_no_order(id, axes),
+            _ => true,
+        }
+    }
+
     /// True where something reads a buffer or a view of it.
     fn needed(&self, id: BufferId) -> bool {
         let views = || self.views.get(&id).into_iter().flatten();
@@ -178,10 +211,12 @@ impl Assign<'_> {
     }
 
     /// The layout of what a copy makes.
-    fn moved(&self, m: &Move, ids: &[BufferId], out_rank: usize) -> Layout {
+    fn moved(&self, m: &Move, ids: &[BufferId], out: Option<BufferId>) -> Layout {
+        let out_rank = out.map_or(0, |o| self.rank(o));
         let last = |&&b: &&BufferId| self.layout(b) == ChannelsLast && !flat(&self.block.buffers[b]);
         match m {
             Move::Reorder | Move::Transpose(_) => Plain,
+            Move::Concat(_) if out.is_some_and(|o| self.plain.contains(&o)) => Plain,
             Move::Concat(_) => match 2 * ids.iter().filter(last).count() >= ids.len() {
                 true => ChannelsLast,
                 false => Plain,
