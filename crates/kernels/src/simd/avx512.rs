@@ -115,9 +115,10 @@ unsafe impl Simd for Avx512 {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
     unsafe fn inverse(a: Self::F) -> Self::F {
-        // An estimate of 14 bits, and one step of Newton's.
+        // An estimate of 14 bits, and one step of Newton's, which would make NaN of the inverse of infinity.
         let r = _mm512_rcp14_ps(a);
-        _mm512_fmadd_ps(r, _mm512_fnmadd_ps(a, r, _mm512_set1_ps(1.0)), r)
+        let finite = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, _mm512_set1_ps(f32::INFINITY));
+        _mm512_mask_fmadd_ps(r, finite, _mm512_fnmadd_ps(a, r, _mm512_set1_ps(1.0)), r)
     }
 
     #[inline]

@@ -246,7 +246,7 @@ pub unsafe trait Simd: Copy + Send + Sync + 'static {
         }
     }
 
-    /// `1 / a` for `a` from 2^-126 to 2^126, within 0.6 ULP; beyond, to the largest finite value, within 2^-126.
+    /// `1 / a` for `a` of at least 2^-126, within 0.6 ULP; where that is subnormal, within 2^-126. Zero for infinity.
     ///
     /// # Safety
     /// See the trait.
