@@ -69,7 +69,7 @@ tiles!(
     #[cfg(target_arch = "x86_64")]
     Tiles14x32,
     avx512::UP_TO_32,
-    FMA_SHARE
+    0.86
 );
 tiles!(
     #[cfg(target_arch = "x86_64")]
@@ -81,7 +81,7 @@ tiles!(
     #[cfg(target_arch = "x86_64")]
     Tiles6x64,
     avx512::UP_TO_64,
-    0.88
+    0.91
 );
 tiles!(
     #[cfg(target_arch = "x86_64")]

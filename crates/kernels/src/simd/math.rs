@@ -123,9 +123,7 @@ pub(crate) unsafe fn tanh<S: Simd>(x: S::F) -> S::F {
 #[inline(always)]
 pub(crate) unsafe fn sigmoid<S: Simd>(x: S::F) -> S::F {
     // SAFETY: arithmetic only; the caller vouches for the machine.
-    unsafe {
-        S::inverse(S::add(S::splat(1.0), exp::<S>(neg::<S>(x))))
-    }
+    unsafe { S::inverse(S::add(S::splat(1.0), exp::<S>(neg::<S>(x)))) }
 }
 
 /// Error function, within 1.5 ULP.

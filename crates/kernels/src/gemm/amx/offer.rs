@@ -106,9 +106,11 @@ fn whole(halves: usize) -> f64 {
 pub(crate) fn work<const PARTS: usize>([m, n, k]: [usize; 3], threads: usize, gather: f64) -> f64 {
     let blocks = Blocks::new([m, n, k], PARTS);
     let costs = costs::<PARTS>();
-    let tiles = whole(blocks.halves) * blocks.col_tiles as f64;
     let (cols, inner) = ((blocks.col_tiles * TILE) as f64, (blocks.steps * STEP) as f64);
     let (by_rows, by_cols) = if threads > 1 { grid::<PARTS>(&blocks, threads) } else { (1, 1) };
+    // The longest part decides.
+    let longest = whole(blocks.halves.div_ceil(by_rows)) * blocks.col_tiles.div_ceil(by_cols) as f64;
+    let tiles = longest * (by_rows * by_cols) as f64;
     let (b_times, b_cost) = match blocks.keeps_b {
         true => (by_rows, costs.split),
         false => (blocks.row_tiles.div_ceil(blocks.block[0]).max(by_rows), costs.feed),
