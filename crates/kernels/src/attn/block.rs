@@ -10,6 +10,9 @@ use crate::simd::{Body, Simd, math};
 use modelsmith_kop::{AttentionProblem, MaskKind};
 use std::ops::Range;
 
+/// At least the rows of the largest tile.
+const MOST_TILE: usize = 16;
+
 /// Added to the lanes from `n` on, read from `PANEL - n` on: they count as keys that are not seen.
 static UNSEEN: [f32; 2 * PANEL] = {
     let mut lanes = [0.0; 2 * PANEL];
@@ -190,12 +193,17 @@ impl Rows<'_> {
             b.product(table, (count, p.size), (self.scratch.add(at.keys), p.size), (scores, b.cuts.keys, seen), false);
             let (tops, totals) = (self.scratch.add(at.stats), self.scratch.add(at.stats + b.cuts.most));
             let sums = self.scratch.add(at.sums);
+            // All maxima come first: they wait for each other's lanes, and the rows do not wait for each other.
+            let mut most = [f32::NEG_INFINITY; MOST_TILE];
             for (i, r) in rows.clone().enumerate() {
-                let line = scores.add(i * b.cuts.keys);
                 let (head, query) = self.place(r);
                 let bias = self.bias(head, query, key, seen, self.scratch.add(at.bias));
-                let own = self.seen(query, key, n);
-                let factor = weigh::<S>(line, own, seen, p.scale, bias, (&mut *tops.add(r), &mut *totals.add(r)));
+                most[i] = scaled::<S>(scores.add(i * b.cuts.keys), self.seen(query, key, n), p.scale, bias);
+            }
+            for (i, r) in rows.clone().enumerate() {
+                let line = scores.add(i * b.cuts.keys);
+                let own = self.seen(self.place(r).1, key, n);
+                let factor = weigh::<S>(line, (own, seen), most[i], (&mut *tops.add(r), &mut *totals.add(r)));
                 if key > 0 && factor != 1.0 {
                     for v in (0..width).step_by(S::LANES) {
                         let to = sums.add(r * width + v);
@@ -228,7 +236,8 @@ impl Rows<'_> {
             few::scores::<S>(q, k, p.k.row, (seen, p.size), line);
             let (tops, totals) = (self.scratch.add(at.stats), self.scratch.add(at.stats + b.cuts.most));
             let bias = self.bias(head, query, key, seen, self.scratch.add(at.bias));
-            let factor = weigh::<S>(line, seen, seen, p.scale, bias, (&mut *tops.add(r), &mut *totals.add(r)));
+            let max = scaled::<S>(line, seen, p.scale, bias);
+            let factor = weigh::<S>(line, (seen, seen), max, (&mut *tops.add(r), &mut *totals.add(r)));
             let sums = self.scratch.add(at.sums + r * b.cuts.values);
             few::weighted::<S>(line, v, p.v.row, (seen, p.values), (sums, factor, key == 0));
         }
@@ -362,24 +371,15 @@ impl Block<'_> {
     }
 }
 
-/// Turns the first `n` scores of a row into weights and the following ones up to `full` into zeros, and renews the row's
-/// maximum and sum. Returns the factor that makes earlier weights fit the new maximum.
+/// Scales the first `n` products of a row and adds its bias. Returns the largest.
 ///
 /// # Safety
-/// `line` is good for `full` values rounded up to whole panels, `bias`, where given, for `n`; the machine has `S`.
+/// `line` is good for `n` values rounded up to whole panels, `bias`, where given, for `n`; the machine has `S`.
 #[inline(always)]
-unsafe fn weigh<S: Simd>(
-    line: *mut f32,
-    n: usize,
-    full: usize,
-    scale: f32,
-    bias: *const f32,
-    (top, total): (&mut f32, &mut f32),
-) -> f32 {
-    let minus_inf = f32::NEG_INFINITY;
-    // SAFETY: the line holds `full` values rounded up to whole panels, the bias, where given, `n`.
+unsafe fn scaled<S: Simd>(line: *mut f32, n: usize, scale: f32, bias: *const f32) -> f32 {
+    // SAFETY: by the contract above.
     unsafe {
-        let (scale, mut max) = (S::splat(scale), S::splat(minus_inf));
+        let (scale, mut max) = (S::splat(scale), S::splat(f32::NEG_INFINITY));
         let mut i = 0;
         while i < n {
             let left = (n - i).min(S::LANES);
@@ -395,11 +395,29 @@ unsafe fn weigh<S: Simd>(
             max = S::max(max, x);
             i += S::LANES;
         }
-        let new = S::max_lane(max).max(*top);
-        // A row that has seen no key yet: its weights are zeros whatever is subtracted.
-        let shift = if new == minus_inf { 0.0 } else { new };
+        S::max_lane(max)
+    }
+}
+
+/// Turns the first `n` scores of a row, of which `max` is the largest, into weights and the following ones up to `full` into
+/// zeros, and renews the row's maximum and sum. Returns the factor that makes earlier weights fit the new maximum.
+///
+/// # Safety
+/// `line` is good for `full` values rounded up to whole panels; the machine has `S`.
+#[inline(always)]
+unsafe fn weigh<S: Simd>(
+    line: *mut f32,
+    (n, full): (usize, usize),
+    max: f32,
+    (top, total): (&mut f32, &mut f32),
+) -> f32 {
+    let new = max.max(*top);
+    // A row that has seen no key yet: its weights are zeros whatever is subtracted.
+    let shift = if new == f32::NEG_INFINITY { 0.0 } else { new };
+    // SAFETY: by the contract above.
+    unsafe {
         let mut sum = S::splat(0.0);
-        i = 0;
+        let mut i = 0;
         while i < n {
             let w = math::exp::<S>(S::sub(S::load(line.add(i)), S::splat(shift)));
             sum = S::add(sum, w);
@@ -410,7 +428,12 @@ unsafe fn weigh<S: Simd>(
             S::store(line.add(i), S::splat(0.0));
             i += S::LANES;
         }
-        let factor = if *top == new { 1.0 } else { S::max_lane(math::exp::<S>(S::splat(*top - shift))) };
+        let factor = match *top {
+            // Nothing was seen before, or nothing larger is seen now.
+            f32::NEG_INFINITY => 0.0,
+            top if top == new => 1.0,
+            top => S::max_lane(math::exp::<S>(S::splat(top - shift))),
+        };
         *total = *total * factor + S::sum(sum);
         *top = new;
         factor
