@@ -43,6 +43,8 @@ const HALF: usize = TILE / 2;
 const RESIDENT: usize = 3 << 18;
 /// Most row tiles in a block.
 const BLOCK_ROWS: usize = 8;
+/// Fewer row tiles than this leave little time for splitting column tiles between their products.
+const FEW: usize = 4;
 /// Most steps in a block of the inner dimension.
 const BLOCK_STEPS: usize = 48;
 /// Most steps that are summed in tile registers. Sums of so many are added in f32, so that the error grows with the root of
@@ -300,8 +302,7 @@ impl<R: Rows, const PARTS: usize> Work<'_, R, PARTS> {
         let row = self.rows.start + i * TILE;
         let rows = row..(row + TILE).min(self.rows.end);
         let half = rows.len() <= HALF;
-        // So few rows leave little time for splitting.
-        let fast = block.rows.len() < 4;
+        let fast = block.rows.len() < FEW;
         let pieces = steps.div_ceil(SUM_STEPS);
         for piece in 0..pieces {
             let span = piece * SUM_STEPS..((piece + 1) * SUM_STEPS).min(steps);

@@ -1,6 +1,6 @@
 //! What tile products take, and what they cost.
 
-use super::{Blocks, STEP, TILE};
+use super::{Blocks, FEW, STEP, TILE};
 use crate::def::{Facts, Reject, roofline};
 use crate::gemm;
 use modelsmith_kop::{GemmB, GemmProblem, Isa};
@@ -23,8 +23,15 @@ struct Costs {
 }
 const THREE: Costs = Costs { tile: 50e3, step: 25e3, split: 34.0, feed: 20.0 };
 const TWO: Costs = Costs { tile: 50e3, step: 12.5e3, split: 24.0, feed: 14.0 };
+impl Costs {
+    /// One value split between the products of so many row tiles: few leave no time for it.
+    fn fed(&self, row_tiles: usize) -> f64 {
+        if row_tiles < FEW { self.split } else { self.feed }
+    }
+}
+
 /// Parts of columns read rows that another core made, and share the lines of their result with it.
-const ELSEWHERE: f64 = 1.1;
+const ELSEWHERE: f64 = 1.25;
 /// Tile products lose more than vectors where the core is shared with other programs: less than this is no gain.
 const MARGIN: f64 = 1.1;
 /// Fewer rows never pay. Operands that lie in a cache arrive faster than `facts` says memory delivers them, so that a bound
@@ -77,7 +84,7 @@ pub(super) fn grid<const PARTS: usize>(blocks: &Blocks, threads: usize) -> (usiz
         let (halves, cols) = (blocks.halves.div_ceil(by_rows), blocks.col_tiles.div_ceil(by_cols) as f64);
         let b = match blocks.keeps_b {
             true => costs.split,
-            false => costs.feed * halves.div_ceil(2 * blocks.block[0]) as f64,
+            false => costs.fed(halves.div_ceil(2)) * halves.div_ceil(2 * blocks.block[0]) as f64,
         };
         let own = whole(halves) * cols * tile + split * (costs.split * halves as f64 / 2.0 + b * cols);
         if by_cols > 1 { ELSEWHERE * own } else { own }
@@ -116,7 +123,8 @@ pub(crate) fn work<const PARTS: usize>([m, n, k]: [usize; 3], threads: usize, ga
         false => (blocks.row_tiles.div_ceil(blocks.block[0]).max(by_rows), costs.feed),
     };
     let split = inner * (b_cost * b_times as f64 * cols + costs.split * gather * (by_cols * m) as f64);
-    MARGIN * (tiles * (costs.tile + blocks.steps as f64 * costs.step) + split)
+    let margin = if by_cols > 1 { MARGIN * ELSEWHERE } else { MARGIN };
+    margin * (tiles * (costs.tile + blocks.steps as f64 * costs.step) + split)
 }
 
 #[cfg(test)]
