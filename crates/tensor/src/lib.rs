@@ -17,6 +17,7 @@ pub mod npy;
 mod pick;
 mod ranged;
 mod runs;
+mod sizes;
 mod source;
 mod tensor;
 mod value;

@@ -1,3 +1,4 @@
+use crate::sizes::Sizes;
 use crate::{DType, Element, Error, Result};
 use std::sync::Arc;
 
@@ -6,7 +7,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Tensor {
     dtype: DType,
-    shape: Vec<usize>,
+    shape: Sizes,
     pub(crate) data: Data,
 }
 
@@ -133,7 +134,7 @@ impl Tensor {
         if bytes.len() != wanted || bytes.as_ptr().align_offset(8) != 0 {
             return Tensor::from_bytes(dtype, shape, bytes);
         }
-        Ok(Tensor { dtype, shape: shape.to_vec(), data: Data::Bytes(Bytes::Foreign(owner)) })
+        Ok(Tensor { dtype, shape: shape.into(), data: Data::Bytes(Bytes::Foreign(owner)) })
     }
 
     /// A tensor of zeros, `false`, or empty strings.
@@ -149,7 +150,7 @@ impl Tensor {
             let bytes = dtype.bytes_for(n).filter(|&b| b <= isize::MAX as usize / 2).ok_or_else(too_large)?;
             Data::Bytes(Bytes::zeros(bytes).ok_or_else(too_large)?)
         };
-        Ok(Tensor { dtype, shape: shape.to_vec(), data })
+        Ok(Tensor { dtype, shape: shape.into(), data })
     }
 
     /// A tensor of strings.
@@ -158,7 +159,7 @@ impl Tensor {
     /// When their number is not that of `shape`.
     pub fn from_strings(shape: &[usize], values: Vec<String>) -> Result<Tensor> {
         Tensor::check_count(DType::String, shape, values.len())?;
-        Ok(Tensor { dtype: DType::String, shape: shape.to_vec(), data: Data::Strings(Arc::new(values)) })
+        Ok(Tensor { dtype: DType::String, shape: shape.into(), data: Data::Strings(Arc::new(values)) })
     }
 
     pub(crate) fn check_count(dtype: DType, shape: &[usize], found: usize) -> Result<()> {
@@ -266,7 +267,7 @@ impl Tensor {
     /// When the number of elements differs.
     pub fn reshaped(&self, shape: &[usize]) -> Result<Tensor> {
         Tensor::check_count(self.dtype, shape, self.len())?;
-        Ok(Tensor { shape: shape.to_vec(), ..self.clone() })
+        Ok(Tensor { shape: shape.into(), ..self.clone() })
     }
 
     /// The same bits as elements of `dtype`, which are as wide.
@@ -277,7 +278,7 @@ impl Tensor {
     /// True when both hold the same type, shape and bits.
     pub fn same_bits(&self, other: &Tensor) -> bool {
         self.dtype == other.dtype
-            && self.shape == other.shape
+            && *self.shape == *other.shape
             && match (&self.data, &other.data) {
                 (Data::Strings(a), Data::Strings(b)) => a == b,
                 (Data::Bytes(..), Data::Bytes(..)) => self.bytes() == other.bytes(),
@@ -288,7 +289,7 @@ impl Tensor {
 
 impl std::fmt::Debug for Tensor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}{:?}", self.dtype, self.shape)?;
+        write!(f, "{}{:?}", self.dtype, self.shape())?;
         match &self.data {
             Data::Strings(s) => write!(f, " {:?}", &s[..s.len().min(16)]),
             Data::Bytes(..) if self.dtype.is_complex() => write!(f, " ..."),

@@ -12,7 +12,7 @@ pub enum Value {
     /// Keys to values, in order.
     Map(Map),
     /// A sparse tensor in coordinate form.
-    Sparse(Sparse),
+    Sparse(Box<Sparse>),
 }
 
 /// A map from strings or integers to tensors' elements.

@@ -105,7 +105,7 @@ fn sparse(p: &SparseTensorProto<'_>, limits: &mut Limits) -> Result<Value> {
     let indices = tensor_in_memory(p.indices.as_ref().ok_or_else(|| absent("indices"))?, limits)?;
     let size = |&d: &i64| usize::try_from(d).map_err(|_| Error::damaged(format!("a dimension is {d}")));
     let shape = p.dims.iter().map(size).collect::<Result<Vec<_>>>()?;
-    Ok(Value::Sparse(Sparse { values, indices, shape }))
+    Ok(Value::Sparse(Box::new(Sparse { values, indices, shape })))
 }
 
 /// Encodes a value as test data under `name`.
