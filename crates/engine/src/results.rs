@@ -78,7 +78,7 @@ impl Results {
     /// # Errors
     /// When there is no memory.
     pub fn ready(&mut self, id: BufferId, o: &Operand) -> modelsmith_tensor::Result<()> {
-        let serves = |t: &Tensor| t.is_alone() && t.dtype() == o.dtype && t.shape() == o.shape;
+        let serves = |t: &Tensor| t.is_alone() && t.dtype() == o.dtype && t.shape().iter().eq(&o.shape);
         if self.tensors[id].as_ref().is_some_and(serves) {
             return Ok(());
         }
