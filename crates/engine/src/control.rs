@@ -5,6 +5,7 @@ use crate::exec::{BlockState, Run};
 use modelsmith_ir::{OpError, OpResult, RunRegion, Type};
 use modelsmith_plan::Body;
 use modelsmith_tensor::Value;
+use std::borrow::Cow;
 use std::cell::OnceCell;
 
 /// Runs the bodies of a control-flow step. Values that a body captures are taken when it first runs, and only those of
@@ -13,7 +14,7 @@ pub(crate) struct Bodies<'a, 'm> {
     run: &'a Run<'a, 'm>,
     state: &'a BlockState,
     bodies: &'a [Body],
-    captured: Vec<OnceCell<Vec<Value>>>,
+    captured: Vec<OnceCell<Vec<Cow<'a, Value>>>>,
 }
 
 impl<'a, 'm> Bodies<'a, 'm> {
@@ -22,7 +23,7 @@ impl<'a, 'm> Bodies<'a, 'm> {
         Bodies { run, state, bodies, captured: bodies.iter().map(|_| OnceCell::new()).collect() }
     }
 
-    fn captured(&self, at: usize) -> Result<&[Value]> {
+    fn captured(&self, at: usize) -> Result<&[Cow<'a, Value>]> {
         let cell = &self.captured[at];
         if let Some(values) = cell.get() {
             return Ok(values);
@@ -46,7 +47,7 @@ impl RunRegion for Bodies<'_, '_> {
         let left = &machine.iterations;
         left.set(left.get().checked_sub(1).ok_or_else(|| OpError::invalid("bodies ran more often than is allowed"))?);
         let ran = self.captured(at).and_then(|captured| {
-            let inputs = args.iter().chain(captured).collect::<Vec<_>>();
+            let inputs = args.iter().chain(captured.iter().map(|v| &**v)).collect::<Vec<_>>();
             machine.run(self.bodies[at].block, &inputs)
         });
         ran.map_err(|e| OpError::invalid(format!("in body {name}: {e}")))

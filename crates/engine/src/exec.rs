@@ -17,13 +17,15 @@ use modelsmith_ops::interp::Operators;
 use modelsmith_plan::{Block, BufferId, EvalOp, Form, Home, Operand, Plan, Step, StepOp};
 use modelsmith_pool::Pool;
 use modelsmith_tensor::{DType, Tensor, Value};
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 /// Bindings kept per block.
 const KEPT: usize = 16;
-/// Most operands of a kernel call.
+/// Most operands of a kernel call, and as many as nearly all calls have.
 const MAX_OPERANDS: usize = 40;
+const FEW_OPERANDS: usize = 6;
 
 /// What a block keeps between runs.
 pub(crate) struct BlockState {
@@ -193,7 +195,7 @@ impl Machine<'_> {
                 None => run.time(&state, at, ns, what),
             });
         }
-        let out = block.outputs.iter().map(|&id| run.value(&state, id)).collect();
+        let out = block.outputs.iter().map(|&id| run.value(&state, id).map(Cow::into_owned)).collect();
         state.slots.iter_mut().for_each(|s| *s = None);
         clock.stop(|ns| StepTime::around(format!("({}: results)", block.name), ns));
         out
@@ -261,7 +263,7 @@ impl Run<'_, '_> {
             StepOp::Eval(e) => self.eval(state, i, e),
             StepOp::Call { block } => {
                 let values = self.values(state, step)?;
-                let inputs = values.iter().flatten().collect::<Vec<_>>();
+                let inputs = values.iter().flatten().map(|v| &**v).collect::<Vec<_>>();
                 let results = self.machine.run(*block, &inputs)?;
                 self.keep(state, step, results)?;
                 Ok(Ran::Inner)
@@ -353,20 +355,34 @@ impl Run<'_, '_> {
         &self,
         state: &mut BlockState,
         label: &str,
+        buffers: (&[BufferId], &[BufferId]),
+        body: impl for<'b> FnOnce(&'b [Src<'b>], &'b mut [Dst<'b>], &'b mut [u8]) -> std::result::Result<(), KernelError>,
+    ) -> Result<()> {
+        match buffers.0.len().max(buffers.1.len()) {
+            0..=FEW_OPERANDS => self.call_with::<FEW_OPERANDS>(state, label, buffers, body),
+            _ => self.call_with::<MAX_OPERANDS>(state, label, buffers, body),
+        }
+    }
+
+    /// As [`Run::call`], with at most `N` buffers to read and `N` to write.
+    fn call_with<const N: usize>(
+        &self,
+        state: &mut BlockState,
+        label: &str,
         (from, to): (&[BufferId], &[BufferId]),
         body: impl for<'b> FnOnce(&'b [Src<'b>], &'b mut [Dst<'b>], &'b mut [u8]) -> std::result::Result<(), KernelError>,
     ) -> Result<()> {
         let fail = |message: &str| Error::step(label, message);
-        if from.len() > MAX_OPERANDS || to.len() > MAX_OPERANDS {
+        if from.len() > N || to.len() > N {
             return Err(fail("too many operands"));
         }
         let BlockState { arena, growing, scratch, slots, spans, results, .. } = state;
         let windows = &Windows { fixed: arena.window(), grown: growing.window(), results: results.window() };
-        let mut inputs: [Src<'_>; MAX_OPERANDS] = [Src::new::<u8>(&[]); MAX_OPERANDS];
+        let mut inputs: [Src<'_>; N] = [Src::new::<u8>(&[]); N];
         for (slot, &id) in inputs.iter_mut().zip(from) {
             *slot = self.src(slots, spans, windows, id).ok_or_else(|| fail("an operand has no bytes"))?;
         }
-        let mut outputs: [Dst<'_>; MAX_OPERANDS] = std::array::from_fn(|_| Dst::new::<u8>(&mut []));
+        let mut outputs: [Dst<'_>; N] = std::array::from_fn(|_| Dst::new::<u8>(&mut []));
         for (slot, &id) in outputs.iter_mut().zip(to) {
             *slot = self.dst(spans, windows, id).ok_or_else(|| fail("a result has no place"))?;
         }
@@ -411,21 +427,17 @@ impl Run<'_, '_> {
         self.machine.shared.blobs.get(self.machine.plan.weights.get(w)?.blob)
     }
 
-    /// A buffer as a value of its own.
-    pub fn value(&self, state: &BlockState, id: BufferId) -> Result<Value> {
+    /// A buffer as a value: the one that the run holds, or one of its own.
+    pub fn value<'v>(&'v self, state: &'v BlockState, id: BufferId) -> Result<Cow<'v, Value>> {
         let root = self.block.root(id);
         let b = &self.block.buffers[root];
         let fail = |message: String| Error::step(&b.name, message);
-        let known = |id: BufferId| match &self.binding.operands[id] {
-            Some(o) => Some(o.clone()),
-            None => operand(self.block, id, &|s| self.symbol(state, s)).ok().flatten(),
-        };
         let found = match b.home {
             Home::Input => {
                 let at = self.block.inputs.iter().position(|&x| x == root);
-                at.and_then(|at| self.inputs.get(at)).map(|v| (*v).clone())
+                at.and_then(|at| self.inputs.get(at)).map(|v| Cow::Borrowed(*v))
             }
-            Home::Host => state.slots[root].clone(),
+            Home::Host => state.slots[root].as_ref().map(Cow::Borrowed),
             Home::Weight(w) => {
                 let weight = &self.machine.plan.weights[w];
                 if weight.form != Form::Raw {
@@ -433,33 +445,43 @@ impl Run<'_, '_> {
                 }
                 let blob = self.blob(w).ok_or_else(|| fail("the weight is missing".into()))?;
                 let v = self.machine.host_weights.get(w, weight, blob);
-                Some(v.map_err(|e| fail(e.to_string()))?)
+                Some(Cow::Owned(v.map_err(|e| fail(e.to_string()))?))
             }
-            Home::Arena if self.binding.results.binary_search(&root).is_ok() => {
-                state.results.tensor(root).cloned().map(Value::Tensor)
-            }
-            Home::Arena => {
-                let o = known(root).ok_or_else(|| fail("its sizes are not known".into()))?;
-                let bytes = match (self.binding.spans[root], state.spans[root]) {
-                    (Some(span), _) => state.arena.bytes(span),
-                    (None, Some(span)) => state.growing.bytes(span),
-                    (None, None) => return Err(fail("it has no place".into())),
-                };
-                Some(Value::Tensor(host_tensor(&o, bytes).map_err(|e| fail(e.to_string()))?))
-            }
+            Home::Arena => Some(Cow::Owned(Value::Tensor(self.image(state, root)?))),
             Home::View(_) => None,
         };
         let found = found.ok_or_else(|| fail("the value is read before it is made".into()))?;
-        match (id == root, &found) {
-            (false, Value::Tensor(t)) => {
-                let o = known(id).ok_or_else(|| fail("its sizes are not known".into()))?;
-                Ok(Value::Tensor(t.reshaped(&o.shape).map_err(|e| fail(e.to_string()))?))
-            }
-            _ => Ok(found),
+        if let (false, Value::Tensor(t)) = (id == root, &*found) {
+            let o = self.known(state, id).ok_or_else(|| fail("its sizes are not known".into()))?;
+            return Ok(Cow::Owned(Value::Tensor(t.reshaped(&o.shape).map_err(|e| fail(e.to_string()))?)));
+        }
+        Ok(found)
+    }
+
+    /// A buffer that kernels write, as a tensor.
+    fn image(&self, state: &BlockState, id: BufferId) -> Result<Tensor> {
+        let fail = |message: &str| Error::step(&self.block.buffers[id].name, message);
+        if self.binding.results.binary_search(&id).is_ok() {
+            return state.results.tensor(id).cloned().ok_or_else(|| fail("the value is read before it is made"));
+        }
+        let o = self.known(state, id).ok_or_else(|| fail("its sizes are not known"))?;
+        let bytes = match (self.binding.spans[id], state.spans[id]) {
+            (Some(span), _) => state.arena.bytes(span),
+            (None, Some(span)) => state.growing.bytes(span),
+            (None, None) => return Err(fail("it has no place")),
+        };
+        host_tensor(&o, bytes).map_err(|e| fail(&e.to_string()))
+    }
+
+    /// Sizes of a buffer, where they are known by now.
+    fn known(&self, state: &BlockState, id: BufferId) -> Option<Operand> {
+        match &self.binding.operands[id] {
+            Some(o) => Some(o.clone()),
+            None => operand(self.block, id, &|s| self.symbol(state, s)).ok().flatten(),
         }
     }
 
-    fn values(&self, state: &BlockState, step: &Step) -> Result<Vec<Option<Value>>> {
+    fn values<'v>(&'v self, state: &'v BlockState, step: &Step) -> Result<Vec<Option<Cow<'v, Value>>>> {
         step.inputs.iter().map(|b| b.map(|b| self.value(state, b)).transpose()).collect()
     }
 
@@ -475,7 +497,7 @@ impl Run<'_, '_> {
             regions: (!e.bodies.is_empty()).then_some(&bodies as &dyn RunRegion),
             evaluator: &Operators,
         };
-        let refs = values.iter().map(Option::as_ref).collect::<Vec<_>>();
+        let refs = values.iter().map(Option::as_deref).collect::<Vec<_>>();
         let results = (def.eval)(&cx, &refs).map_err(|e| fail(e.to_string()))?;
         self.keep(state, step, results)?;
         Ok(Ran::Reference(def.name))
