@@ -8,6 +8,8 @@ use std::ops::Range;
 
 /// An image of fewer bytes stays in the cache from one step to the next anyway.
 const LARGE: usize = 512 << 10;
+/// Weights of more bytes do not stay in the second-level cache from one band to the next.
+const HEAVY: usize = 768 << 10;
 /// Most operands of a chain.
 const MAX_OPERANDS: usize = 36;
 
@@ -35,7 +37,8 @@ pub(crate) fn find(
         [one] if one.call.runs_in_bands() => Some(one),
         _ => None,
     };
-    let large = |id: BufferId| operands[id].as_ref().and_then(bytes_of).is_some_and(|b| b >= LARGE);
+    let size = |id: BufferId| operands[id].as_ref().and_then(bytes_of).unwrap_or(0);
+    let large = |id: BufferId| size(id) >= LARGE;
     let linked = |i: usize| {
         let (Some(a), Some(b)) = (ready(i), ready(i + 1)) else { return false };
         let ([out], Some((_, image))) = (&a.outputs[..], b.call.stage()) else { return false };
@@ -51,7 +54,14 @@ pub(crate) fn find(
         }
         // Where all do not go together, fewer may.
         while end > at + 1 {
-            if let Some(chained) = chained(at..end, &ready, threads) {
+            let made = chained(at..end, &ready, threads).filter(|c| {
+                let weights = c.inputs.iter().filter(|&&id| matches!(block.buffers[id].home, Home::Weight(_)));
+                let read = weights.map(|&id| size(id)).sum::<usize>();
+                let between = block.steps[at..end - 1].iter().flat_map(|s| s.outputs.iter().flatten());
+                let moved = 2 * between.map(|&id| size(id)).sum::<usize>();
+                read < HEAVY || read.saturating_mul(c.chain.bands()) < moved
+            });
+            if let Some(chained) = made {
                 found.push(chained);
                 break;
             }

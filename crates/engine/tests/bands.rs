@@ -132,3 +132,22 @@ fn near(ours: &Value, theirs: &Value, isa: &str) {
     let worst = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0f64, f64::max);
     assert!(largest > 0.0 && worst <= 1e-5 * largest, "{isa}: {worst} of {largest}");
 }
+
+/// Bands read the weights again for each image: where there are many for images so small, each layer takes all images first.
+#[test]
+fn many_weights_are_read_once() {
+    for (channels, sides, banded) in [(32, 56, true), (384, 14, false)] {
+        let mut m = Model::new();
+        let main = m.main;
+        let mut s = Samples::new(3);
+        let x = m.add_param(main, "x", Type::fixed(DType::F32, &[8, channels, sides, sides]));
+        let first = conv(&mut m, &mut s, x, [channels, channels, 3, 3], 1, 1).unwrap();
+        let second = conv(&mut m, &mut s, first, [channels, channels, 3, 3], 1, 1).unwrap();
+        m.regions[main].results = vec![second];
+        let mut session = modelsmith_engine::open(&m, &Opts { threads: 1, ..Opts::default() }).unwrap();
+        let x = Samples::new(9).floats(DType::F32, &[8, channels, sides, sides], -1.0, 1.0);
+        let (_, times) = session.run_profiled(&[Value::Tensor(x)]).unwrap();
+        let found = times.iter().any(|t| t.kernel.starts_with("bands of "));
+        assert_eq!(found, banded, "{channels} channels: {times:?}");
+    }
+}

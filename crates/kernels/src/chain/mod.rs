@@ -84,6 +84,12 @@ impl Chain {
         self.schedule.band_rows
     }
 
+    /// Bands of a run.
+    pub fn bands(&self) -> usize {
+        let of_image = self.schedule.tasks.iter().map(Vec::len).sum::<usize>();
+        self.stages.first().map_or(1, Stage::images) * of_image
+    }
+
     /// Names of the stages' kernels.
     pub fn kernels(&self) -> Vec<&'static str> {
         self.stages.iter().map(Stage::name).collect()
