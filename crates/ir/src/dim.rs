@@ -94,14 +94,17 @@ impl Dim {
 
     /// The name, if the dimension is one symbol and nothing else.
     pub fn as_symbol(&self) -> Option<&str> {
-        match self {
-            Dim::Expr(e) if e.terms.len() == 1 => match e.terms.iter().next() {
-                Some((p, 1)) => match p.as_slice() {
-                    [Atom::Symbol(name)] => Some(name),
-                    _ => None,
-                },
-                _ => None,
-            },
+        match self.as_atom()? {
+            Atom::Symbol(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The atom, if the dimension is one and nothing else.
+    fn as_atom(&self) -> Option<&Atom> {
+        let Dim::Expr(e) = self else { return None };
+        match e.terms.iter().next().filter(|_| e.terms.len() == 1)? {
+            (product, 1) if product.len() == 1 => product.first(),
             _ => None,
         }
     }
@@ -188,8 +191,34 @@ impl Dim {
             (Dim::Known(_), Dim::Known(_)) => return None,
             (Dim::Known(n), _) | (_, Dim::Known(n)) => Dim::Known(*n),
             (Dim::Unknown, _) | (_, Dim::Unknown) => Dim::Unknown,
-            (a, b) => Dim::atom(Atom::Broadcast(a.min_of(b).clone(), a.max_of(b).clone())),
+            (a, b) => {
+                let mut all = BTreeSet::new();
+                a.broadcast_from(&mut all);
+                b.broadcast_from(&mut all);
+                let kept = all.iter().filter(|d| !d.is_cut_of(&all)).cloned();
+                kept.reduce(|a, b| Dim::atom(Atom::Broadcast(a, b))).unwrap_or(Dim::Unknown)
+            }
         })
+    }
+
+    /// Adds what the dimension is broadcast from, or itself.
+    fn broadcast_from(&self, all: &mut BTreeSet<Dim>) {
+        match self.as_atom() {
+            Some(Atom::Broadcast(a, b)) => {
+                a.broadcast_from(all);
+                b.broadcast_from(all);
+            }
+            _ => drop(all.insert(self.clone())),
+        }
+    }
+
+    /// Whether this is `min(n, d)` of a number `n` above 1 and one of `all`, `d`: where the two broadcast, they are equal or this
+    /// is 1.
+    fn is_cut_of(&self, all: &BTreeSet<Dim>) -> bool {
+        match self.as_atom() {
+            Some(Atom::Min(Dim::Known(2..), d) | Atom::Min(d, Dim::Known(2..))) => all.contains(d),
+            _ => false,
+        }
     }
 
     fn min_of<'a>(&'a self, other: &'a Dim) -> &'a Dim {
@@ -429,6 +458,15 @@ mod tests {
         let b = n().broadcast(&Dim::symbol("m")).unwrap();
         let at = |x: i64, y: i64| b.eval(&|s| Some(if s == "n" { x } else { y }));
         assert_eq!((at(1, 5), at(5, 5), at(4, 5)), (Some(5), Some(5), None));
+        // In whatever order, and with a cut of one of them, which holds only where it cuts nothing or leaves 1.
+        let m = Dim::symbol("m");
+        assert_eq!(b.broadcast(&n()), Some(b.clone()));
+        assert_eq!(m.broadcast(&b).unwrap().broadcast(&b), Some(b.clone()));
+        assert_eq!(n().broadcast(&n().smaller(&k(512))), Some(n()));
+        assert_eq!(b.broadcast(&k(2).smaller(&m)), Some(b));
+        for other in [n().smaller(&k(1)), n().larger(&k(2)), m.smaller(&k(512))] {
+            assert_ne!(n().broadcast(&other), Some(n()), "{other}");
+        }
     }
 
     #[test]
