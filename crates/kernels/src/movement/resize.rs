@@ -296,14 +296,14 @@ mod tests {
     use crate::{Dst, Src};
 
     fn resize(p: &ResizeProblem, x: &[f32]) -> Vec<f32> {
-        let mut y = vec![0.0; p.n * p.c * p.oh * p.ow];
+        let mut y = Vec::new();
         let isa = crate::detect();
         for kernel in KERNELS.iter().filter(|k| isa.contains(k.isa)) {
-            let mut again = vec![0.0; y.len()];
+            let mut again = vec![0.0; p.n * p.c * p.oh * p.ow];
             let mut work = vec![0; kernel.workspace(p, 2)];
             let args = Args { inputs: &[Src::new(x)], outputs: &mut [Dst::new(&mut again)], workspace: &mut work };
             kernel.run(p, args, &Pool::new(2)).unwrap();
-            assert!(kernel.name == KERNELS[0].name || again == y, "{}", kernel.name);
+            assert!(y.is_empty() || again == y, "{}", kernel.name);
             y = again;
         }
         y
