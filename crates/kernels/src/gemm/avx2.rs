@@ -33,11 +33,18 @@ unsafe fn tile<const MR: usize>(t: &Tile) {
                 b = b.add(PANEL);
             }
         }
+        // Through memory: steps this long are not unrolled, and sums that a loop picks by number would lie there throughout.
+        let mut sums = [[0f32; PANEL]; MR];
+        for i in 0..MR {
+            for v in 0..2 {
+                _mm256_storeu_ps(sums[i].as_mut_ptr().add(8 * v), acc[i][v]);
+            }
+        }
         let (low, high) = (_mm256_set1_ps(t.low), _mm256_set1_ps(t.high));
         for i in 0..MR {
             for v in 0..2 {
                 // The second operand is returned where either is NaN.
-                let sum = finish(t, acc[i][v], (i, v), masks[v]);
+                let sum = finish(t, _mm256_loadu_ps(sums[i].as_ptr().add(8 * v)), (i, v), masks[v]);
                 let r = _mm256_min_ps(high, _mm256_max_ps(low, sum));
                 let c = t.c.wrapping_add(i * t.c_stride + v * 8);
                 if t.last == PANEL {
