@@ -16,13 +16,19 @@ unsafe fn tile<const MR: usize>(t: &Tile) {
     // SAFETY: by the contract of `TileFn`. Bias, residual and C are masked to existing columns.
     unsafe {
         let mut acc = [[_mm256_setzero_ps(); 2]; MR];
-        let mut b = t.b;
+        let (mut b, mut ahead) = (t.b, t.ahead.ptr.cast::<i8>());
         for s in 0..t.segs {
             let mut rows = [std::ptr::null::<f32>(); MR];
             for i in 0..MR {
                 rows[i] = (*t.rows.add(s * MR + i)).add(t.offset);
             }
             for k in 0..t.seg_len {
+                if k % 4 == 0 {
+                    for line in 0..t.ahead.lines {
+                        _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(64 * line));
+                    }
+                    ahead = ahead.wrapping_add(t.ahead.step);
+                }
                 let bv = [_mm256_loadu_ps(b), _mm256_loadu_ps(b.add(8))];
                 for i in 0..MR {
                     let a = _mm256_broadcast_ss(&*rows[i].add(k));
