@@ -48,6 +48,7 @@ impl Given {
 
     /// True for inputs of the same kinds, element types and shapes: what [`solve`] finds for them is the same.
     pub fn is(&self, inputs: &[&Value]) -> bool {
+        // Size by size: slices would be held against each other by a call, which takes longer than so few sizes.
         let same = |(known, v): (&Kind, &&Value)| match (known, v) {
             (Kind::Tensor(dtype, shape), Value::Tensor(t)) => *dtype == t.dtype() && shape.iter().eq(t.shape()),
             (Kind::Other(kind), other) => *kind == other.kind(),

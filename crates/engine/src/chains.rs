@@ -54,14 +54,7 @@ pub(crate) fn find(
         }
         // Where all do not go together, fewer may.
         while end > at + 1 {
-            let made = chained(at..end, &ready, threads).filter(|c| {
-                let weights = c.inputs.iter().filter(|&&id| matches!(block.buffers[id].home, Home::Weight(_)));
-                let read = weights.map(|&id| size(id)).sum::<usize>();
-                let between = block.steps[at..end - 1].iter().flat_map(|s| s.outputs.iter().flatten());
-                let moved = 2 * between.map(|&id| size(id)).sum::<usize>();
-                read < HEAVY || read.saturating_mul(c.chain.bands()) < moved
-            });
-            if let Some(chained) = made {
+            if let Some(chained) = chained(at..end, &ready, threads).filter(|c| pays(block, c, &size)) {
                 found.push(chained);
                 break;
             }
@@ -70,6 +63,15 @@ pub(crate) fn find(
         at = end;
     }
     found
+}
+
+/// Whether bands read fewer bytes of weights again than the images between the steps would take to memory and back.
+fn pays(block: &Block, c: &Chained, size: &impl Fn(BufferId) -> usize) -> bool {
+    let is_weight = |id: &&BufferId| matches!(block.buffers[block.root(**id)].home, Home::Weight(_));
+    let read = c.inputs.iter().filter(is_weight).map(|&id| size(id)).sum::<usize>();
+    let between = block.steps[c.steps.start..c.steps.end - 1].iter().flat_map(|s| s.outputs.iter().flatten());
+    let saved = 2 * between.map(|&id| size(id)).sum::<usize>();
+    read < HEAVY || read.saturating_mul(c.chain.bands()) < saved
 }
 
 fn chained<'r>(steps: Range<usize>, ready: &impl Fn(usize) -> Option<&'r Ready>, threads: usize) -> Option<Chained> {

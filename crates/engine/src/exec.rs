@@ -23,9 +23,12 @@ use std::sync::Arc;
 
 /// Bindings kept per block.
 const KEPT: usize = 16;
-/// Most operands of a kernel call, and as many as nearly all calls have.
+/// Most operands of a kernel call.
 const MAX_OPERANDS: usize = 40;
+/// As many inputs or outputs as nearly all kernel calls have at most.
 const FEW_OPERANDS: usize = 6;
+/// What a profile says of a step that runs nothing, since others wrote its result where it belongs.
+const IN_PLACE: &str = "in place";
 
 /// What a block keeps between runs.
 pub(crate) struct BlockState {
@@ -638,6 +641,7 @@ impl Run<'_, '_> {
         let (kernel, reference) = match &ran {
             Ran::Reference(op) => (format!("reference {op}"), true),
             Ran::Inner => (String::from("control"), false),
+            Ran::Kernels(_) if names.is_empty() => (String::from(IN_PLACE), false),
             Ran::Kernels(_) => (names.join(" + "), false),
         };
         let size = |id: &BufferId| {
@@ -645,16 +649,11 @@ impl Run<'_, '_> {
             o.and_then(bytes_of).unwrap_or(0) as f64
         };
         let [flops, tile_flops, tile_products] = work(calls.into_iter().flatten().map(|r| &r.call));
-        StepTime {
-            label: step.label.clone(),
-            kernel,
-            reference,
-            ns,
-            flops,
-            tile_flops,
-            tile_products,
-            bytes: step.inputs.iter().chain(&step.outputs).flatten().map(size).sum(),
-        }
+        let bytes = match kernel == IN_PLACE {
+            true => 0.0,
+            false => step.inputs.iter().chain(&step.outputs).flatten().map(size).sum(),
+        };
+        StepTime { label: step.label.clone(), kernel, reference, ns, flops, tile_flops, tile_products, bytes }
     }
 }
 

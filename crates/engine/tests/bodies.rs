@@ -171,3 +171,22 @@ fn carried_values_may_grow() {
     let run = |i: usize| vec![numbers(&[2, 3], i), Value::Tensor(Tensor::scalar((i % 5) as i64 + 1))];
     agrees(text, 1, &(0..10).map(run).collect::<Vec<_>>());
 }
+
+/// Sizes that a plan takes to be equal, because what is broadcast with a cut of itself can have no others, are still looked at.
+#[test]
+fn a_cut_that_does_not_broadcast_is_refused() {
+    let text = "graph(%x: f32[n]) {
+  %c = Slice(%x, i64[1] [0], i64[1] [4])
+  %y = Add(%x, %c)
+  return %y
+}";
+    let model = modelsmith_ir::text::parse(text, modelsmith_ops::all()).unwrap();
+    let mut session =
+        build(&model, &BuildOptions::default()).unwrap().engine.session(&SessionOptions::default()).unwrap();
+    for n in [1, 3, 4] {
+        assert_eq!(session.run(&[numbers(&[n], 1)]).unwrap()[0].tensor().unwrap().shape(), [n]);
+    }
+    let refused = session.run(&[numbers(&[6], 1)]).unwrap_err().to_string();
+    assert!(refused.contains("broadcast"), "{refused}");
+    assert_eq!(session.run(&[numbers(&[2], 1)]).unwrap()[0].tensor().unwrap().shape(), [2]);
+}

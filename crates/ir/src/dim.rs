@@ -212,8 +212,7 @@ impl Dim {
         }
     }
 
-    /// Whether this is `min(n, d)` of a number `n` above 1 and one of `all`, `d`: where the two broadcast, they are equal or this
-    /// is 1.
+    /// Whether this is `min(n, d)` of a number `n` above 1 and one of `all`, `d`: where the two broadcast, they are equal.
     fn is_cut_of(&self, all: &BTreeSet<Dim>) -> bool {
         match self.as_atom() {
             Some(Atom::Min(Dim::Known(2..), d) | Atom::Min(d, Dim::Known(2..))) => all.contains(d),
@@ -458,7 +457,7 @@ mod tests {
         let b = n().broadcast(&Dim::symbol("m")).unwrap();
         let at = |x: i64, y: i64| b.eval(&|s| Some(if s == "n" { x } else { y }));
         assert_eq!((at(1, 5), at(5, 5), at(4, 5)), (Some(5), Some(5), None));
-        // In whatever order, and with a cut of one of them, which holds only where it cuts nothing or leaves 1.
+        // In whatever order, and with a cut of one of them, which holds only where it cuts nothing.
         let m = Dim::symbol("m");
         assert_eq!(b.broadcast(&n()), Some(b.clone()));
         assert_eq!(m.broadcast(&b).unwrap().broadcast(&b), Some(b.clone()));

@@ -109,15 +109,13 @@ fn show_profile(cx: &Context, p: &Profile) {
     let percent = |x: f64| format!("{:.1} %", 100.0 * x);
     let row = |l: &Layer| {
         let kernel = if l.reference { format!("{} *", l.kernel) } else { l.kernel.clone() };
-        // A step that runs nothing, since its parts were written in place, has neither rate nor roof.
-        let rated = !l.reference && !l.kernel.is_empty();
-        let roof = if rated { format!("{} {}", percent(l.of_roof), l.bound) } else { String::new() };
+        let roof = if l.reference { String::new() } else { format!("{} {}", percent(l.of_roof), l.bound) };
         vec![
             l.label.clone(),
             kernel,
             ms(l.ms),
             percent(l.share),
-            if rated { format!("{:.1}", l.gflops) } else { String::new() },
+            if l.reference { String::new() } else { format!("{:.1}", l.gflops) },
             roof,
         ]
     };

@@ -193,7 +193,8 @@ impl Rows<'_> {
             b.product(table, (count, p.size), (self.scratch.add(at.keys), p.size), (scores, b.cuts.keys, seen), false);
             let (tops, totals) = (self.scratch.add(at.stats), self.scratch.add(at.stats + b.cuts.most));
             let sums = self.scratch.add(at.sums);
-            // All maxima come first: they wait for each other's lanes, and the rows do not wait for each other.
+            // A maximum and then its weights are a long chain of instructions that wait for each other. Maxima of all rows first,
+            // the processor works on several rows at once.
             let mut most = [f32::NEG_INFINITY; MOST_TILE];
             for (i, r) in rows.clone().enumerate() {
                 let (head, query) = self.place(r);

@@ -23,6 +23,7 @@ struct Costs {
 }
 const THREE: Costs = Costs { tile: 50e3, step: 25e3, split: 34.0, feed: 20.0 };
 const TWO: Costs = Costs { tile: 50e3, step: 12.5e3, split: 24.0, feed: 14.0 };
+
 impl Costs {
     /// One value split between the products of so many row tiles: few leave no time for it.
     fn fed(&self, row_tiles: usize) -> f64 {
@@ -118,6 +119,7 @@ pub(crate) fn work<const PARTS: usize>([m, n, k]: [usize; 3], threads: usize, ga
     // The longest part decides.
     let longest = whole(blocks.halves.div_ceil(by_rows)) * blocks.col_tiles.div_ceil(by_cols) as f64;
     let tiles = longest * (by_rows * by_cols) as f64;
+    // Not [`Costs::fed`]: estimated with it, products of two row tiles went to vectors, which are slower.
     let (b_times, b_cost) = match blocks.keeps_b {
         true => (by_rows, costs.split),
         false => (blocks.row_tiles.div_ceil(blocks.block[0]).max(by_rows), costs.feed),
