@@ -1,7 +1,7 @@
 //! Normalisations. Inputs: x, then scale, bias and residual as far as the problem has them. Output: y, which may be the
 //! buffer of x or of the residual.
 
-use crate::def::{Args, Facts, KernelDef, KernelError, Reject, no_pack, no_workspace};
+use crate::def::{Args, Facts, KernelDef, KernelError, Reject, no_pack};
 use crate::gemm::epilogue::{load, store};
 use crate::mem;
 #[cfg(target_arch = "x86_64")]
@@ -10,6 +10,9 @@ use crate::simd::{Body, Portable, Simd};
 use crate::span::product;
 use modelsmith_kop::{Layout, NormKind, NormProblem};
 use modelsmith_pool::Pool;
+
+mod channels;
+use channels::Grid;
 
 /// Kernels for normalisation, best first.
 pub static KERNELS: &[KernelDef<NormProblem>] = &[
@@ -21,7 +24,7 @@ pub static KERNELS: &[KernelDef<NormProblem>] = &[
 ];
 
 const fn def<S: Simd>(name: &'static str) -> KernelDef<NormProblem> {
-    KernelDef { name, isa: S::ISA, accepts, cost, pack_format: no_pack, workspace: no_workspace, run: run::<S> }
+    KernelDef { name, isa: S::ISA, accepts, cost, pack_format: no_pack, workspace, run: run::<S> }
 }
 
 /// Elements of x, and of scale and bias.
@@ -43,6 +46,10 @@ fn accepts(p: &NormProblem) -> Result<(), Reject> {
         NormKind::Rms { .. } if p.bias => Reject::because("RMS normalisation has no bias"),
         _ => Ok(()),
     }
+}
+
+fn workspace(p: &NormProblem, _: usize) -> usize {
+    Grid::of(p).map_or(0, |grid| grid.workspace())
 }
 
 fn cost(p: &NormProblem, facts: &Facts) -> f64 {
@@ -76,6 +83,12 @@ fn run<S: Simd>(p: &NormProblem, args: Args<'_>, pool: &Pool) -> Result<(), Kern
         return Ok(());
     }
     let call = Call { p: *p, x, y, scale, bias, residual };
+    if let Some(grid) = Grid::of(p) {
+        let scratch = grid.scratch(args.workspace)?;
+        // SAFETY: buffers were checked and the scratch memory was sized for the grid.
+        unsafe { grid.run::<S>(&call, scratch.head(), pool) };
+        return Ok(());
+    }
     let items = match p.kind {
         NormKind::Layer { rows, .. } | NormKind::Rms { rows, .. } => rows,
         NormKind::Group { n, groups, .. } => n * groups,
@@ -129,19 +142,11 @@ impl Body for Item<'_> {
                 NormKind::Rms { len, .. } => {
                     self.all::<S>(Runs { first: self.item * len, len, count: 1, step: 0 }, Param::Along(0), false)
                 }
-                NormKind::Group { c, spatial, groups, layout, .. } => {
+                NormKind::Group { c, spatial, groups, .. } => {
                     let (image, g, width) = (self.item / groups, self.item % groups, c / groups);
-                    let runs = match layout {
-                        Layout::Plain => {
-                            Runs { first: (image * c + g * width) * spatial, len: spatial, count: width, step: spatial }
-                        }
-                        Layout::ChannelsLast => {
-                            Runs { first: image * spatial * c + g * width, len: width, count: spatial, step: c }
-                        }
-                    };
-                    let param =
-                        if layout == Layout::Plain { Param::PerRun(g * width) } else { Param::Along(g * width) };
-                    self.all::<S>(runs, param, true)
+                    let first = (image * c + g * width) * spatial;
+                    let runs = Runs { first, len: spatial, count: width, step: spatial };
+                    self.all::<S>(runs, Param::PerRun(g * width), true)
                 }
             }
         }
@@ -155,26 +160,34 @@ enum Param {
     Along(usize),
 }
 
-impl Item<'_> {
+impl Call {
     /// Loads `n` inputs, the residual added.
     #[inline(always)]
     unsafe fn get<S: Simd>(&self, at: usize, n: usize) -> S::F {
         // SAFETY: elements `at..at + n` exist.
         unsafe {
-            let v = load::<S>(self.call.x.add(at), n);
-            if self.call.residual.is_null() { v } else { S::add(v, load::<S>(self.call.residual.add(at), n)) }
+            let v = load::<S>(self.x.add(at), n);
+            if self.residual.is_null() { v } else { S::add(v, load::<S>(self.residual.add(at), n)) }
         }
     }
+}
 
+/// Values that are summed before the sum is added to others, so that rounding grows with the root of both numbers.
+const CHUNK: usize = 4096;
+
+impl Item<'_> {
     #[inline(always)]
     unsafe fn all<S: Simd>(&self, runs: Runs, param: Param, centre: bool) {
-        let total = (runs.len * runs.count) as f32;
+        let total = (runs.len * runs.count) as f64;
         // SAFETY: every run lies inside the buffers.
         unsafe {
-            let mean = if centre { self.moment::<S>(runs, 0.0, false) / total } else { 0.0 };
-            let var = self.moment::<S>(runs, mean, true) / total;
-            let inv = 1.0 / (var + self.call.p.eps).sqrt();
-            let (mean, inv) = (S::splat(mean), S::splat(inv));
+            let mean = if centre { (self.moments::<S, false>(runs, 0.0)[0] / total) as f32 } else { 0.0 };
+            let [rest, squares] = self.moments::<S, true>(runs, mean).map(|sum| sum / total);
+            // What the sum for the mean lost to rounding; RMS normalisation has no mean.
+            let rest = if centre { rest } else { 0.0 };
+            let var = (squares - rest * rest).max(0.0);
+            let inv = 1.0 / (var + f64::from(self.call.p.eps)).sqrt();
+            let (mean, inv, rest) = (S::splat(mean), S::splat(inv as f32), S::splat((-rest * inv) as f32));
             for run in 0..runs.count {
                 let start = runs.first + run * runs.step;
                 let mut i = 0;
@@ -185,7 +198,7 @@ impl Item<'_> {
                         Param::PerRun(at) => S::splat(*from.add(at + run)),
                         Param::Along(at) => load::<S>(from.add(at + i), n),
                     };
-                    let v = S::mul(S::sub(self.get::<S>(start + i, n), mean), inv);
+                    let v = S::fma(S::sub(self.call.get::<S>(start + i, n), mean), inv, rest);
                     let v = S::fma(v, fetch(self.call.scale, 1.0), fetch(self.call.bias, 0.0));
                     store::<S>(self.call.y.add(start + i), n, v);
                     i += n;
@@ -194,30 +207,54 @@ impl Item<'_> {
         }
     }
 
-    /// Sum of `x - mean`, or of its square.
+    /// Sums of `x - mean`, and of its square where `SQUARES`.
     #[inline(always)]
-    unsafe fn moment<S: Simd>(&self, runs: Runs, mean: f32, square: bool) -> f32 {
-        // SAFETY: every run lies inside the buffers.
-        unsafe {
-            let shift = S::splat(mean);
-            let mut acc = [S::splat(0.0); 4];
-            let mut rest = 0f32;
-            for run in 0..runs.count {
-                let start = runs.first + run * runs.step;
-                let mut i = 0;
-                while i + S::LANES <= runs.len {
-                    let slot = (i / S::LANES) % 4;
-                    let d = S::sub(self.get::<S>(start + i, S::LANES), shift);
-                    acc[slot] = if square { S::fma(d, d, acc[slot]) } else { S::add(acc[slot], d) };
-                    i += S::LANES;
-                }
-                if i < runs.len {
-                    let mut lanes = [0f32; 16];
-                    S::store(lanes.as_mut_ptr(), S::sub(self.get::<S>(start + i, runs.len - i), shift));
-                    rest += lanes[..runs.len - i].iter().map(|d| if square { d * d } else { *d }).sum::<f32>();
-                }
+    unsafe fn moments<S: Simd, const SQUARES: bool>(&self, runs: Runs, mean: f32) -> [f64; 2] {
+        let mut sums = [0f64; 2];
+        for run in 0..runs.count {
+            let start = runs.first + run * runs.step;
+            for chunk in (0..runs.len).step_by(CHUNK) {
+                let len = (runs.len - chunk).min(CHUNK);
+                // SAFETY: every run lies inside the buffers.
+                let of = unsafe { self.chunk::<S, SQUARES>(start + chunk, len, mean) };
+                sums = [sums[0] + f64::from(of[0]), sums[1] + f64::from(of[1])];
             }
-            S::sum(S::add(S::add(acc[0], acc[1]), S::add(acc[2], acc[3]))) + rest
+        }
+        sums
+    }
+
+    #[inline(always)]
+    unsafe fn chunk<S: Simd, const SQUARES: bool>(&self, start: usize, len: usize, mean: f32) -> [f32; 2] {
+        // SAFETY: passed on; lanes beyond the end are cleared before they are summed.
+        unsafe {
+            let (shift, zero) = (S::splat(mean), S::splat(0.0));
+            let (mut sums, mut squares) = ([zero; 4], [zero; 4]);
+            let mut i = 0;
+            while i + 4 * S::LANES <= len {
+                for slot in 0..4 {
+                    let d = S::sub(self.call.get::<S>(start + i + slot * S::LANES, S::LANES), shift);
+                    sums[slot] = S::add(sums[slot], d);
+                    if SQUARES {
+                        squares[slot] = S::fma(d, d, squares[slot]);
+                    }
+                }
+                i += 4 * S::LANES;
+            }
+            while i < len {
+                let n = (len - i).min(S::LANES);
+                let mut d = S::sub(self.call.get::<S>(start + i, n), shift);
+                if n < S::LANES {
+                    let mut lanes = [0f32; 16];
+                    S::store_n(lanes.as_mut_ptr(), n, d);
+                    d = S::load(lanes.as_ptr());
+                }
+                sums[0] = S::add(sums[0], d);
+                if SQUARES {
+                    squares[0] = S::fma(d, d, squares[0]);
+                }
+                i += n;
+            }
+            [sums, squares].map(|v| S::sum(S::add(S::add(v[0], v[1]), S::add(v[2], v[3]))))
         }
     }
 }
@@ -253,10 +290,34 @@ mod tests {
             inputs.extend(p.scale.then(|| Src::new(&scale)));
             inputs.extend(p.bias.then(|| Src::new(&bias)));
             inputs.extend(p.residual.then(|| Src::new(&residual)));
-            let args = Args { inputs: &inputs, outputs: &mut [Dst::new(&mut y)], workspace: &mut [] };
+            let mut workspace = vec![0; kernel.workspace(&p, 2)];
+            let args = Args { inputs: &inputs, outputs: &mut [Dst::new(&mut y)], workspace: &mut workspace };
             kernel.run(&p, args, &Pool::new(2)).unwrap();
             for i in 0..len {
                 assert!((f64::from(y[i]) - want[i]).abs() < 2e-5, "{} {p:?} at {i}: {} {}", kernel.name, y[i], want[i]);
+            }
+        }
+    }
+
+    /// Values that hardly differ lose what they have to the rounding of their sum, unless the mean is corrected.
+    #[test]
+    fn a_long_level_keeps_its_small_waves() {
+        let (len, level) = (200_000, 3.3f32);
+        let x: Vec<f32> = (0..len).map(|i| level + if i % 2 == 0 { 1e-4 } else { -1e-4 }).collect();
+        let mean = x.iter().map(|&v| f64::from(v)).sum::<f64>() / len as f64;
+        let var = x.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / len as f64;
+        let group = |layout| NormKind::Group { n: 1, c: 1, spatial: len, groups: 1, layout };
+        for kind in [NormKind::Layer { rows: 1, len }, group(Layout::Plain), group(Layout::ChannelsLast)] {
+            let p = NormProblem { kind, eps: 1e-12, scale: false, bias: false, residual: false };
+            for kernel in KERNELS.iter().filter(|k| crate::detect().contains(k.isa)) {
+                let (mut y, mut workspace) = (vec![9.0f32; len], vec![0; kernel.workspace(&p, 2)]);
+                let args =
+                    Args { inputs: &[Src::new(&x)], outputs: &mut [Dst::new(&mut y)], workspace: &mut workspace };
+                kernel.run(&p, args, &Pool::new(2)).unwrap();
+                for (i, y) in y.iter().enumerate() {
+                    let want = (f64::from(x[i]) - mean) / (var + f64::from(p.eps)).sqrt();
+                    assert!((f64::from(*y) - want).abs() < 1e-5, "{} {kind:?} at {i}: {y} {want}", kernel.name);
+                }
             }
         }
     }
@@ -269,7 +330,9 @@ mod tests {
                 check(p(NormKind::Layer { rows, len }, bias), |i| (i / len, i % len), rows);
                 check(p(NormKind::Rms { rows, len }, false), |i| (i / len, i % len), rows);
             }
-            for (n, c, spatial, groups) in [(2, 6, 35, 3), (1, 8, 4, 8), (2, 40, 20, 2)] {
+            for (n, c, spatial, groups) in
+                [(2, 6, 35, 3), (1, 8, 4, 8), (2, 40, 20, 2), (1, 70, 300, 70), (1, 136, 530, 8), (2, 130, 9, 1)]
+            {
                 let p = |layout| NormProblem {
                     kind: NormKind::Group { n, c, spatial, groups, layout },
                     eps: 1e-3,
