@@ -108,14 +108,24 @@ fn main() {
     );
     let rows = SoftmaxProblem { outer: 12 * 128, len: 128, inner: 1, log: false };
     time("softmax 1536 x 128", softmax::KERNELS, &rows, &[&x[..12 * 128 * 128]], 12 * 128 * 128, &pool);
-    let layer = NormProblem {
-        kind: NormKind::Layer { rows: 128, len: 768 },
+    let layer = |rows, len| NormProblem {
+        kind: NormKind::Layer { rows, len },
         eps: 1e-5,
         scale: true,
         bias: true,
         residual: true,
     };
-    time("layer norm 128 x 768", norm::KERNELS, &layer, &[&x[..n], &x[..768], &x[..768], &x[..n]], n, &pool);
+    for (rows, len) in [(128, 768), (3136, 96)] {
+        let n = rows * len;
+        let inputs: [&[f32]; 4] = [&x[..n], &x[..len], &x[..len], &x[n..2 * n]];
+        time(&format!("layer norm {rows} x {len}"), norm::KERNELS, &layer(rows, len), &inputs, n, &pool);
+    }
+    let image = NormProblem {
+        kind: NormKind::Group { n: 1, c: 64, spatial: 3136, groups: 32, layout: Layout::ChannelsLast },
+        residual: false,
+        ..layer(1, 1)
+    };
+    time("group norm 3136 x 64", norm::KERNELS, &image, &[&x[..200704], &x[..64], &x[..64]], 200704, &pool);
     let pool_of = |kind, c, h, k, s, pad, o, layout| PoolProblem {
         kind,
         n: 1,

@@ -8,7 +8,7 @@ use crate::mem;
 use crate::simd::{Avx2, Avx512};
 use crate::simd::{Body, Portable, Simd};
 use crate::span::product;
-use modelsmith_kop::{Layout, NormKind, NormProblem};
+use modelsmith_kop::{NormKind, NormProblem};
 use modelsmith_pool::Pool;
 
 mod channels;
@@ -178,16 +178,16 @@ const CHUNK: usize = 4096;
 impl Item<'_> {
     #[inline(always)]
     unsafe fn all<S: Simd>(&self, runs: Runs, param: Param, centre: bool) {
-        let total = (runs.len * runs.count) as f64;
+        let part = 1.0 / (runs.len * runs.count) as f64;
         // SAFETY: every run lies inside the buffers.
         unsafe {
-            let mean = if centre { (self.moments::<S, false>(runs, 0.0)[0] / total) as f32 } else { 0.0 };
-            let [rest, squares] = self.moments::<S, true>(runs, mean).map(|sum| sum / total);
+            let mean = if centre { (self.moments::<S, false>(runs, 0.0)[0] * part) as f32 } else { 0.0 };
+            let [sum, squares] = self.moments::<S, true>(runs, mean);
             // What the sum for the mean lost to rounding; RMS normalisation has no mean.
-            let rest = if centre { rest } else { 0.0 };
-            let var = (squares - rest * rest).max(0.0);
-            let inv = 1.0 / (var + f64::from(self.call.p.eps)).sqrt();
-            let (mean, inv, rest) = (S::splat(mean), S::splat(inv as f32), S::splat((-rest * inv) as f32));
+            let rest = if centre { (sum * part) as f32 } else { 0.0 };
+            let var = ((squares * part) as f32 - rest * rest).max(0.0);
+            let inv = 1.0 / (var + self.call.p.eps).sqrt();
+            let (mean, inv, rest) = (S::splat(mean), S::splat(inv), S::splat(-rest * inv));
             for run in 0..runs.count {
                 let start = runs.first + run * runs.step;
                 let mut i = 0;
@@ -254,7 +254,11 @@ impl Item<'_> {
                 }
                 i += n;
             }
-            [sums, squares].map(|v| S::sum(S::add(S::add(v[0], v[1]), S::add(v[2], v[3]))))
+            let sum = S::sum(S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3])));
+            if !SQUARES {
+                return [sum, 0.0];
+            }
+            [sum, S::sum(S::add(S::add(squares[0], squares[1]), S::add(squares[2], squares[3])))]
         }
     }
 }
@@ -264,6 +268,7 @@ mod tests {
     use super::*;
     use crate::gemm::tests::noise;
     use crate::{Dst, Src};
+    use modelsmith_kop::Layout;
 
     fn check(p: NormProblem, index: impl Fn(usize) -> (usize, usize), items: usize) {
         let (len, params) = sizes(&p).unwrap();

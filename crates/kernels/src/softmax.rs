@@ -99,7 +99,7 @@ impl Item<'_> {
             let mut sum = S::splat(0.0);
             i = 0;
             while i < whole {
-                let e = math::exp::<S>(S::sub(S::load(self.x.add(i)), shift));
+                let e = math::weight::<S>(S::sub(S::load(self.x.add(i)), shift));
                 sum = S::add(sum, e);
                 if !self.p.log {
                     S::store(self.y.add(i), e);
@@ -108,7 +108,7 @@ impl Item<'_> {
             }
             let mut total = S::sum(sum);
             if rest > 0 {
-                let e = math::exp::<S>(S::sub(S::load_n(self.x.add(whole), rest), shift));
+                let e = math::weight::<S>(S::sub(S::load_n(self.x.add(whole), rest), shift));
                 let mut lanes = [0f32; 16];
                 S::store(lanes.as_mut_ptr(), e);
                 total += lanes[..rest].iter().sum::<f32>();
@@ -142,7 +142,7 @@ impl Item<'_> {
             }
             let mut sum = S::splat(0.0);
             for i in 0..len {
-                let e = math::exp::<S>(S::sub(load::<S>(self.x.add(i * step), n), max));
+                let e = math::weight::<S>(S::sub(load::<S>(self.x.add(i * step), n), max));
                 sum = S::add(sum, e);
                 if !self.p.log {
                     store::<S>(self.y.add(i * step), n, e);

@@ -420,7 +420,7 @@ unsafe fn weigh<S: Simd>(
         let mut sum = S::splat(0.0);
         let mut i = 0;
         while i < n {
-            let w = math::exp::<S>(S::sub(S::load(line.add(i)), S::splat(shift)));
+            let w = math::weight::<S>(S::sub(S::load(line.add(i)), S::splat(shift)));
             sum = S::add(sum, w);
             S::store(line.add(i), w);
             i += S::LANES;
@@ -433,7 +433,7 @@ unsafe fn weigh<S: Simd>(
             // Nothing was seen before, or nothing larger is seen now.
             f32::NEG_INFINITY => 0.0,
             top if top == new => 1.0,
-            top => S::max_lane(math::exp::<S>(S::splat(top - shift))),
+            top => S::max_lane(math::weight::<S>(S::splat(top - shift))),
         };
         *total = *total * factor + S::sum(sum);
         *top = new;
