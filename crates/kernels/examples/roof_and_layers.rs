@@ -24,6 +24,7 @@ fn conv(c: usize, hw: usize, oc: usize, k: usize, s: usize, groups: usize) -> Co
     ConvProblem {
         n: 1,
         c,
+        depth: modelsmith_kop::Depth::FLAT,
         h: hw,
         w: hw,
         oc,

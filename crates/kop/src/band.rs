@@ -3,7 +3,7 @@
 //! A band reads the input rows under its windows and nothing else, so operators that follow each other can run band by
 //! band while what lies between them stays in a cache.
 
-use crate::conv::{ConvProblem, PoolProblem};
+use crate::conv::{ConvProblem, Depth, PoolProblem};
 use crate::layout::Layout;
 use std::ops::Range;
 
@@ -72,10 +72,10 @@ impl Windows {
 }
 
 impl ConvProblem {
-    /// Its windows; `None` for a transposed convolution, which has none over its input.
+    /// Its windows; `None` for a transposed convolution, which has none over its input, and over volumes.
     pub fn windows(&self) -> Option<Windows> {
         let of = || Windows::along_height(self.kernel, self.stride, self.dilation, self.pad, self.h);
-        (!self.transposed).then(of)
+        (!self.transposed && self.depth == Depth::FLAT).then(of)
     }
 
     /// Output rows `out` of one image as a problem whose input is what [`Windows::reads`] says, channels-last and,

@@ -1,20 +1,44 @@
-//! Convolution and pooling over images. One-dimensional ones have height 1.
+//! Convolution and pooling over images, convolution over volumes. One-dimensional ones have height 1.
 
 use crate::epilogue::Epilogue;
 use crate::layout::Layout;
 
-/// A 2-D convolution in f32, or its transposition. Logical weight shape: `[oc, c / groups, kh, kw]`, for the
-/// transposed kind `[c, oc / groups, kh, kw]`.
+/// The axis before height and width of a convolution over volumes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Depth {
+    /// Input planes.
+    pub len: usize,
+    /// Output planes.
+    pub out: usize,
+    /// Kernel depth.
+    pub kernel: usize,
+    /// Step; at least 1.
+    pub stride: usize,
+    /// Spacing of kernel taps; at least 1.
+    pub dilation: usize,
+    /// Padding before and after.
+    pub pad: [usize; 2],
+}
+
+impl Depth {
+    /// The depth of an image.
+    pub const FLAT: Depth = Depth { len: 1, out: 1, kernel: 1, stride: 1, dilation: 1, pad: [0; 2] };
+}
+
+/// A convolution in f32 over images or volumes, or its transposition. Logical weight shape: `[oc, c / groups, kd, kh, kw]`,
+/// for the transposed kind `[c, oc / groups, kd, kh, kw]`.
 ///
 /// Under `ChannelsLast` a pixel is `x_stride` (`y_stride`) elements from the next and images follow without gap,
 /// so that a kernel can read or write a slice of the channels of a wider tensor. Under `Plain` the strides must equal
 /// `c` (`oc`) and mean nothing more.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ConvProblem {
-    /// Images.
+    /// Images or volumes.
     pub n: usize,
     /// Input channels.
     pub c: usize,
+    /// Depth of a volume; [`Depth::FLAT`] for images.
+    pub depth: Depth,
     /// Input height.
     pub h: usize,
     /// Input width.
@@ -62,11 +86,26 @@ impl ConvProblem {
         self.groups == self.c && self.groups == self.oc && self.c > 1
     }
 
+    /// Taps of a kernel.
+    pub fn taps(&self) -> usize {
+        self.depth.kernel * self.kernel[0] * self.kernel[1]
+    }
+
+    /// Input planes of `h × w` pixels of all images or volumes.
+    pub fn planes(&self) -> usize {
+        self.n.saturating_mul(self.depth.len)
+    }
+
+    /// Output planes of `oh × ow` pixels of all images or volumes.
+    pub fn out_planes(&self) -> usize {
+        self.n.saturating_mul(self.depth.out)
+    }
+
     /// Multiplications and additions, each counted as one; padding counts.
     pub fn flops(&self) -> f64 {
-        let taps = (self.kernel[0] * self.kernel[1]) as f64;
-        let pixels = if self.transposed { self.h * self.w } else { self.oh * self.ow };
-        2.0 * (self.n * pixels) as f64 * self.oc as f64 * (self.c / self.groups.max(1)) as f64 * taps
+        let pixels =
+            if self.transposed { self.planes() * self.h * self.w } else { self.out_planes() * self.oh * self.ow };
+        2.0 * pixels as f64 * self.oc as f64 * (self.c / self.groups.max(1)) as f64 * self.taps() as f64
     }
 }
 

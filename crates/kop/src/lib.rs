@@ -20,7 +20,7 @@ pub mod reduce;
 
 pub use attention::{AttentionMask, AttentionProblem, HeadView, MaskKind};
 pub use band::Windows;
-pub use conv::{ConvProblem, PoolKind, PoolProblem};
+pub use conv::{ConvProblem, Depth, PoolKind, PoolProblem};
 pub use eltwise::{BinaryOp, EltwiseProblem, Inst, Lane, Operand, UnaryOp};
 pub use epilogue::{Activation, Epilogue, EpilogueStep};
 pub use gemm::{BatchDim, GemmB, GemmProblem};

@@ -165,9 +165,24 @@ pub struct Gemm {
     pub post: Vec<Post>,
 }
 
+/// The axis before height and width of a convolution over volumes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Depth {
+    /// Kernel depth.
+    pub kernel: usize,
+    /// Step.
+    pub stride: usize,
+    /// Spacing of taps.
+    pub dilation: usize,
+    /// Padding before and after.
+    pub pad: [usize; 2],
+}
+
 /// A convolution.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv {
+    /// Of volumes, which have one axis more.
+    pub depth: Option<Depth>,
     /// Kernel height and width.
     pub kernel: [usize; 2],
     /// Step.

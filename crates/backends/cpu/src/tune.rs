@@ -183,16 +183,16 @@ fn gemm(p: &GemmProblem) -> Option<Bed> {
 }
 
 fn conv(p: &ConvProblem) -> Option<Bed> {
-    let image = |layout, h: usize, w: usize, c: usize, stride: usize| {
-        let pixels = p.n.checked_mul(h)?.checked_mul(w)?;
+    let image = |layout, d: usize, h: usize, w: usize, c: usize, stride: usize| {
+        let pixels = p.n.checked_mul(d)?.checked_mul(h)?.checked_mul(w)?;
         reach(&[(pixels, if layout == Layout::Plain { c } else { stride }), (c, 1)])
     };
-    let x = image(p.x_layout, p.h, p.w, p.c, p.x_stride)?;
-    let output = image(p.y_layout, p.oh, p.ow, p.oc, p.y_stride)?;
+    let x = image(p.x_layout, p.depth.len, p.h, p.w, p.c, p.x_stride)?;
+    let output = image(p.y_layout, p.depth.out, p.oh, p.ow, p.oc, p.y_stride)?;
     let shape = modelsmith_kernels::conv::weight_shape(p);
     let weight = Some((shape, values(shape.len().filter(|n| *n <= MOST / 4)?)));
     let mut inputs = vec![values(x), vec![]];
-    inputs.extend(operands(&p.epilogue, p.n.checked_mul(p.oh)?.checked_mul(p.ow)?, p.oc)?);
+    inputs.extend(operands(&p.epilogue, p.out_planes().checked_mul(p.oh)?.checked_mul(p.ow)?, p.oc)?);
     Some(Bed { inputs, weight, output })
 }
 
@@ -242,6 +242,7 @@ mod tests {
         ConvProblem {
             n: 1,
             c: 24,
+            depth: modelsmith_kop::Depth::FLAT,
             h: 9,
             w: 9,
             oc: 24,

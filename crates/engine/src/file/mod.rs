@@ -17,7 +17,7 @@ pub use read::{checksum_of, load, load_source, load_verified, verify};
 pub use write::{save, to_bytes};
 
 pub(crate) const MAGIC: &[u8; 8] = b"MSENGINE";
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 pub(crate) const HEADER: usize = 64;
 /// Where the checksum stands in the header.
 pub(crate) const CHECKSUM_AT: usize = 32;

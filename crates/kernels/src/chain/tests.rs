@@ -14,6 +14,7 @@ fn conv_problem(n: usize, hw: [usize; 2], c: usize, oc: usize, k: usize, s: usiz
     ConvProblem {
         n,
         c,
+        depth: modelsmith_kop::Depth::FLAT,
         h: hw[0],
         w: hw[1],
         oc,

@@ -7,8 +7,8 @@ use modelsmith_pool::Pool;
 
 /// Elements of workspace for channels-last copies of x and y.
 pub(super) fn copies(p: &ConvProblem) -> (usize, usize) {
-    let x = if p.x_layout == Layout::Plain { p.n * p.h * p.w * p.c } else { 0 };
-    let y = if p.y_layout == Layout::Plain { p.n * p.oh * p.ow * p.oc } else { 0 };
+    let x = if p.x_layout == Layout::Plain { p.planes() * p.h * p.w * p.c } else { 0 };
+    let y = if p.y_layout == Layout::Plain { p.out_planes() * p.oh * p.ow * p.oc } else { 0 };
     (x.next_multiple_of(32), y.next_multiple_of(32))
 }
 
@@ -20,7 +20,7 @@ pub(super) unsafe fn take_x(p: &ConvProblem, x: *const f32, to: *mut f32, pool: 
     if p.x_layout == Layout::ChannelsLast {
         return x;
     }
-    let pixels = p.h * p.w;
+    let pixels = p.depth.len * p.h * p.w;
     // SAFETY: by this function's contract, for each of `n` planes of c × pixels.
     unsafe { transpose_planes(Shared(x.cast_mut()), Shared(to), p.n, p.c, pixels, pool) };
     to
@@ -38,7 +38,7 @@ pub(super) fn place_y(p: &ConvProblem, y: *mut f32, copy: *mut f32) -> *mut f32 
 pub(super) unsafe fn give_y(p: &ConvProblem, copy: *mut f32, y: *mut f32, pool: &Pool) {
     if p.y_layout == Layout::Plain {
         // SAFETY: by this function's contract.
-        unsafe { transpose_planes(Shared(copy), Shared(y), p.n, p.oh * p.ow, p.oc, pool) };
+        unsafe { transpose_planes(Shared(copy), Shared(y), p.n, p.depth.out * p.oh * p.ow, p.oc, pool) };
     }
 }
 

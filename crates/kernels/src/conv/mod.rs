@@ -26,7 +26,7 @@ use crate::pack::{PackFormat, WeightShape};
 use crate::simd::{Avx2, Avx512};
 use crate::simd::{Portable, Simd};
 use crate::span::{product, span};
-use modelsmith_kop::{ConvProblem, Layout};
+use modelsmith_kop::{ConvProblem, Depth, Layout};
 pub(crate) use pixels::interleave;
 
 /// Kernels for convolutions, best first.
@@ -133,9 +133,9 @@ fn run_rows<S: Simd, T: Tiles>(
     pixels::run_rows::<S>(p, args, pool, T::SET)
 }
 
-/// Shape of a convolution's weights for [`PackFormat`].
+/// Shape of a convolution's weights for [`PackFormat`]. Planes of a kernel over volumes follow each other as its rows do.
 pub fn weight_shape(p: &ConvProblem) -> WeightShape {
-    let [kh, kw] = p.kernel;
+    let [kh, kw] = [p.depth.kernel * p.kernel[0], p.kernel[1]];
     let groups = p.groups.max(1);
     if p.transposed {
         WeightShape::ConvTransposed { c: p.c, oc: p.oc / groups, kh, kw, groups }
@@ -152,15 +152,15 @@ pub(crate) struct Extents {
 
 pub(crate) fn extents(p: &ConvProblem) -> Result<Extents, Reject> {
     let too_big = || Reject("sizes overflow".into());
-    let image = |layout, h: usize, w: usize, c: usize, stride| match layout {
-        Layout::Plain => product(&[p.n, h, w, c]),
+    let image = |layout, d: usize, h: usize, w: usize, c: usize, stride| match layout {
+        Layout::Plain => product(&[p.n, d, h, w, c]),
         Layout::ChannelsLast => {
-            let pixels = product(&[p.n, h, w])?;
+            let pixels = product(&[p.n, d, h, w])?;
             span(&[(pixels, stride), (c, 1)])
         }
     };
-    let x = image(p.x_layout, p.h, p.w, p.c, p.x_stride).ok_or_else(too_big)?;
-    let y = image(p.y_layout, p.oh, p.ow, p.oc, p.y_stride).ok_or_else(too_big)?;
+    let x = image(p.x_layout, p.depth.len, p.h, p.w, p.c, p.x_stride).ok_or_else(too_big)?;
+    let y = image(p.y_layout, p.depth.out, p.oh, p.ow, p.oc, p.y_stride).ok_or_else(too_big)?;
     Ok(Extents { x, y })
 }
 
@@ -168,7 +168,9 @@ fn accepts(p: &ConvProblem) -> Result<(), Reject> {
     if p.groups == 0 || !p.c.is_multiple_of(p.groups) || !p.oc.is_multiple_of(p.groups) {
         return Reject::because("groups do not divide the channels");
     }
-    if p.stride.contains(&0) || p.dilation.contains(&0) || p.kernel.contains(&0) {
+    let d = &p.depth;
+    let windows = [p.stride, p.dilation, p.kernel, [d.stride, d.dilation], [d.kernel, 1]];
+    if windows.iter().flatten().any(|&v| v == 0) {
         return Reject::because("a zero in stride, dilation or kernel");
     }
     if p.x_stride < p.c || p.y_stride < p.oc {
@@ -179,13 +181,15 @@ fn accepts(p: &ConvProblem) -> Result<(), Reject> {
     }
     extents(p)?;
     let limit = 1usize << 40;
-    let scalars = [p.kernel, p.stride, p.dilation, [p.oh, p.ow], [p.h, p.w], [p.n, p.c]];
-    let taps = product(&p.kernel).filter(|&t| t <= 1 << 16);
-    if scalars.iter().flatten().chain(&p.pad).any(|&v| v > limit) || taps.is_none() {
+    let image = [p.kernel, p.stride, p.dilation, [p.oh, p.ow], [p.h, p.w], [p.n, p.c]];
+    let volume = [[d.len, d.out], [d.kernel, d.stride], [d.dilation, 1], d.pad];
+    let taps = product(&[d.kernel, p.kernel[0], p.kernel[1]]).filter(|&t| t <= 1 << 16);
+    if image.iter().chain(&volume).flatten().chain(&p.pad).any(|&v| v > limit) || taps.is_none() {
         return Reject::because("sizes overflow");
     }
     // Coordinates are computed as signed numbers of 64 bits.
     for (out, stride, kernel, dilation) in [
+        (d.out.max(d.len), d.stride, d.kernel, d.dilation),
         (p.oh, p.stride[0], p.kernel[0], p.dilation[0]),
         (p.ow, p.stride[1], p.kernel[1], p.dilation[1]),
         (p.h, p.stride[0], p.kernel[0], p.dilation[0]),
@@ -209,7 +213,7 @@ fn accepts_amx(p: &ConvProblem) -> Result<(), Reject> {
         return Reject::because("transposed");
     }
     let channels = p.c / p.groups;
-    if p.kernel != [1, 1] && channels < amx::STEP / 2 {
+    if p.taps() > 1 && channels < amx::STEP / 2 {
         return Reject::because(format!(
             "{channels} channels under each tap: gathering so few at a time costs more than it saves"
         ));
@@ -220,8 +224,8 @@ fn accepts_amx(p: &ConvProblem) -> Result<(), Reject> {
 
 fn accepts_rows(p: &ConvProblem) -> Result<(), Reject> {
     accepts(p)?;
-    if p.transposed || p.groups != 1 || p.dilation[1] != 1 {
-        return Reject::because("grouped, transposed or dilated in width");
+    if p.transposed || p.groups != 1 || p.dilation[1] != 1 || p.depth != Depth::FLAT {
+        return Reject::because("grouped, transposed, dilated in width or over volumes");
     }
     if p.c > 8 && p.x_layout == Layout::ChannelsLast {
         return Reject::because("more than 8 channels, read in place by another kernel");
@@ -231,16 +235,16 @@ fn accepts_rows(p: &ConvProblem) -> Result<(), Reject> {
 
 fn accepts_depthwise(p: &ConvProblem) -> Result<(), Reject> {
     accepts(p)?;
-    if !p.is_depthwise() || p.transposed {
-        return Reject::because("not depthwise");
+    if !p.is_depthwise() || p.transposed || p.depth != Depth::FLAT {
+        return Reject::because("not depthwise over images");
     }
     Ok(())
 }
 
 /// Bytes moved: input, output and weights once, plain images twice more.
 fn bytes(p: &ConvProblem) -> f64 {
-    let x = (p.n * p.h * p.w * p.c) as f64 * if p.x_layout == Layout::Plain { 3.0 } else { 1.0 };
-    let y = (p.n * p.oh * p.ow * p.oc) as f64 * if p.y_layout == Layout::Plain { 3.0 } else { 1.0 };
+    let x = (p.planes() * p.h * p.w * p.c) as f64 * if p.x_layout == Layout::Plain { 3.0 } else { 1.0 };
+    let y = (p.out_planes() * p.oh * p.ow * p.oc) as f64 * if p.y_layout == Layout::Plain { 3.0 } else { 1.0 };
     let weights = weight_shape(p).len().unwrap_or(0) as f64;
     4.0 * (x + y + weights)
 }
@@ -251,8 +255,8 @@ fn cost_pixels<T: Tiles>(p: &ConvProblem, facts: &Facts) -> f64 {
     let segment = p.c as f64 / p.groups.max(1) as f64;
     let stride = p.x_stride * if p.transposed { 1 } else { p.stride[1] };
     let share = T::SHARE * shape_share(T::SET, columns.max(1), stride) * segment / (segment + 4.0);
-    let flops = if p.transposed { p.flops() * (p.stride[0] * p.stride[1]) as f64 } else { p.flops() };
-    let ends = p.groups as f64 * tile_work(T::SET, p.n * p.oh * p.ow, columns);
+    let flops = if p.transposed { p.flops() * (p.depth.stride * p.stride[0] * p.stride[1]) as f64 } else { p.flops() };
+    let ends = p.groups as f64 * tile_work(T::SET, p.out_planes() * p.oh * p.ow, columns);
     crate::def::roofline(bytes(p), flops + ends, share, facts)
 }
 
@@ -260,7 +264,7 @@ fn cost_pixels<T: Tiles>(p: &ConvProblem, facts: &Facts) -> f64 {
 fn cost_amx<const PARTS: usize>(p: &ConvProblem, facts: &Facts) -> f64 {
     let size = pixels::product_size(p);
     // Segments that are no whole steps are gathered piece by piece before they are split.
-    let taps = p.kernel[0] * p.kernel[1];
+    let taps = p.taps();
     let pieces = taps > 1 && !(p.c / p.groups.max(1)).is_multiple_of(amx::STEP);
     let work = amx::work::<PARTS>(size, facts.threads, if pieces { 3.0 } else { 1.0 });
     amx::nanoseconds(bytes(p), p.groups as f64 * work, facts)

@@ -12,7 +12,7 @@ use crate::mem::{self, Scratch, Shared};
 use crate::pack::{PANEL, PackFormat};
 use crate::simd::Simd;
 use crate::span::product;
-use modelsmith_kop::{ConvProblem, Layout};
+use modelsmith_kop::{ConvProblem, Depth, Layout};
 use modelsmith_pool::Pool;
 
 /// Height and width of the padded image that [`KernelRows`] reads: as far as the outputs reach.
@@ -31,20 +31,21 @@ fn zeros_len(p: &ConvProblem) -> usize {
 }
 
 fn is_product(p: &ConvProblem) -> bool {
-    !p.transposed && p.kernel == [1, 1] && p.stride == [1, 1] && p.pad == [0; 4] && (p.oh, p.ow) == (p.h, p.w)
+    let flat = Depth { len: p.depth.len, out: p.depth.len, ..Depth::FLAT };
+    let image = p.kernel == [1, 1] && p.stride == [1, 1] && p.pad == [0; 4] && (p.oh, p.ow) == (p.h, p.w);
+    !p.transposed && image && p.depth == flat
 }
 
 /// Rows, columns and inner dimension of the product of one group.
 pub(super) fn product_size(p: &ConvProblem) -> [usize; 3] {
     let groups = p.groups.max(1);
-    [p.n * p.oh * p.ow, p.oc / groups, p.c / groups * p.kernel[0] * p.kernel[1]]
+    [p.out_planes() * p.oh * p.ow, p.oc / groups, p.c / groups * p.taps()]
 }
 
 fn sizes<T: Tiles>(p: &ConvProblem) -> (usize, usize) {
     let (x, y) = edge::copies(p);
-    let taps = p.kernel[0] * p.kernel[1];
-    let records = record_bytes::<T>(p).map_or(0, |bytes| (p.n * p.h * p.w + 1) * bytes);
-    ((x + y + zeros_len(p)).saturating_mul(4).saturating_add(records), T::scratch(product_size(p), taps))
+    let records = record_bytes::<T>(p).map_or(0, |bytes| (p.planes() * p.h * p.w + 1) * bytes);
+    ((x + y + zeros_len(p)).saturating_mul(4).saturating_add(records), T::scratch(product_size(p), p.taps()))
 }
 
 /// Most bytes of records.
@@ -52,8 +53,8 @@ const RECORDS: usize = 4 << 20;
 
 /// Bytes of a record of one pixel, where pixels are under several taps and their records fit the cache.
 fn record_bytes<T: Tiles>(p: &ConvProblem) -> Option<usize> {
-    let pixels = product(&[p.n, p.h, p.w])?;
-    let uses = product(&[p.n, p.oh, p.ow, p.kernel[0], p.kernel[1]])?;
+    let pixels = product(&[p.planes(), p.h, p.w])?;
+    let uses = product(&[p.out_planes(), p.oh, p.ow, p.taps()])?;
     let bytes = T::record_bytes(p.c).filter(|_| p.groups == 1 && uses / 2 >= pixels)?;
     product(&[pixels + 1, bytes]).filter(|&all| all <= RECORDS).map(|_| bytes)
 }
@@ -63,7 +64,7 @@ fn record_bytes<T: Tiles>(p: &ConvProblem) -> Option<usize> {
 /// # Safety
 /// `x` holds the image channels-last and `to` has room.
 unsafe fn make_records<T: Tiles>(p: &ConvProblem, x: *const f32, bytes: usize, to: *mut u8, pool: &Pool) {
-    let pixels = p.n * p.h * p.w;
+    let pixels = p.planes() * p.h * p.w;
     let (x, records) = (Shared(x.cast_mut()), Shared(to));
     pool.for_ranges(pixels, 16, |range, _| {
         for pixel in range {
@@ -110,7 +111,7 @@ pub(super) fn buffers(p: &ConvProblem, args: &mut Args<'_>) -> Result<Call, Kern
     let w = mem::input(args.inputs, 1, "weights")?.elements::<f32>(weights, "weights")?;
     mem::apart((x, e.x), (y, e.y), "x")?;
     mem::apart((w, weights), (y, e.y), "weights")?;
-    let ready = Ready::new(&p.epilogue, &args.inputs[2..], p.n * p.oh * p.ow, p.oc, (y, e.y))?;
+    let ready = Ready::new(&p.epilogue, &args.inputs[2..], p.out_planes() * p.oh * p.ow, p.oc, (y, e.y))?;
     Ok(Call { x, w, y, ready, empty: e.y == 0 })
 }
 
@@ -138,7 +139,7 @@ pub(super) fn run<S: Simd, T: Tiles>(p: &ConvProblem, mut args: Args<'_>, pool: 
     }
     let channels = p.c / p.groups;
     let columns = p.oc / p.groups;
-    let group_len = columns.div_ceil(PANEL) * PANEL * channels * p.kernel[0] * p.kernel[1];
+    let group_len = columns.div_ceil(PANEL) * PANEL * channels * p.taps();
     let [m, _, k] = product_size(p);
     let parts = T::grid([m, columns, k], pool.threads().div_ceil(p.groups));
     let each = parts.0 * parts.1;

@@ -18,7 +18,7 @@ unsafe impl Sync for TapRows<'_> {}
 
 impl Rows for TapRows<'_> {
     fn segments(&self) -> (usize, usize) {
-        (self.p.kernel[0] * self.p.kernel[1], self.channels)
+        (self.p.taps(), self.channels)
     }
 
     unsafe fn fill(&self, first: usize, count: usize, table: *mut *const f32) {
@@ -33,7 +33,7 @@ impl Rows for TapRows<'_> {
 
     unsafe fn fill_records(&self, first: usize, count: usize, table: *mut *const u8) {
         let Some((bytes, pixels)) = self.records else { return };
-        let outside = pixels.wrapping_add(self.p.n * self.p.h * self.p.w * bytes);
+        let outside = pixels.wrapping_add(self.p.planes() * self.p.h * self.p.w * bytes);
         // SAFETY: passed on.
         unsafe { Place { pixels, step: bytes, outside }.fill(self.p, (first, count), table) }
     }
@@ -59,7 +59,7 @@ impl Rows for KernelRows<'_> {
         let p = self.p;
         for run in Runs::new(p, first, count) {
             for ky in 0..p.kernel[0] {
-                let y = run.image * self.height + run.oy * p.stride[0] + ky * p.dilation[0];
+                let y = run.plane * self.height + run.oy * p.stride[0] + ky * p.dilation[0];
                 let from = self.x.wrapping_add((y * self.width + run.ox * p.stride[1]) * p.c);
                 // SAFETY: the caller gives room for `kh * count` pointers.
                 unsafe { spaced(table.add(ky * count + run.at), run.len, from, p.stride[1] * p.c) };
@@ -72,7 +72,8 @@ impl Rows for KernelRows<'_> {
 struct Run {
     /// Of the first, among all that are asked for.
     at: usize,
-    image: usize,
+    /// Among the output planes of all images or volumes.
+    plane: usize,
     oy: usize,
     ox: usize,
     len: usize,
@@ -89,7 +90,7 @@ impl Runs<'_> {
     fn new(p: &ConvProblem, first: usize, count: usize) -> Runs<'_> {
         let (ox, rest) = (first % p.ow, first / p.ow);
         let len = count.min(p.ow - ox);
-        Runs { p, next: Run { at: 0, image: rest / p.oh, oy: rest % p.oh, ox, len }, left: count }
+        Runs { p, next: Run { at: 0, plane: rest / p.oh, oy: rest % p.oh, ox, len }, left: count }
     }
 }
 
@@ -97,10 +98,10 @@ impl Iterator for Runs<'_> {
     type Item = Run;
 
     fn next(&mut self) -> Option<Run> {
-        let Run { at, image, oy, len, .. } = self.next;
+        let Run { at, plane, oy, len, .. } = self.next;
         self.left = self.left.checked_sub(len).filter(|_| len > 0)?;
-        let (image, oy) = if oy + 1 < self.p.oh { (image, oy + 1) } else { (image + 1, 0) };
-        let next = Run { at: at + len, image, oy, ox: 0, len: self.left.min(self.p.ow) };
+        let (plane, oy) = if oy + 1 < self.p.oh { (plane, oy + 1) } else { (plane + 1, 0) };
+        let next = Run { at: at + len, plane, oy, ox: 0, len: self.left.min(self.p.ow) };
         Some(std::mem::replace(&mut self.next, next))
     }
 }
@@ -116,17 +117,21 @@ impl<T> Place<T> {
     /// Writes where the pixels under each tap lie, tap by tap, for some output pixels.
     ///
     /// # Safety
-    /// `table` has room for `kh * kw * count` pointers.
+    /// `table` has room for `kd * kh * kw * count` pointers.
     unsafe fn fill(&self, p: &ConvProblem, (first, count): (usize, usize), table: *mut *const T) {
         let [kh, kw] = p.kernel;
+        let (depth, height) = (Along::depth(p), Along::axis(p, 0));
         for run in Runs::new(p, first, count) {
             for kx in 0..kw {
                 let inside = if p.transposed { 0..0 } else { columns(p, &run, kx) };
-                for ky in 0..kh {
-                    let row = under(p, 0, run.oy, ky, p.h).map(|iy| (run.image * p.h + iy) * p.w);
+                for tap in 0..p.depth.kernel * kh {
+                    let (kz, ky) = (tap / kh, tap % kh);
+                    let (volume, oz) = (run.plane / p.depth.out, run.plane % p.depth.out);
+                    let plane = depth.under(oz, kz).map(|iz| volume * p.depth.len + iz);
+                    let row = plane.zip(height.under(run.oy, ky)).map(|(plane, iy)| (plane * p.h + iy) * p.w);
                     // SAFETY: by the contract above.
                     unsafe {
-                        let to = table.add((ky * kw + kx) * count + run.at);
+                        let to = table.add((tap * kw + kx) * count + run.at);
                         match row {
                             None => spaced(to, run.len, self.outside, 0),
                             Some(row) if p.transposed => self.scattered(p, (&run, kx), row, to),
@@ -151,8 +156,9 @@ impl<T> Place<T> {
     /// # Safety
     /// `to` has room for the run.
     unsafe fn scattered(&self, p: &ConvProblem, (run, kx): (&Run, usize), row: usize, to: *mut *const T) {
+        let width = Along::axis(p, 1);
         for i in 0..run.len {
-            let pixel = under(p, 1, run.ox + i, kx, p.w).map(|ix| self.pixels.wrapping_add((row + ix) * self.step));
+            let pixel = width.under(run.ox + i, kx).map(|ix| self.pixels.wrapping_add((row + ix) * self.step));
             // SAFETY: by the contract above.
             unsafe { to.add(i).write(pixel.unwrap_or(self.outside)) };
         }
@@ -169,20 +175,47 @@ fn columns(p: &ConvProblem, run: &Run, kx: usize) -> std::ops::Range<usize> {
     start..of_run(before((p.w + p.pad[1]).saturating_sub(shift))).max(start)
 }
 
-/// Input coordinate under a tap, if it lies inside.
-#[inline]
-fn under(p: &ConvProblem, axis: usize, out: usize, tap: usize, len: usize) -> Option<usize> {
-    let shift = tap * p.dilation[axis];
-    let at = if p.transposed {
-        let at = (out + p.pad[axis]).checked_sub(shift)?;
-        if !at.is_multiple_of(p.stride[axis]) {
-            return None;
+/// One axis of a convolution.
+struct Along {
+    transposed: bool,
+    stride: usize,
+    dilation: usize,
+    pad: usize,
+    len: usize,
+}
+
+impl Along {
+    fn depth(p: &ConvProblem) -> Along {
+        let d = &p.depth;
+        Along { transposed: p.transposed, stride: d.stride, dilation: d.dilation, pad: d.pad[0], len: d.len }
+    }
+
+    /// Height, or width.
+    fn axis(p: &ConvProblem, axis: usize) -> Along {
+        Along {
+            transposed: p.transposed,
+            stride: p.stride[axis],
+            dilation: p.dilation[axis],
+            pad: p.pad[axis],
+            len: [p.h, p.w][axis],
         }
-        at / p.stride[axis]
-    } else {
-        (out * p.stride[axis] + shift).checked_sub(p.pad[axis])?
-    };
-    (at < len).then_some(at)
+    }
+
+    /// Input coordinate under a tap, if it lies inside.
+    #[inline]
+    fn under(&self, out: usize, tap: usize) -> Option<usize> {
+        let shift = tap * self.dilation;
+        let at = if self.transposed {
+            let at = (out + self.pad).checked_sub(shift)?;
+            if !at.is_multiple_of(self.stride) {
+                return None;
+            }
+            at / self.stride
+        } else {
+            (out * self.stride + shift).checked_sub(self.pad)?
+        };
+        (at < self.len).then_some(at)
+    }
 }
 
 /// Writes `count` pointers from `from` on, `step` elements apart.
@@ -200,12 +233,13 @@ pub(super) unsafe fn spaced<T>(to: *mut *const T, count: usize, from: *const T, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use modelsmith_kop::{Epilogue, Layout};
+    use modelsmith_kop::{Depth, Epilogue, Layout};
 
     fn problem(transposed: bool, stride: [usize; 2], dilation: [usize; 2], pad: [usize; 4]) -> ConvProblem {
         ConvProblem {
             n: 2,
             c: 4,
+            depth: Depth::FLAT,
             h: 6,
             w: 5,
             oc: 1,
@@ -245,8 +279,8 @@ mod tests {
                 for (at, got) in table.iter().enumerate() {
                     let (tap, pixel) = (at / count, first + at % count);
                     let (ox, oy, image) = (pixel % 7, pixel / 7 % 4, pixel / 28);
-                    let y = under(&p, 0, oy, tap / 2, 6);
-                    let want = y.zip(under(&p, 1, ox, tap % 2, 5)).map(|(y, x)| ((image * 6 + y) * 5 + x) * 4);
+                    let y = Along::axis(&p, 0).under(oy, tap / 2);
+                    let want = y.zip(Along::axis(&p, 1).under(ox, tap % 2)).map(|(y, x)| ((image * 6 + y) * 5 + x) * 4);
                     let want = want.map_or(zero.as_ptr(), |at| x[at..].as_ptr());
                     assert_eq!(*got, want, "tap {tap} of pixel {pixel}: {p:?}");
                 }

@@ -19,6 +19,7 @@ fn problem(
     ConvProblem {
         n,
         c,
+        depth: Depth::FLAT,
         h: hw[0],
         w: hw[1],
         oc,
@@ -38,57 +39,50 @@ fn problem(
     }
 }
 
-/// Index of (image, channel, y, x).
-fn at(layout: Layout, c: usize, h: usize, w: usize, stride: usize, i: [usize; 4]) -> usize {
+/// Index of (volume, channel, z, y, x).
+fn at(layout: Layout, c: usize, [d, h, w]: [usize; 3], stride: usize, i: [usize; 5]) -> usize {
     match layout {
-        Layout::Plain => ((i[0] * c + i[1]) * h + i[2]) * w + i[3],
-        Layout::ChannelsLast => ((i[0] * h + i[2]) * w + i[3]) * stride + i[1],
+        Layout::Plain => (((i[0] * c + i[1]) * d + i[2]) * h + i[3]) * w + i[4],
+        Layout::ChannelsLast => (((i[0] * d + i[2]) * h + i[3]) * w + i[4]) * stride + i[1],
     }
 }
 
+/// All coordinates below `sizes`.
+fn places(sizes: [usize; 3]) -> impl Iterator<Item = [usize; 3]> {
+    let [d, h, w] = sizes;
+    (0..d * h * w).map(move |i| [i / (h * w), i / w % h, i % w])
+}
+
 fn reference(p: &ConvProblem, x: &[f32], w: &[f32], extra: &[Vec<f32>], y: &mut [f32]) {
-    let (icg, ocg, [kh, kw]) = (p.c / p.groups, p.oc / p.groups, p.kernel);
-    let mut sums = vec![0f64; p.n * p.oc * p.oh * p.ow];
-    let sum_at = |i, o, oy, ox| at(Layout::Plain, p.oc, p.oh, p.ow, 0, [i, o, oy, ox]);
-    for image in 0..p.n {
-        for o in 0..p.oc {
-            for c in 0..icg {
-                let ch = o / ocg * icg + c;
-                for ky in 0..kh {
-                    for kx in 0..kw {
-                        let tap = ky * kw + kx;
-                        let wi = if p.transposed { (ch * ocg + o % ocg) * kh * kw } else { (o * icg + c) * kh * kw };
-                        let weight = f64::from(w[wi + tap]);
-                        let (rows, cols) = if p.transposed { (p.h, p.w) } else { (p.oh, p.ow) };
-                        for a in 0..rows {
-                            for b in 0..cols {
-                                let far_y = (a * p.stride[0] + ky * p.dilation[0]).wrapping_sub(p.pad[0]);
-                                let far_x = (b * p.stride[1] + kx * p.dilation[1]).wrapping_sub(p.pad[1]);
-                                let (i, s, h, wd) = if p.transposed {
-                                    ([image, ch, a, b], (far_y, far_x), p.oh, p.ow)
-                                } else {
-                                    ([image, ch, far_y, far_x], (a, b), p.h, p.w)
-                                };
-                                if far_y < h && far_x < wd {
-                                    let v = x[at(p.x_layout, p.c, p.h, p.w, p.x_stride, i)];
-                                    sums[sum_at(image, o, s.0, s.1)] += f64::from(v) * weight;
-                                }
-                            }
-                        }
-                    }
+    let (icg, ocg, taps) = (p.c / p.groups, p.oc / p.groups, p.taps());
+    let (of_x, of_y) = ([p.depth.len, p.h, p.w], [p.depth.out, p.oh, p.ow]);
+    let kernel = [p.depth.kernel, p.kernel[0], p.kernel[1]];
+    let stride = [p.depth.stride, p.stride[0], p.stride[1]];
+    let dilation = [p.depth.dilation, p.dilation[0], p.dilation[1]];
+    let pad = [p.depth.pad[0], p.pad[0], p.pad[1]];
+    // A convolution gathers from far for each near place, a transposed one scatters.
+    let (near, far) = if p.transposed { (of_x, of_y) } else { (of_y, of_x) };
+    let mut sums = vec![0f64; p.n * p.oc * of_y.iter().product::<usize>()];
+    let sum_at = |n, o, i: [usize; 3]| at(Layout::Plain, p.oc, of_y, 0, [n, o, i[0], i[1], i[2]]);
+    for (n, o, c) in (0..p.n * p.oc * icg).map(|i| (i / icg / p.oc, i / icg % p.oc, i % icg)) {
+        let ch = o / ocg * icg + c;
+        let of_w = if p.transposed { (ch * ocg + o % ocg) * taps } else { (o * icg + c) * taps };
+        for (tap, k) in places(kernel).enumerate() {
+            for i in places(near) {
+                let j = [0, 1, 2].map(|a| (i[a] * stride[a] + k[a] * dilation[a]).wrapping_sub(pad[a]));
+                if (0..3).all(|a| j[a] < far[a]) {
+                    let (from, to) = if p.transposed { (i, j) } else { (j, i) };
+                    let v = x[at(p.x_layout, p.c, of_x, p.x_stride, [n, ch, from[0], from[1], from[2]])];
+                    sums[sum_at(n, o, to)] += f64::from(v) * f64::from(w[of_w + tap]);
                 }
             }
         }
     }
-    for image in 0..p.n {
-        for o in 0..p.oc {
-            for oy in 0..p.oh {
-                for ox in 0..p.ow {
-                    let row = (image * p.oh + oy) * p.ow + ox;
-                    y[at(p.y_layout, p.oc, p.oh, p.ow, p.y_stride, [image, o, oy, ox])] =
-                        after(&p.epilogue, sums[sum_at(image, o, oy, ox)] as f32, row, o, extra);
-                }
-            }
+    for (n, o) in (0..p.n * p.oc).map(|i| (i / p.oc, i % p.oc)) {
+        for (place, i) in places(of_y).enumerate() {
+            let row = n * of_y.iter().product::<usize>() + place;
+            y[at(p.y_layout, p.oc, of_y, p.y_stride, [n, o, i[0], i[1], i[2]])] =
+                after(&p.epilogue, sums[sum_at(n, o, i)] as f32, row, o, extra);
         }
     }
 }
@@ -113,7 +107,7 @@ fn check(p: &ConvProblem, extra: &[Vec<f32>]) {
             inputs.extend(extra.iter().map(|x| Src::new(x)));
             let args = Args { inputs: &inputs, outputs: &mut [Dst::new(&mut y)], workspace: &mut ws };
             kernel.run(p, args, &pool).unwrap();
-            let terms = p.c / p.groups * p.kernel[0] * p.kernel[1];
+            let terms = p.c / p.groups * p.taps();
             // Two parts lose 2^-15 of the sum of magnitudes at most, and as random values do a part of that.
             let terms = if FAST.iter().any(|f| f.name == kernel.name) { 64 * terms } else { terms };
             close(&y, &want, terms, &(kernel.name, threads, p));
@@ -121,6 +115,30 @@ fn check(p: &ConvProblem, extra: &[Vec<f32>]) {
         }
     }
     assert!(ran >= 2);
+}
+
+#[test]
+fn volumes() {
+    let p = |c, oc, groups| problem(2, c, [6, 7], oc, [3, 3], [1, 2], [1, 1], [1, 1, 1, 1], groups);
+    let depth = |len, kernel, stride, dilation, pad: [usize; 2]| {
+        let out = ConvProblem::out_len(len, kernel, stride, dilation, pad[0] + pad[1]).unwrap();
+        Depth { len, out, kernel, stride, dilation, pad }
+    };
+    for (base, depth) in [
+        (p(3, 20, 1), depth(5, 3, 1, 1, [1, 1])),
+        (p(32, 40, 1), depth(4, 2, 2, 1, [0, 0])),
+        (p(64, 33, 1), depth(6, 3, 1, 2, [2, 2])),
+        (p(12, 8, 4), depth(5, 3, 2, 1, [2, 0])),
+        (problem(1, 40, [5, 4], 24, [1, 1], [1, 1], [1, 1], [0; 4], 1), depth(3, 1, 1, 1, [0, 0])),
+        (problem(1, 40, [5, 4], 24, [1, 1], [1, 1], [1, 1], [0; 4], 1), depth(3, 1, 1, 1, [1, 1])),
+    ] {
+        check(&ConvProblem { depth, ..base.clone() }, &[]);
+        check(&ConvProblem { depth, x_layout: Layout::Plain, y_layout: Layout::Plain, ..base.clone() }, &[]);
+        // The transposed convolution of the same windows makes the input's sizes of the output's.
+        let turned = Depth { len: depth.out, out: depth.len, ..depth };
+        let (h, w, oh, ow) = (base.oh, base.ow, base.h, base.w);
+        check(&ConvProblem { transposed: true, depth: turned, h, w, oh, ow, ..base }, &[]);
+    }
 }
 
 fn cases() -> Vec<ConvProblem> {

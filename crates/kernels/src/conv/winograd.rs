@@ -22,7 +22,7 @@ use crate::mem::{Scratch, Shared};
 use crate::pack::PANEL;
 use crate::simd::Simd;
 use crate::span::product;
-use modelsmith_kop::ConvProblem;
+use modelsmith_kop::{ConvProblem, Depth};
 use modelsmith_pool::{Pool, cut};
 use std::ops::Range;
 use transform::{Kernels, OUT, POINTS, Pixels, Sums, TAPS};
@@ -41,8 +41,8 @@ pub(super) fn accepts(p: &ConvProblem) -> Result<(), Reject> {
     if p.kernel[1] != TAPS || p.stride[1] != 1 || p.dilation[1] != 1 {
         return Reject::because("the kernel is not three wide, or steps or is dilated in width");
     }
-    if p.transposed || p.groups != 1 {
-        return Reject::because("transposed or grouped");
+    if p.transposed || p.groups != 1 || p.depth != Depth::FLAT {
+        return Reject::because("transposed, grouped or over volumes");
     }
     if p.c < 8 || p.oc < 8 {
         return Reject::because("fewer than 8 channels: bringing them to the points costs more than it saves");

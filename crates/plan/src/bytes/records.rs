@@ -3,7 +3,7 @@
 use super::code::{Code, Got, Reader, code_enum, code_struct};
 use crate::plan::{Block, Body, Buffer, EvalOp, Form, Home, Plan, Step, StepOp, Weight};
 use crate::recipe::{
-    Attention, Axis, Conv, Eltwise, Gemm, Heads, Move, Norm, NormOver, Padding, Pool, Post, Recipe, Window,
+    Attention, Axis, Conv, Depth, Eltwise, Gemm, Heads, Move, Norm, NormOver, Padding, Pool, Post, Recipe, Window,
 };
 use modelsmith_kop::{
     Activation, BinaryOp, CoordMode, Inst, Lane, Layout, NearestMode, PoolKind, ReduceOp, ResizeMode, UnaryOp,
@@ -43,7 +43,8 @@ code_struct!(Heads { dims, axes });
 code_enum!(Axis { 0: Batch, 1: Head, 2: Row, 3: Column, 4: At(i) });
 code_enum!(Post { 0: Act(a), 1: AddScalar(x), 2: MulScalar(x), 3: Add, 4: Mul });
 code_struct!(Gemm { a_perm, b_perm, c_perm, packed, bias, post });
-code_struct!(Conv { kernel, stride, dilation, pad, groups, transposed, bias, post });
+code_struct!(Depth { kernel, stride, dilation, pad });
+code_struct!(Conv { depth, kernel, stride, dilation, pad, groups, transposed, bias, post });
 code_enum!(Padding { 0: Fixed(p), 1: SameUpper, 2: SameLower });
 code_struct!(Pool { kind, window });
 code_struct!(Window { kernel, stride, dilation, pad });

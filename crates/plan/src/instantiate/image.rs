@@ -2,9 +2,10 @@
 
 use super::contract::{post, zero_point};
 use super::{Call, Cx, Made, Operand};
-use crate::recipe::{Conv, Padding, Pool, Window};
+use crate::recipe::{Conv, Depth, Padding, Pool, Window};
 use modelsmith_kop::{
-    ConvProblem, CoordMode, Epilogue, IntegerConvProblem, KOp, PoolProblem, ResizeMode, ResizeProblem, ZeroPoint,
+    self as kop, ConvProblem, CoordMode, Epilogue, IntegerConvProblem, KOp, PoolProblem, ResizeMode, ResizeProblem,
+    ZeroPoint,
 };
 use modelsmith_tensor::DType;
 
@@ -12,6 +13,15 @@ use modelsmith_tensor::DType;
 fn nchw(o: &Operand, what: &str) -> Made<[usize; 4]> {
     o.want(DType::F32, what)?;
     sizes(o, what)
+}
+
+/// Volumes, channels, depth, height, width; an image has a depth of 1.
+fn ncdhw(o: &Operand, what: &str) -> Made<[usize; 5]> {
+    if let [n, c, d, h, w] = o.shape[..] {
+        o.want(DType::F32, what)?;
+        return Ok([n, c, d, h, w]);
+    }
+    nchw(o, what).map(|[n, c, h, w]| [n, c, 1, h, w])
 }
 
 fn sizes(o: &Operand, what: &str) -> Made<[usize; 4]> {
@@ -51,10 +61,15 @@ fn padding(pad: Padding, h: &Axis, w: &Axis) -> Made<[usize; 4]> {
 
 pub(super) fn conv(cx: &Cx, c: &Conv) -> Made<Vec<Call>> {
     let (x, y) = (cx.input(0)?, cx.output(0)?);
-    let ([n, channels, h, w], [yn, oc, oh, ow]) = (nchw(x, "x")?, nchw(y, "y")?);
+    let ([n, channels, d, h, w], [yn, oc, od, oh, ow]) = (ncdhw(x, "x")?, ncdhw(y, "y")?);
     if n != yn {
         return Err("batch sizes differ".into());
     }
+    let depth = match c.depth {
+        None if (d, od) == (1, 1) => kop::Depth::FLAT,
+        None => return Err("a volume under the kernel of an image".into()),
+        Some(Depth { kernel, stride, dilation, pad }) => kop::Depth { len: d, out: od, kernel, stride, dilation, pad },
+    };
     let axis =
         |i: usize, len, out| Axis { len, out, kernel: c.kernel[i], stride: c.stride[i], dilation: c.dilation[i] };
     let pad = match c.transposed {
@@ -66,6 +81,7 @@ pub(super) fn conv(cx: &Cx, c: &Conv) -> Made<Vec<Call>> {
     cx.one(KOp::Conv(ConvProblem {
         n,
         c: channels,
+        depth,
         h,
         w,
         oc,

@@ -5,7 +5,7 @@ use super::{Lowered, Site};
 use crate::backend::WeightDims;
 use crate::lower::Lowering;
 use crate::plan::{BufferId, Home};
-use crate::recipe::{Conv, Padding, Pool, Recipe, Window};
+use crate::recipe::{Conv, Depth, Padding, Pool, Recipe, Window};
 use modelsmith_ir::{Dim, Type};
 use modelsmith_kop::{CoordMode, Lane, NearestMode, PoolKind, ResizeMode};
 use modelsmith_tensor::DType;
@@ -46,6 +46,30 @@ pub(super) fn window(site: &Site, axes: usize) -> Option<Attrs> {
     let stride = pair(a.opt_ints("strides").ok()?, axes)?;
     let dilation = pair(a.opt_ints("dilations").ok()?, axes)?;
     (stride.iter().chain(&dilation).all(|&n| n > 0)).then_some(Attrs { stride, dilation, pad })
+}
+
+/// The window of a convolution over volumes with a kernel of this depth: that along the depth, and the others'.
+fn volume(site: &Site, kernel: usize) -> Option<(Option<Depth>, Attrs)> {
+    let a = &site.attrs;
+    let numbers = |name: &str, default: [i64; 3]| {
+        let list = a.opt_ints(name).ok()?.unwrap_or_else(|| default.to_vec());
+        list.iter().map(|&n| usize::try_from(n).ok()).collect::<Option<Vec<_>>>()
+    };
+    let (stride, dilation) = (numbers("strides", [1; 3])?, numbers("dilations", [1; 3])?);
+    let pads = match a.opt_string("auto_pad").ok()?.unwrap_or("NOTSET") {
+        "NOTSET" | "" if a.has("pads") => numbers("pads", [0; 3])?,
+        "NOTSET" | "" | "VALID" => vec![0; 6],
+        _ => return None,
+    };
+    let (&[front, top, left, back, bottom, right], 3, 3) = (&pads[..], stride.len(), dilation.len()) else {
+        return None;
+    };
+    if stride.iter().chain(&dilation).any(|&n| n == 0) {
+        return None;
+    }
+    let depth = Depth { kernel, stride: stride[0], dilation: dilation[0], pad: [front, back] };
+    let pad = Padding::Fixed([top, left, bottom, right]);
+    Some((Some(depth), Attrs { stride: [stride[1], stride[2]], dilation: [dilation[1], dilation[2]], pad }))
 }
 
 impl Lowering<'_> {
@@ -147,12 +171,12 @@ impl Lowering<'_> {
 fn conv_recipe(site: &Site) -> Option<(Conv, WeightDims)> {
     let transposed = site.name == "ConvTranspose";
     let rank = site.rank(0)?;
-    if !site.all_f32() || !site.one_output() || !(3..=4).contains(&rank) || site.rank(1)? != rank {
+    if !site.all_f32() || !site.one_output() || !(3..=5).contains(&rank) || site.rank(1)? != rank {
         return None;
     }
     let w = site.shape(1)?.iter().map(Dim::size).collect::<Option<Vec<_>>>()?;
-    let a = window(site, rank - 2)?;
-    let kernel = if rank == 3 { [1, w[2]] } else { [w[2], w[3]] };
+    let (depth, a) = if rank == 5 { volume(site, w[2])? } else { (None, window(site, rank - 2)?) };
+    let kernel = if rank == 3 { [1, w[2]] } else { [w[rank - 2], w[rank - 1]] };
     let groups = usize::try_from(site.attrs.int("group").ok()?).ok().filter(|&g| g > 0)?;
     if w.contains(&0) {
         return None;
@@ -161,7 +185,8 @@ fn conv_recipe(site: &Site) -> Option<(Conv, WeightDims)> {
     if transposed && (site.attrs.has("output_shape") || !matches!(a.pad, Padding::Fixed(_))) {
         return None;
     }
-    let [kh, kw] = kernel;
+    // Planes of a kernel follow each other as its rows do.
+    let (kh, kw) = (depth.map_or(1, |d| d.kernel).checked_mul(kernel[0])?, kernel[1]);
     let dims = if transposed {
         WeightDims::ConvTransposed { c: w[0], oc: w[1], kh, kw, groups }
     } else {
@@ -169,7 +194,7 @@ fn conv_recipe(site: &Site) -> Option<(Conv, WeightDims)> {
     };
     let bias = site.input(2).is_some();
     let Attrs { stride, dilation, pad } = a;
-    Some((Conv { kernel, stride, dilation, pad, groups, transposed, bias, post: vec![] }, dims))
+    Some((Conv { depth, kernel, stride, dilation, pad, groups, transposed, bias, post: vec![] }, dims))
 }
 
 fn pool_recipe(site: &Site) -> Option<Pool> {
