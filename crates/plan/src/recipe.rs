@@ -217,8 +217,21 @@ pub enum Padding {
 pub struct Pool {
     /// What is computed.
     pub kind: PoolKind,
-    /// Window; `None` for the whole image.
+    /// What the window's axes are.
+    pub over: PoolOver,
+    /// Window; `None` for the whole image or volume.
     pub window: Option<Window>,
+}
+
+/// What is pooled at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolOver {
+    /// An image.
+    Image,
+    /// Each plane of a volume.
+    Planes,
+    /// A volume along its depth, which is the window's height; its width is 1.
+    Depth,
 }
 
 /// A window over an image.

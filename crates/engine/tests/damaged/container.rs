@@ -144,7 +144,7 @@ impl Container {
         out.resize(at, 0);
         let size = out.len() as u64;
         out[..8].copy_from_slice(b"MSENGINE");
-        out[8..12].copy_from_slice(&lies.version.unwrap_or(4).to_le_bytes());
+        out[8..12].copy_from_slice(&lies.version.unwrap_or(5).to_le_bytes());
         out[16..24].copy_from_slice(&lies.meta.unwrap_or(meta as u64).to_le_bytes());
         out[24..32].copy_from_slice(&size.to_le_bytes());
         reseal(&mut out);

@@ -14,6 +14,7 @@ pub fn all() -> Vec<(&'static str, Model)> {
     vec![
         ("digits", digits()),
         ("image", image().unwrap()),
+        ("volume", volume().unwrap()),
         ("lstm", lstm().unwrap()),
         ("control flow", parse(CONTROL)),
         ("sizes", parse(SIZES)),
@@ -69,6 +70,26 @@ pub fn image() -> OpResult<Model> {
         let c = b.op("CumSum", &[a, axes])?;
         let t = b.op("Transpose", &[c])?;
         b.op_with("Concat", &[t, t], Attrs::new().with("axis", 1i64))?
+    };
+    m.regions[main].results = vec![result];
+    Ok(m)
+}
+
+/// Convolutions and pooling of volumes of any size.
+fn volume() -> OpResult<Model> {
+    let (mut m, mut s) = (Model::new(), Samples::new(5));
+    let main = m.main;
+    let dim = modelsmith_ir::Dim::symbol;
+    let k = |x: i64| modelsmith_ir::Dim::Known(x);
+    let x = m.add_param(main, "x", Type::tensor(DType::F32, &[dim("n"), k(8), k(4), dim("h"), k(6)]));
+    let (w, t) = (weight(&mut m, &mut s, &[8, 8, 3, 3, 3]), weight(&mut m, &mut s, &[8, 5, 2, 2, 2]));
+    let result = {
+        let mut b = m.build(modelsmith_ops::all());
+        let a = b.op_with("Conv", &[x, w], Attrs::new().with("pads", [1, 1, 1, 1, 1, 1]))?;
+        let a = b.op("Relu", &[a])?;
+        let window = Attrs::new().with("kernel_shape", [2, 1, 2]).with("strides", [2, 1, 2]);
+        let a = b.op_with("AveragePool", &[a], window)?;
+        b.op_with("ConvTranspose", &[a, t], Attrs::new().with("strides", [2, 2, 2]))?
     };
     m.regions[main].results = vec![result];
     Ok(m)

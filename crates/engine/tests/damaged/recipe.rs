@@ -4,7 +4,7 @@ use super::change::{dim, edge, list, pick, size};
 use modelsmith_ir::Samples;
 use modelsmith_kop::{Inst, Lane};
 use modelsmith_plan::recipe::{
-    Attention, Axis, Conv, Eltwise, Gemm, Move, Norm, NormOver, Padding, Post, Recipe, Window,
+    Attention, Axis, Conv, Depth, Eltwise, Gemm, Move, Norm, NormOver, Padding, PoolOver, Post, Recipe, Window,
 };
 
 /// Changes one field.
@@ -12,6 +12,9 @@ pub fn change(r: &mut Recipe, s: &mut Samples) {
     match r {
         Recipe::Gemm(g) => gemm(g, s),
         Recipe::Conv(c) => conv(c, s),
+        Recipe::Pool(p) if s.below(4) == 0 => {
+            p.over = [PoolOver::Image, PoolOver::Planes, PoolOver::Depth][s.below(3) as usize];
+        }
         Recipe::Pool(p) => match &mut p.window {
             Some(w) if s.below(5) > 0 => window(w, s),
             w => *w = None,
@@ -85,7 +88,8 @@ fn post(p: &mut Vec<Post>, s: &mut Samples) {
 
 fn conv(c: &mut Conv, s: &mut Samples) {
     let i = s.below(2) as usize;
-    match s.below(8) {
+    match s.below(9) {
+        8 => depth(c, s),
         0 => size(&mut c.kernel[i], s),
         1 => size(&mut c.stride[i], s),
         2 => size(&mut c.dilation[i], s),
@@ -94,6 +98,19 @@ fn conv(c: &mut Conv, s: &mut Samples) {
         5 => c.transposed ^= true,
         6 => c.bias ^= true,
         _ => post(&mut c.post, s),
+    }
+}
+
+fn depth(c: &mut Conv, s: &mut Samples) {
+    match &mut c.depth {
+        None => c.depth = Some(Depth { kernel: 2, stride: 1, dilation: 1, pad: [1, 0] }),
+        Some(d) => match s.below(5) {
+            0 => size(&mut d.kernel, s),
+            1 => size(&mut d.stride, s),
+            2 => size(&mut d.dilation, s),
+            3 => size(&mut d.pad[s.below(2) as usize], s),
+            _ => c.depth = None,
+        },
     }
 }
 

@@ -120,14 +120,13 @@ impl<T> Place<T> {
     /// `table` has room for `kd * kh * kw * count` pointers.
     unsafe fn fill(&self, p: &ConvProblem, (first, count): (usize, usize), table: *mut *const T) {
         let [kh, kw] = p.kernel;
-        let (depth, height) = (Along::depth(p), Along::axis(p, 0));
+        let height = Along::axis(p, 0);
         for run in Runs::new(p, first, count) {
             for kx in 0..kw {
                 let inside = if p.transposed { 0..0 } else { columns(p, &run, kx) };
                 for tap in 0..p.depth.kernel * kh {
                     let (kz, ky) = (tap / kh, tap % kh);
-                    let (volume, oz) = (run.plane / p.depth.out, run.plane % p.depth.out);
-                    let plane = depth.under(oz, kz).map(|iz| volume * p.depth.len + iz);
+                    let plane = plane_under(p, run.plane, kz);
                     let row = plane.zip(height.under(run.oy, ky)).map(|(plane, iy)| (plane * p.h + iy) * p.w);
                     // SAFETY: by the contract above.
                     unsafe {
@@ -175,6 +174,14 @@ fn columns(p: &ConvProblem, run: &Run, kx: usize) -> std::ops::Range<usize> {
     start..of_run(before((p.w + p.pad[1]).saturating_sub(shift))).max(start)
 }
 
+/// Input plane under tap plane `tap` of an output plane, both among those of all images or volumes, if it lies inside.
+pub(super) fn plane_under(p: &ConvProblem, plane: usize, tap: usize) -> Option<usize> {
+    let d = &p.depth;
+    let (volume, out) = (plane / d.out, plane % d.out);
+    let along = Along { transposed: p.transposed, stride: d.stride, dilation: d.dilation, pad: d.pad[0], len: d.len };
+    along.under(out, tap).map(|at| volume * d.len + at)
+}
+
 /// One axis of a convolution.
 struct Along {
     transposed: bool,
@@ -185,11 +192,6 @@ struct Along {
 }
 
 impl Along {
-    fn depth(p: &ConvProblem) -> Along {
-        let d = &p.depth;
-        Along { transposed: p.transposed, stride: d.stride, dilation: d.dilation, pad: d.pad[0], len: d.len }
-    }
-
     /// Height, or width.
     fn axis(p: &ConvProblem, axis: usize) -> Along {
         Along {

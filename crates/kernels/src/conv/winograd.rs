@@ -12,7 +12,7 @@
 
 mod transform;
 
-use super::taps::{TapRows, spaced};
+use super::taps::{TapRows, plane_under, spaced};
 use super::{edge, pixels};
 use crate::def::{Args, Facts, KernelError, Reject};
 use crate::gemm::Tiles;
@@ -22,7 +22,7 @@ use crate::mem::{Scratch, Shared};
 use crate::pack::PANEL;
 use crate::simd::Simd;
 use crate::span::product;
-use modelsmith_kop::{ConvProblem, Depth};
+use modelsmith_kop::ConvProblem;
 use modelsmith_pool::{Pool, cut};
 use std::ops::Range;
 use transform::{Kernels, OUT, POINTS, Pixels, Sums, TAPS};
@@ -41,14 +41,14 @@ pub(super) fn accepts(p: &ConvProblem) -> Result<(), Reject> {
     if p.kernel[1] != TAPS || p.stride[1] != 1 || p.dilation[1] != 1 {
         return Reject::because("the kernel is not three wide, or steps or is dilated in width");
     }
-    if p.transposed || p.groups != 1 || p.depth != Depth::FLAT {
-        return Reject::because("transposed, grouped or over volumes");
+    if p.transposed || p.groups != 1 {
+        return Reject::because("transposed or grouped");
     }
     if p.c < 8 || p.oc < 8 {
         return Reject::because("fewer than 8 channels: bringing them to the points costs more than it saves");
     }
-    let rows = product(&[p.h.max(p.oh), p.ow + OUT, p.c + PANEL, POINTS * 4]);
-    let weights = product(&[p.kernel[0], p.c, p.oc + 2 * PANEL, POINTS * 4]);
+    let rows = product(&[p.depth.kernel, p.h.max(p.oh), p.ow + OUT, p.c + PANEL, POINTS * 4]);
+    let weights = product(&[p.depth.kernel, p.kernel[0], p.c, p.oc + 2 * PANEL, POINTS * 4]);
     if rows.max(weights).is_none_or(|bytes| bytes > isize::MAX as usize / 16) || rows.is_none() || weights.is_none() {
         return Reject::because("sizes overflow");
     }
@@ -57,13 +57,13 @@ pub(super) fn accepts(p: &ConvProblem) -> Result<(), Reject> {
 
 pub(super) fn cost<T: Tiles>(p: &ConvProblem, facts: &Facts) -> f64 {
     let b = Blocks::new::<T>(p, facts.threads);
-    let tiles = p.n * p.oh * b.tiles;
-    let (c, oc, k) = (p.c as f64, p.oc as f64, (p.kernel[0] * p.c) as f64);
+    let tiles = p.out_planes() * p.oh * b.tiles;
+    let (c, oc, k) = (p.c as f64, p.oc as f64, b.k as f64);
     let share = T::SHARE * shape_share(T::SET, p.oc, b.c) * c / (c + 4.0);
     let products = POINTS as f64 * (2.0 * tiles as f64 * oc * k + tile_work(T::SET, tiles, p.oc));
     // Measured: what a value at all points takes, as multiplications and additions in the same time.
-    let times = if b.keeps_weights() { b.by_rows } else { p.n * b.row_blocks };
-    let maps = 150.0 * (p.n * p.h * b.tiles) as f64 * c * b.by_groups as f64
+    let times = if b.keeps_weights() { b.by_rows } else { p.out_planes() * b.row_blocks };
+    let maps = 150.0 * (p.out_planes() * b.planes * p.h * b.tiles) as f64 * c * b.by_groups as f64
         + 300.0 * tiles as f64 * oc
         + 130.0 * k * oc * times as f64;
     crate::def::roofline(super::bytes(p), products + maps, share, facts)
@@ -75,8 +75,9 @@ struct Blocks {
     /// Tiles of a row, and channels of a tile with those that fill its last vector.
     tiles: usize,
     c: usize,
-    /// Output rows of an image in a block, input rows under them, blocks of an image.
+    /// Output rows of a plane in a block, planes under them, input rows of each, blocks of a plane.
     rows: usize,
+    planes: usize,
     reach: usize,
     row_blocks: usize,
     /// Panels in a group, and groups.
@@ -93,26 +94,29 @@ impl Blocks {
     fn new<T: Tiles>(p: &ConvProblem, threads: usize) -> Blocks {
         let (tiles, c) = (p.ow.div_ceil(OUT), p.c.next_multiple_of(PANEL));
         let window = (p.kernel[0] - 1) * p.dilation[0] + 1;
-        let fit = PIXELS / (POINTS * tiles * c * 4).max(1);
+        let planes = p.depth.kernel;
+        let fit = PIXELS / (POINTS * planes * tiles * c * 4).max(1);
         let fitting = (fit.saturating_sub(window) / p.stride[0] + 1).min(p.oh).max(1);
         let wanted = if threads > 1 { 2 * threads } else { 1 };
         // So many blocks as keep all threads at work, but none so small that the weights' way to the points shows.
-        let rows_of = |parts: usize, least: usize| (p.n * p.oh).div_ceil(parts).max(least.div_ceil(tiles.max(1)));
+        let rows_of =
+            |parts: usize, least: usize| (p.out_planes() * p.oh).div_ceil(parts).max(least.div_ceil(tiles.max(1)));
         let shared = rows_of(wanted, WORTHWHILE).min(rows_of(threads.max(1), FEW));
         let row_blocks = p.oh.div_ceil(fitting.min(shared)).max(1);
         let rows = p.oh.div_ceil(row_blocks);
         let all_panels = p.oc.div_ceil(PANEL);
         let groups = all_panels.div_ceil(T::SET.max_panels());
-        let by_rows = wanted.min(p.n * row_blocks).max(1);
+        let by_rows = wanted.min(p.out_planes() * row_blocks).max(1);
         Blocks {
             tiles,
             c,
             rows,
+            planes,
             reach: (rows.max(1) - 1) * p.stride[0] + window,
             row_blocks,
             panels: all_panels.div_ceil(groups),
             groups,
-            k: p.kernel[0] * p.c,
+            k: planes * p.kernel[0] * p.c,
             by_rows,
             by_groups: wanted.div_ceil(by_rows).min(groups),
         }
@@ -121,7 +125,7 @@ impl Blocks {
     /// Values between the points of pixels, of a group's weights and of sums. A line more keeps points on different
     /// places of the first-level cache.
     fn pixels_point(&self) -> usize {
-        self.reach * self.tiles * self.c + PANEL
+        self.planes * self.reach * self.tiles * self.c + PANEL
     }
 
     fn weights_point(&self) -> usize {
@@ -143,9 +147,9 @@ impl Blocks {
         let weights = POINTS * self.pixels_point() * 4;
         let sums = weights + groups * POINTS * self.weights_point() * 4;
         let flags = sums + POINTS * self.sums_point() * 4;
-        let tiles = flags + (self.reach + groups * self.panels).next_multiple_of(64);
+        let tiles = flags + (self.planes * self.reach + groups * self.panels).next_multiple_of(64);
         let size = [self.rows * self.tiles, self.panels * PANEL, self.k];
-        let table = table_bytes(p.kernel[0] * p.kernel[1]).max(T::scratch(size, p.kernel[0]));
+        let table = table_bytes(p.taps()).max(T::scratch(size, p.depth.kernel * p.kernel[0]));
         Places { weights, sums, flags, tiles, total: tiles.saturating_add(table) }
     }
 }
@@ -191,7 +195,7 @@ pub(super) fn run<S: Simd, T: Tiles>(p: &ConvProblem, mut args: Args<'_>, pool: 
     pool.run(b.by_rows * b.by_groups, |i, worker| {
         let (x, w, y, zeros) = (shared.0.get(), shared.1.get(), shared.2.get(), shared.3.get());
         let work = Work { p, b, places: &places, x, w, y, zeros, ready: &call.ready, scratch: scratch.worker(worker) };
-        let blocks = cut(p.n * b.row_blocks, b.by_rows, i % b.by_rows);
+        let blocks = cut(p.out_planes() * b.row_blocks, b.by_rows, i % b.by_rows);
         let groups = cut(b.groups, b.by_groups, i / b.by_rows);
         // SAFETY: buffers and workspace were checked; tasks write different elements of y.
         unsafe { work.run::<S, T>(blocks, groups) };
@@ -214,9 +218,9 @@ struct Work<'a> {
     scratch: *mut u8,
 }
 
-/// Some output rows of an image, and the input rows under them that the image has.
+/// Some output rows of a plane, and the input rows under them that a plane has.
 struct Block {
-    image: usize,
+    plane: usize,
     out: Range<usize>,
     under: Range<usize>,
 }
@@ -242,7 +246,7 @@ impl Work<'_> {
 
     fn panel_flag(&self, group: usize, panel: usize) -> *mut u8 {
         let at = if self.b.keeps_weights() { group * self.b.panels } else { 0 };
-        self.row_flag(self.b.reach + at + panel)
+        self.row_flag(self.b.planes * self.b.reach + at + panel)
     }
 
     fn group_panels(&self, group: usize) -> Range<usize> {
@@ -259,7 +263,7 @@ impl Work<'_> {
             }
             for block in blocks {
                 let out = cut(self.p.oh, self.b.row_blocks, block % self.b.row_blocks);
-                let block = Block { image: block / self.b.row_blocks, under: self.under(&out), out };
+                let block = Block { plane: block / self.b.row_blocks, under: self.under(&out), out };
                 self.bring_pixels::<S>(&block);
                 for group in groups.clone() {
                     if !self.b.keeps_weights() {
@@ -271,7 +275,7 @@ impl Work<'_> {
         }
     }
 
-    /// Input rows of the image under some output rows.
+    /// Input rows of a plane under some output rows.
     fn under(&self, out: &Range<usize>) -> Range<usize> {
         let p = self.p;
         let first = (out.start * p.stride[0]).saturating_sub(p.pad[0]).min(p.h);
@@ -280,12 +284,21 @@ impl Work<'_> {
         first..end.max(first)
     }
 
+    /// Input rows under a block that lie in `rows`: their places among the pixels at the points, planes and rows.
+    fn rows_under(&self, block: &Block, rows: &Range<usize>) -> impl Iterator<Item = (usize, usize, usize)> {
+        let (p, reach, plane, first) = (self.p, self.b.reach, block.plane, block.under.start);
+        let rows = rows.clone();
+        (0..self.b.planes)
+            .filter_map(move |kz| Some((kz, plane_under(p, plane, kz)?)))
+            .flat_map(move |(kz, plane)| rows.clone().map(move |iy| (kz * reach + iy - first, plane, iy)))
+    }
+
     /// # Safety
     /// As for [`Work::run`].
     unsafe fn bring_pixels<S: Simd>(&self, block: &Block) {
         let (p, b) = (self.p, &self.b);
-        for (at, iy) in block.under.clone().enumerate() {
-            let row = self.x.wrapping_add((block.image * p.h + iy) * p.w * p.x_stride);
+        for (at, plane, iy) in self.rows_under(block, &block.under) {
+            let row = self.x.wrapping_add((plane * p.h + iy) * p.w * p.x_stride);
             let pixel = |ix: usize| match ix.checked_sub(p.pad[1]).filter(|&ix| ix < p.w) {
                 Some(ix) => row.wrapping_add(ix * p.x_stride),
                 None => self.zeros,
@@ -298,7 +311,7 @@ impl Work<'_> {
                 tile_stride: b.c,
                 point_stride: b.pixels_point(),
             };
-            // SAFETY: as for this function; a block has at most `reach` rows.
+            // SAFETY: as for this function; a block has at most `reach` rows of each plane.
             unsafe { *self.row_flag(at) = u8::from(!S::enter(pixels)) };
         }
     }
@@ -309,8 +322,8 @@ impl Work<'_> {
         let (p, b) = (self.p, &self.b);
         for (at, panel) in self.group_panels(group).enumerate() {
             let kernels = Kernels {
-                from: self.w.wrapping_add(panel * p.kernel[0] * TAPS * p.c * PANEL),
-                kernel_rows: p.kernel[0],
+                from: self.w.wrapping_add(panel * b.k * TAPS * PANEL),
+                kernel_rows: b.planes * p.kernel[0],
                 channels: p.c,
                 to: self.weights(group).wrapping_add(at * b.k * PANEL),
                 point_stride: b.weights_point(),
@@ -333,7 +346,7 @@ impl Work<'_> {
         let none = Ready::none();
         for point in 0..POINTS {
             let x = self.pixels().wrapping_add(point * b.pixels_point()).cast_const();
-            let rows = PointRows { p, block, x, zeros: self.zeros, tiles: b.tiles, stride: b.c };
+            let rows = PointRows { p, block, x, zeros: self.zeros, tiles: b.tiles, stride: b.c, reach: b.reach };
             let product = Product {
                 rows: &rows,
                 m: block.out.len() * b.tiles,
@@ -350,7 +363,7 @@ impl Work<'_> {
             unsafe { T::part::<S, _>(&product, (1, 1), (0, 0), self.scratch.wrapping_add(self.places.tiles)) };
         }
         for (at, oy) in block.out.clone().enumerate() {
-            let row = (block.image * p.oh + oy) * p.ow;
+            let row = (block.plane * p.oh + oy) * p.ow;
             let sums = Sums {
                 from: self.sums().wrapping_add(at * b.tiles * tile_stride),
                 tile_stride,
@@ -379,7 +392,7 @@ impl Work<'_> {
         let rows = TapRows { p, x: self.x, zeros: self.zeros, channels: p.c, records: None };
         let product = Product {
             rows: &rows,
-            m: p.n * p.oh * p.ow,
+            m: p.out_planes() * p.oh * p.ow,
             n: p.oc,
             b: self.w,
             c: self.y,
@@ -390,12 +403,12 @@ impl Work<'_> {
             tiles: T::SET,
         };
         let table = self.scratch.wrapping_add(self.places.tiles).cast();
-        let first = block.image * p.oh;
+        let first = block.plane * p.oh;
         // SAFETY: rows and panels are this task's own; flags were set with pixels and weights.
         unsafe {
             for oy in block.out.clone() {
-                let large = |iy: usize| *self.row_flag(iy - block.under.start) != 0;
-                if self.under(&(oy..oy + 1)).any(large) {
+                let under = self.under(&(oy..oy + 1));
+                if self.rows_under(block, &under).any(|(at, ..)| *self.row_flag(at) != 0) {
                     let row = (first + oy) * p.ow;
                     product.region::<S>(row..row + p.ow, self.group_panels(group), table);
                 }
@@ -410,7 +423,7 @@ impl Work<'_> {
     }
 }
 
-/// Tiles of a block at one point as rows of a product: a segment for each kernel row.
+/// Tiles of a block at one point as rows of a product: a segment for each row of each plane of the kernel.
 struct PointRows<'a> {
     p: &'a ConvProblem,
     block: &'a Block,
@@ -419,6 +432,8 @@ struct PointRows<'a> {
     tiles: usize,
     /// Values to the next tile.
     stride: usize,
+    /// Rows to the next plane.
+    reach: usize,
 }
 
 // SAFETY: the pointers are read only, to the task's own scratch memory and to zeros.
@@ -426,7 +441,7 @@ unsafe impl Sync for PointRows<'_> {}
 
 impl Rows for PointRows<'_> {
     fn segments(&self) -> (usize, usize) {
-        (self.p.kernel[0], self.p.c)
+        (self.p.depth.kernel * self.p.kernel[0], self.p.c)
     }
 
     unsafe fn fill(&self, first: usize, count: usize, table: *mut *const f32) {
@@ -435,15 +450,18 @@ impl Rows for PointRows<'_> {
         while at < count {
             let run = (self.tiles - tile).min(count - at);
             let top = (self.block.out.start + row) * p.stride[0];
-            for ky in 0..p.kernel[0] {
+            for segment in 0..p.depth.kernel * p.kernel[0] {
+                let (kz, ky) = (segment / p.kernel[0], segment % p.kernel[0]);
                 let iy = (top + ky * p.dilation[0]).checked_sub(p.pad[0]);
-                let inside = iy.filter(|iy| self.block.under.contains(iy)).map(|iy| iy - self.block.under.start);
+                let inside = iy
+                    .filter(|iy| self.block.under.contains(iy) && plane_under(p, self.block.plane, kz).is_some())
+                    .map(|iy| kz * self.reach + iy - self.block.under.start);
                 let (from, step) = match inside {
                     Some(row) => (self.x.wrapping_add((row * self.tiles + tile) * self.stride), self.stride),
                     None => (self.zeros, 0),
                 };
-                // SAFETY: the caller gives room for `kh * count` pointers.
-                unsafe { spaced(table.add(ky * count + at), run, from, step) };
+                // SAFETY: the caller gives room for `kd * kh * count` pointers.
+                unsafe { spaced(table.add(segment * count + at), run, from, step) };
             }
             (at, row, tile) = (at + run, row + 1, 0);
         }

@@ -3,7 +3,8 @@
 use super::code::{Code, Got, Reader, code_enum, code_struct};
 use crate::plan::{Block, Body, Buffer, EvalOp, Form, Home, Plan, Step, StepOp, Weight};
 use crate::recipe::{
-    Attention, Axis, Conv, Depth, Eltwise, Gemm, Heads, Move, Norm, NormOver, Padding, Pool, Post, Recipe, Window,
+    Attention, Axis, Conv, Depth, Eltwise, Gemm, Heads, Move, Norm, NormOver, Padding, Pool, PoolOver, Post, Recipe,
+    Window,
 };
 use modelsmith_kop::{
     Activation, BinaryOp, CoordMode, Inst, Lane, Layout, NearestMode, PoolKind, ReduceOp, ResizeMode, UnaryOp,
@@ -46,7 +47,8 @@ code_struct!(Gemm { a_perm, b_perm, c_perm, packed, bias, post });
 code_struct!(Depth { kernel, stride, dilation, pad });
 code_struct!(Conv { depth, kernel, stride, dilation, pad, groups, transposed, bias, post });
 code_enum!(Padding { 0: Fixed(p), 1: SameUpper, 2: SameLower });
-code_struct!(Pool { kind, window });
+code_struct!(Pool { kind, over, window });
+code_enum!(PoolOver { 0: Image, 1: Planes, 2: Depth });
 code_struct!(Window { kernel, stride, dilation, pad });
 code_struct!(Eltwise { inputs, outputs, registers, code });
 code_struct!(Norm { over, eps, scale, bias, residual });

@@ -2,10 +2,10 @@
 
 use super::contract::{post, zero_point};
 use super::{Call, Cx, Made, Operand};
-use crate::recipe::{Conv, Depth, Padding, Pool, Window};
+use crate::recipe::{Conv, Depth, Padding, Pool, PoolOver, Window};
 use modelsmith_kop::{
-    self as kop, ConvProblem, CoordMode, Epilogue, IntegerConvProblem, KOp, PoolProblem, ResizeMode, ResizeProblem,
-    ZeroPoint,
+    self as kop, ConvProblem, CoordMode, Epilogue, IntegerConvProblem, KOp, Layout, PoolProblem, ResizeMode,
+    ResizeProblem, ZeroPoint,
 };
 use modelsmith_tensor::DType;
 
@@ -136,9 +136,22 @@ pub(super) fn integer_conv(cx: &Cx, win: &Window, groups: usize, zeros: [bool; 2
     }))
 }
 
+/// Images, channels, height and width of what is pooled: planes are images of their own, or channels where those lie plain.
+fn pooled(p: &Pool, o: &Operand, layout: Layout, what: &str) -> Made<[usize; 4]> {
+    let [n, c, d, h, w] = ncdhw(o, what)?;
+    let times = |a: usize, b: usize| a.checked_mul(b).ok_or("sizes overflow");
+    Ok(match p.over {
+        PoolOver::Image if p.window.is_some() && d != 1 => return Err("a volume under the window of an image".into()),
+        PoolOver::Image => [n, c, times(d, h)?, w],
+        PoolOver::Planes if layout == Layout::Plain => [n, times(c, d)?, h, w],
+        PoolOver::Planes => [times(n, d)?, c, h, w],
+        PoolOver::Depth => [n, c, d, times(h, w)?],
+    })
+}
+
 pub(super) fn pool(cx: &Cx, p: &Pool) -> Made<Vec<Call>> {
     let (x, y) = (cx.input(0)?, cx.output(0)?);
-    let ([n, c, h, w], [yn, yc, oh, ow]) = (nchw(x, "x")?, nchw(y, "y")?);
+    let ([n, c, h, w], [yn, yc, oh, ow]) = (pooled(p, x, x.layout, "x")?, pooled(p, y, x.layout, "y")?);
     if n != yn || c != yc || (x.layout != y.layout && !y.flat()) {
         return Err("input and output do not fit".into());
     }

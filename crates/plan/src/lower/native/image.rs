@@ -1,11 +1,11 @@
 //! Convolutions, pooling and resizing.
 
 use super::elementwise::Program;
-use super::{Lowered, Site};
+use super::{Lowered, Site, volume};
 use crate::backend::WeightDims;
 use crate::lower::Lowering;
 use crate::plan::{BufferId, Home};
-use crate::recipe::{Conv, Depth, Padding, Pool, Recipe, Window};
+use crate::recipe::{Conv, Padding, Pool, PoolOver, Recipe, Window};
 use modelsmith_ir::{Dim, Type};
 use modelsmith_kop::{CoordMode, Lane, NearestMode, PoolKind, ResizeMode};
 use modelsmith_tensor::DType;
@@ -48,30 +48,6 @@ pub(super) fn window(site: &Site, axes: usize) -> Option<Attrs> {
     (stride.iter().chain(&dilation).all(|&n| n > 0)).then_some(Attrs { stride, dilation, pad })
 }
 
-/// The window of a convolution over volumes with a kernel of this depth: that along the depth, and the others'.
-fn volume(site: &Site, kernel: usize) -> Option<(Option<Depth>, Attrs)> {
-    let a = &site.attrs;
-    let numbers = |name: &str, default: [i64; 3]| {
-        let list = a.opt_ints(name).ok()?.unwrap_or_else(|| default.to_vec());
-        list.iter().map(|&n| usize::try_from(n).ok()).collect::<Option<Vec<_>>>()
-    };
-    let (stride, dilation) = (numbers("strides", [1; 3])?, numbers("dilations", [1; 3])?);
-    let pads = match a.opt_string("auto_pad").ok()?.unwrap_or("NOTSET") {
-        "NOTSET" | "" if a.has("pads") => numbers("pads", [0; 3])?,
-        "NOTSET" | "" | "VALID" => vec![0; 6],
-        _ => return None,
-    };
-    let (&[front, top, left, back, bottom, right], 3, 3) = (&pads[..], stride.len(), dilation.len()) else {
-        return None;
-    };
-    if stride.iter().chain(&dilation).any(|&n| n == 0) {
-        return None;
-    }
-    let depth = Depth { kernel, stride: stride[0], dilation: dilation[0], pad: [front, back] };
-    let pad = Padding::Fixed([top, left, bottom, right]);
-    Some((Some(depth), Attrs { stride: [stride[1], stride[2]], dilation: [dilation[1], dilation[2]], pad }))
-}
-
 impl Lowering<'_> {
     pub(super) fn conv(&mut self, site: &Site) -> Lowered {
         let Some((recipe, dims)) = conv_recipe(site) else { return Ok(None) };
@@ -86,6 +62,9 @@ impl Lowering<'_> {
     }
 
     pub(super) fn pool(&mut self, site: &Site) -> Lowered {
+        if site.rank(0) == Some(5) && !site.name.starts_with("Global") {
+            return self.pool_volumes(site);
+        }
         let Some(recipe) = pool_recipe(site) else { return Ok(None) };
         let Some(x) = site.input(0) else { return Ok(None) };
         let x = self.buffer(x)?;
@@ -175,7 +154,10 @@ fn conv_recipe(site: &Site) -> Option<(Conv, WeightDims)> {
         return None;
     }
     let w = site.shape(1)?.iter().map(Dim::size).collect::<Option<Vec<_>>>()?;
-    let (depth, a) = if rank == 5 { volume(site, w[2])? } else { (None, window(site, rank - 2)?) };
+    let (depth, a) = match rank {
+        5 => volume::window(site, w[2]).map(|(depth, a)| (Some(depth), a))?,
+        _ => (None, window(site, rank - 2)?),
+    };
     let kernel = if rank == 3 { [1, w[2]] } else { [w[rank - 2], w[rank - 1]] };
     let groups = usize::try_from(site.attrs.int("group").ok()?).ok().filter(|&g| g > 0)?;
     if w.contains(&0) {
@@ -199,18 +181,22 @@ fn conv_recipe(site: &Site) -> Option<(Conv, WeightDims)> {
 
 fn pool_recipe(site: &Site) -> Option<Pool> {
     let rank = site.rank(0)?;
-    if !site.one_output() || !(3..=4).contains(&rank) {
+    if !site.one_output() || !(3..=5).contains(&rank) {
         return None;
     }
-    let kind = match site.name {
-        "MaxPool" | "GlobalMaxPool" => PoolKind::Max,
-        "AveragePool" => PoolKind::Avg { count_include_pad: site.attrs.flag("count_include_pad").ok()? },
-        _ => PoolKind::Avg { count_include_pad: false },
-    };
+    let (kind, over) = (pool_kind(site)?, PoolOver::Image);
     if site.name.starts_with("Global") {
-        return Some(Pool { kind, window: None });
+        return Some(Pool { kind, over, window: None });
     }
     let Attrs { stride, dilation, pad } = window(site, rank - 2)?;
     let kernel = pair(Some(site.attrs.ints("kernel_shape").ok()?), rank - 2)?;
-    Some(Pool { kind, window: Some(Window { kernel, stride, dilation, pad }) })
+    Some(Pool { kind, over, window: Some(Window { kernel, stride, dilation, pad }) })
+}
+
+pub(super) fn pool_kind(site: &Site) -> Option<PoolKind> {
+    Some(match site.name {
+        "MaxPool" | "GlobalMaxPool" => PoolKind::Max,
+        "AveragePool" => PoolKind::Avg { count_include_pad: site.attrs.flag("count_include_pad").ok()? },
+        _ => PoolKind::Avg { count_include_pad: false },
+    })
 }

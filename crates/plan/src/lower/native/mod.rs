@@ -9,6 +9,7 @@ mod movement;
 mod norms;
 mod quantization;
 mod recurrent;
+mod volume;
 
 use super::Lowering;
 use crate::error::Result;
