@@ -450,25 +450,31 @@ impl Run<'_, '_> {
                 let v = self.machine.host_weights.get(w, weight, blob);
                 Some(Cow::Owned(v.map_err(|e| fail(e.to_string()))?))
             }
-            Home::Arena => Some(Cow::Owned(Value::Tensor(self.image(state, root)?))),
+            Home::Arena => return Ok(Cow::Owned(Value::Tensor(self.image(state, root, id)?))),
             Home::View(_) => None,
         };
         let found = found.ok_or_else(|| fail("the value is read before it is made".into()))?;
         if let (false, Value::Tensor(t)) = (id == root, &*found) {
             let o = self.known(state, id).ok_or_else(|| fail("its sizes are not known".into()))?;
-            return Ok(Cow::Owned(Value::Tensor(t.reshaped(&o.shape).map_err(|e| fail(e.to_string()))?)));
+            return Ok(Cow::Owned(Value::Tensor(viewed(&o, t).map_err(|e| fail(e.to_string()))?)));
         }
         Ok(found)
     }
 
-    /// A buffer that kernels write, as a tensor.
-    fn image(&self, state: &BlockState, id: BufferId) -> Result<Tensor> {
-        let fail = |message: &str| Error::step(&self.block.buffers[id].name, message);
-        if self.binding.results.binary_search(&id).is_ok() {
-            return state.results.tensor(id).cloned().ok_or_else(|| fail("the value is read before it is made"));
+    /// A buffer that kernels write, or a view `id` of it, as a tensor.
+    fn image(&self, state: &BlockState, root: BufferId, id: BufferId) -> Result<Tensor> {
+        let fail = |message: &str| Error::step(&self.block.buffers[root].name, message);
+        let sizes = || self.known(state, id).ok_or_else(|| fail("its sizes are not known"));
+        if self.binding.results.binary_search(&root).is_ok() {
+            let whole = state.results.tensor(root).ok_or_else(|| fail("the value is read before it is made"))?;
+            return if id == root {
+                Ok(whole.clone())
+            } else {
+                viewed(&sizes()?, whole).map_err(|e| fail(&e.to_string()))
+            };
         }
-        let o = self.known(state, id).ok_or_else(|| fail("its sizes are not known"))?;
-        let bytes = match (self.binding.spans[id], state.spans[id]) {
+        let o = sizes()?;
+        let bytes = match (self.binding.spans[root], state.spans[root]) {
             (Some(span), _) => state.arena.bytes(span),
             (None, Some(span)) => state.growing.bytes(span),
             (None, None) => return Err(fail("it has no place")),
@@ -654,6 +660,14 @@ impl Run<'_, '_> {
             false => step.inputs.iter().chain(&step.outputs).flatten().map(size).sum(),
         };
         StepTime { label: step.label.clone(), kernel, reference, ns, flops, tile_flops, tile_products, bytes }
+    }
+}
+
+/// A view of a plain tensor.
+fn viewed(o: &Operand, whole: &Tensor) -> modelsmith_tensor::Result<Tensor> {
+    match o.layout {
+        Layout::Plain => whole.reshaped(&o.shape),
+        Layout::ChannelsLast => host_tensor(o, whole.bytes()),
     }
 }
 

@@ -41,3 +41,52 @@ fn the_smaller_image_is_copied() {
         }
     }
 }
+
+/// Rows of a product as an image, a convolution, and its pixels as rows again, for a product, a whole value and the caller.
+fn tokens(open: bool) -> OpResult<Model> {
+    let (mut m, mut s) = (Model::new(), Samples::new(6));
+    let n = if open { modelsmith_ir::Dim::symbol("n") } else { 2i64.into() };
+    let x = m.add_param(m.main, "x", Type::tensor(DType::F32, &[n, 12i64.into(), 8i64.into()]));
+    let mut weight = |shape: &[usize]| {
+        let w = s.floats(DType::F32, shape, -0.3, 0.3);
+        m.add_weight(m.main, "", Arc::new(WeightExpr::Literal(w)))
+    };
+    let (w, k, v) = (weight(&[8, 16]), weight(&[16, 16, 3, 3]), weight(&[16, 5]));
+    let mut b = m.build(modelsmith_ops::all());
+    let turn = Attrs::new().with("perm", [0, 2, 1]);
+    let rows = b.op("MatMul", &[x, w])?;
+    let image = b.op_with("Transpose", &[rows], turn.clone())?;
+    let shape = b.ints(&[0, 16, 3, 4]);
+    let image = b.op("Reshape", &[image, shape])?;
+    let image = b.op_with("Conv", &[image, k], Attrs::new().with("pads", [1, 1, 1, 1]))?;
+    let shape = b.ints(&[0, 16, 12]);
+    let flat = b.op("Reshape", &[image, shape])?;
+    let rows = b.op_with("Transpose", &[flat], turn)?;
+    let axis = b.ints(&[1]);
+    let (sums, product) = (b.op("CumSum", &[rows, axis])?, b.op("MatMul", &[rows, v])?);
+    let given = b.op_with("Transpose", &[x], Attrs::new().with("perm", [0, 2, 1]))?;
+    m.regions[m.main].results = vec![product, sums, rows, given];
+    Ok(m)
+}
+
+#[test]
+fn rows_and_pixels_are_each_other_without_a_copy() {
+    for open in [false, true] {
+        let m = tokens(open).unwrap();
+        let x = [Value::Tensor(Samples::new(9).floats(DType::F32, &[2, 12, 8], -1.0, 1.0))];
+        let want = Reference.load(&m, &Opts::default()).unwrap().run(&x, &mut |_, _| {}).unwrap();
+        let opts = Opts { threads: 2, ..Opts::default() };
+        let mut session = modelsmith_engine::open(&m, &opts).unwrap();
+        let (got, times) = session.run_profiled(&x).unwrap();
+        for (got, want) in got.iter().zip(&want) {
+            let (got, want) = (got.tensor().unwrap(), want.tensor().unwrap());
+            assert_eq!(got.shape(), want.shape());
+            for (a, b) in got.to_f64s().unwrap().iter().zip(want.to_f64s().unwrap()) {
+                assert!((a - b).abs() < 1e-5, "{a} instead of {b}");
+            }
+        }
+        // Two leave the model: the rows after the convolution, and the input's transposition.
+        let copies = times.iter().filter(|t| t.kernel.starts_with("copy")).count();
+        assert_eq!(copies, 2, "{:?}", times.iter().map(|t| &t.kernel).collect::<Vec<_>>());
+    }
+}

@@ -27,18 +27,22 @@ impl Layout {
         Self::ALL.into_iter().find(|l| l.name() == name)
     }
 
-    /// Element strides of the logical axes of `dims` under this layout, without gaps.
-    /// `ChannelsLast` below rank 3 is the same as `Plain`.
-    pub fn strides(self, dims: &[usize]) -> Vec<usize> {
-        let rank = dims.len();
+    /// The logical axes of a tensor of `rank` axes as they follow each other in memory, the outermost first.
+    pub fn order(self, rank: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..rank).collect();
         if self == Layout::ChannelsLast && rank >= 3 {
             order.remove(1);
             order.push(1);
         }
-        let mut strides = vec![0; rank];
+        order
+    }
+
+    /// Element strides of the logical axes of `dims` under this layout, without gaps.
+    /// `ChannelsLast` below rank 3 is the same as `Plain`.
+    pub fn strides(self, dims: &[usize]) -> Vec<usize> {
+        let mut strides = vec![0; dims.len()];
         let mut step = 1usize;
-        for &axis in order.iter().rev() {
+        for &axis in self.order(dims.len()).iter().rev() {
             strides[axis] = step;
             step = step.saturating_mul(dims[axis]);
         }

@@ -3,7 +3,7 @@
 
 use crate::plan::{Block, Buffer, BufferId, Home, Step, StepOp};
 use crate::recipe::{Move, Norm, NormOver, Post, Recipe};
-use modelsmith_ir::Dim;
+use modelsmith_ir::{Dim, Type};
 use modelsmith_kop::Layout;
 use std::collections::{HashMap, HashSet};
 
@@ -98,12 +98,18 @@ impl Assign<'_> {
     }
 
     fn step(&mut self, mut step: Step) {
+        self.read_as_rows(&mut step);
         let StepOp::Native(recipe) = &step.op else {
             self.whole(&mut step);
             self.steps.push(step);
             return;
         };
         let recipe = recipe.clone();
+        if let Recipe::Move(Move::Transpose(perm)) = &recipe
+            && self.turns_nothing(perm, &step)
+        {
+            return;
+        }
         let ids: Vec<_> = step.inputs.iter().map(|b| b.unwrap_or(0)).collect();
         let first = ids.first().map_or(Plain, |&b| self.layout(b));
         let out = step.outputs.first().copied().flatten();
@@ -123,12 +129,7 @@ impl Assign<'_> {
                 Plain
             }
             Recipe::Pool(_) | Recipe::Resize { .. } | Recipe::Softmax { .. } => first,
-            Recipe::Eltwise(_) => {
-                let last = |&b: &BufferId| {
-                    self.layout(b) == ChannelsLast && self.rank(b) == out_rank && !flat(&self.block.buffers[b])
-                };
-                if ids.iter().any(last) { ChannelsLast } else { Plain }
-            }
+            Recipe::Eltwise(_) => self.of_elements(&ids, out_rank),
             Recipe::Move(m) => self.moved(m, &ids, out),
             Recipe::Norm(Norm { over: NormOver::Group(_), .. }) => first,
             Recipe::Reduce { axes, .. } => {
@@ -151,6 +152,49 @@ impl Assign<'_> {
         let made = step.outputs.clone();
         self.steps.push(step);
         made.into_iter().flatten().for_each(|id| self.settle(id, layout));
+    }
+
+    /// Lets a product that reads the pixels of a channels-last image as rows read them where they lie.
+    fn read_as_rows(&mut self, step: &mut Step) {
+        let StepOp::Native(Recipe::Gemm(g)) = &mut step.op else { return };
+        let operands = if g.packed.is_some() { 1 } else { 2 };
+        for (slot, perm) in step.inputs.iter_mut().zip([&mut g.a_perm, &mut g.b_perm]).take(operands) {
+            let Some(image) = *slot else { continue };
+            let buffer = &self.block.buffers[image];
+            let (Some(shape), Some(dtype)) = (buffer.ty.shape(), buffer.ty.dtype()) else { continue };
+            if buffer.layout != ChannelsLast || shape.len() < 3 || *perm != ChannelsLast.order(shape.len()) {
+                continue;
+            }
+            let rows = perm.iter().map(|&axis| shape[axis].clone()).collect::<Vec<_>>();
+            let (ty, home) = (Type::tensor(dtype, &rows), Home::View(image));
+            let view = Buffer { ty, home, layout: Plain, value: None, ..buffer.clone() };
+            self.block.buffers.push(view);
+            (*slot, *perm) = (Some(self.block.buffers.len() - 1), vec![]);
+        }
+    }
+
+    /// Makes the result of a transposition a view, where its elements in one of the layouts already follow each other in memory:
+    /// channels brought to the end of an image that is channels-last, or from the end of rows to the front of an image.
+    fn turns_nothing(&mut self, perm: &[usize], step: &Step) -> bool {
+        let (&[Some(from)], &[Some(out)]) = (&step.inputs[..], &step.outputs[..]) else { return false };
+        let (Some(shape), rank) = (self.block.buffers[from].ty.shape(), perm.len()) else { return false };
+        if shape.len() != rank || self.block.buffers[out].home != Home::Arena || self.block.outputs.contains(&out) {
+            return false;
+        }
+        let moving = |&axis: &usize| shape.get(axis).is_some_and(|d| *d != Dim::Known(1));
+        let order: Vec<usize> = self.layout(from).order(rank).into_iter().filter(moving).collect();
+        let follows = |layout: Layout| {
+            let axes = layout.order(rank).into_iter().filter_map(|axis| perm.get(axis).copied());
+            axes.filter(moving).eq(order.iter().copied())
+        };
+        let layout = match (follows(Plain), follows(ChannelsLast)) {
+            (true, _) => Plain,
+            (_, true) if !self.plain.contains(&out) => ChannelsLast,
+            _ => return false,
+        };
+        self.block.buffers[out].home = Home::View(from);
+        self.settle(out, layout);
+        true
     }
 
     /// Brings what a step takes as whole values into the plain order, what its bodies capture included: kernels do that
@@ -183,7 +227,8 @@ impl Assign<'_> {
         match recipe {
             Recipe::Conv(_) | Recipe::Pool(_) | Recipe::Resize { .. } | Recipe::Softmax { .. } => false,
             Recipe::Eltwise(_) | Recipe::Norm(Norm { over: NormOver::Group(_), .. }) => false,
-            Recipe::Move(m) => matches!(m, Move::Transpose(_)),
+            Recipe::Move(Move::Transpose(perm)) => !perm.iter().copied().eq(ChannelsLast.order(perm.len())),
+            Recipe::Move(_) => false,
             Recipe::Reduce { axes, .. } => !self.leaves_no_order(id, axes),
             _ => true,
         }
@@ -208,6 +253,13 @@ impl Assign<'_> {
             self.block.buffers[id].ty.shape()?.get(1..)?.iter().map(known).collect::<Option<Vec<_>>>()
         };
         of(from).zip(of(to)).is_some_and(|(a, b)| a.iter().zip(&b).all(|(a, b)| a <= b) && a != b)
+    }
+
+    /// The layout of what an element-wise program makes: that of any image it reads whose elements are its own.
+    fn of_elements(&self, ids: &[BufferId], rank: usize) -> Layout {
+        let last =
+            |&b: &BufferId| self.layout(b) == ChannelsLast && self.rank(b) == rank && !flat(&self.block.buffers[b]);
+        if ids.iter().any(last) { ChannelsLast } else { Plain }
     }
 
     /// The layout of what a copy makes.
