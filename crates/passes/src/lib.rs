@@ -5,6 +5,7 @@
 pub mod aliases;
 pub mod constant_defaults;
 pub mod control_flow;
+pub mod crop_kernels;
 pub mod decompose;
 pub mod fix_initializers;
 pub mod fold_constants;
