@@ -1,7 +1,7 @@
 //! Where the pixels under the taps of a convolution lie: tables of pointers, so that no patch matrix exists.
 
 use crate::gemm::drive::Rows;
-use modelsmith_kop::ConvProblem;
+use modelsmith_kop::{ConvProblem, Depth};
 
 /// Pixels under each kernel tap, one segment for each; taps outside the image point at zeros.
 pub(super) struct TapRows<'a> {
@@ -120,29 +120,40 @@ impl<T> Place<T> {
     /// `table` has room for `kd * kh * kw * count` pointers.
     unsafe fn fill(&self, p: &ConvProblem, (first, count): (usize, usize), table: *mut *const T) {
         let [kh, kw] = p.kernel;
-        let height = Along::axis(p, 0);
         for run in Runs::new(p, first, count) {
-            for kx in 0..kw {
-                let inside = if p.transposed { 0..0 } else { columns(p, &run, kx) };
-                for tap in 0..p.depth.kernel * kh {
-                    let (kz, ky) = (tap / kh, tap % kh);
-                    let plane = plane_under(p, run.plane, kz);
-                    let row = plane.zip(height.under(run.oy, ky)).map(|(plane, iy)| (plane * p.h + iy) * p.w);
-                    // SAFETY: by the contract above.
-                    unsafe {
-                        let to = table.add((tap * kw + kx) * count + run.at);
-                        match row {
-                            None => spaced(to, run.len, self.outside, 0),
-                            Some(row) if p.transposed => self.scattered(p, (&run, kx), row, to),
-                            Some(row) => {
-                                spaced(to, inside.start, self.outside, 0);
-                                // Wraps where none is inside, and is not written then.
-                                let column = (run.ox + inside.start) * p.stride[1] + kx * p.dilation[1];
-                                let pixel = (row + column).wrapping_sub(p.pad[1]);
-                                let from = self.pixels.wrapping_add(pixel.wrapping_mul(self.step));
-                                spaced(to.add(inside.start), inside.len(), from, p.stride[1] * self.step);
-                                spaced(to.add(inside.end), run.len - inside.end, self.outside, 0);
-                            }
+            for kz in 0..p.depth.kernel {
+                let plane = plane_under(p, run.plane, kz);
+                // SAFETY: by the contract above.
+                unsafe { self.plane(p, &run, plane, (count, table.add(kz * kh * kw * count))) };
+            }
+        }
+    }
+
+    /// The pixels under the taps of one plane of a kernel, which lie in plane `plane` where it is inside.
+    ///
+    /// # Safety
+    /// `table` has room for `kh * kw * count` pointers.
+    unsafe fn plane(&self, p: &ConvProblem, run: &Run, plane: Option<usize>, (count, table): (usize, *mut *const T)) {
+        let [kh, kw] = p.kernel;
+        let height = Along::axis(p, 0);
+        for kx in 0..kw {
+            let inside = if p.transposed { 0..0 } else { columns(p, run, kx) };
+            for ky in 0..kh {
+                let row = plane.zip(height.under(run.oy, ky)).map(|(plane, iy)| (plane * p.h + iy) * p.w);
+                // SAFETY: by the contract above.
+                unsafe {
+                    let to = table.add((ky * kw + kx) * count + run.at);
+                    match row {
+                        None => spaced(to, run.len, self.outside, 0),
+                        Some(row) if p.transposed => self.scattered(p, (run, kx), row, to),
+                        Some(row) => {
+                            spaced(to, inside.start, self.outside, 0);
+                            // Wraps where none is inside, and is not written then.
+                            let column = (run.ox + inside.start) * p.stride[1] + kx * p.dilation[1];
+                            let pixel = (row + column).wrapping_sub(p.pad[1]);
+                            let from = self.pixels.wrapping_add(pixel.wrapping_mul(self.step));
+                            spaced(to.add(inside.start), inside.len(), from, p.stride[1] * self.step);
+                            spaced(to.add(inside.end), run.len - inside.end, self.outside, 0);
                         }
                     }
                 }
@@ -176,6 +187,9 @@ fn columns(p: &ConvProblem, run: &Run, kx: usize) -> std::ops::Range<usize> {
 
 /// Input plane under tap plane `tap` of an output plane, both among those of all images or volumes, if it lies inside.
 pub(super) fn plane_under(p: &ConvProblem, plane: usize, tap: usize) -> Option<usize> {
+    if p.depth == Depth::FLAT {
+        return Some(plane);
+    }
     let d = &p.depth;
     let (volume, out) = (plane / d.out, plane % d.out);
     let along = Along { transposed: p.transposed, stride: d.stride, dilation: d.dilation, pad: d.pad[0], len: d.len };
@@ -235,7 +249,7 @@ pub(super) unsafe fn spaced<T>(to: *mut *const T, count: usize, from: *const T, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use modelsmith_kop::{Depth, Epilogue, Layout};
+    use modelsmith_kop::{Epilogue, Layout};
 
     fn problem(transposed: bool, stride: [usize; 2], dilation: [usize; 2], pad: [usize; 4]) -> ConvProblem {
         ConvProblem {

@@ -446,24 +446,24 @@ impl Rows for PointRows<'_> {
 
     unsafe fn fill(&self, first: usize, count: usize, table: *mut *const f32) {
         let p = self.p;
-        let (mut at, mut row, mut tile) = (0, first / self.tiles, first % self.tiles);
-        while at < count {
-            let run = (self.tiles - tile).min(count - at);
-            let top = (self.block.out.start + row) * p.stride[0];
-            for segment in 0..p.depth.kernel * p.kernel[0] {
-                let (kz, ky) = (segment / p.kernel[0], segment % p.kernel[0]);
-                let iy = (top + ky * p.dilation[0]).checked_sub(p.pad[0]);
-                let inside = iy
-                    .filter(|iy| self.block.under.contains(iy) && plane_under(p, self.block.plane, kz).is_some())
-                    .map(|iy| kz * self.reach + iy - self.block.under.start);
-                let (from, step) = match inside {
-                    Some(row) => (self.x.wrapping_add((row * self.tiles + tile) * self.stride), self.stride),
-                    None => (self.zeros, 0),
-                };
-                // SAFETY: the caller gives room for `kd * kh * count` pointers.
-                unsafe { spaced(table.add(segment * count + at), run, from, step) };
+        for kz in 0..p.depth.kernel {
+            let inside = plane_under(p, self.block.plane, kz).is_some();
+            let (mut at, mut row, mut tile) = (0, first / self.tiles, first % self.tiles);
+            while at < count {
+                let run = (self.tiles - tile).min(count - at);
+                let top = (self.block.out.start + row) * p.stride[0];
+                for ky in 0..p.kernel[0] {
+                    let iy = (top + ky * p.dilation[0]).checked_sub(p.pad[0]);
+                    let under = iy.filter(|iy| inside && self.block.under.contains(iy));
+                    let (from, step) = match under.map(|iy| kz * self.reach + iy - self.block.under.start) {
+                        Some(row) => (self.x.wrapping_add((row * self.tiles + tile) * self.stride), self.stride),
+                        None => (self.zeros, 0),
+                    };
+                    // SAFETY: the caller gives room for `kd * kh * count` pointers.
+                    unsafe { spaced(table.add((kz * p.kernel[0] + ky) * count + at), run, from, step) };
+                }
+                (at, row, tile) = (at + run, row + 1, 0);
             }
-            (at, row, tile) = (at + run, row + 1, 0);
         }
     }
 }
