@@ -90,3 +90,34 @@ fn rows_and_pixels_are_each_other_without_a_copy() {
         assert_eq!(copies, 2, "{:?}", times.iter().map(|t| &t.kernel).collect::<Vec<_>>());
     }
 }
+
+/// An image with more of its own elements around it, between convolutions that keep it channels-last.
+#[test]
+fn borders_are_copied_where_the_image_lies() {
+    for (mode, pads) in [("reflect", [2, 1, 1, 3]), ("edge", [4, 0, 9, 1]), ("wrap", [0, 5, 3, 0])] {
+        let (mut m, mut s) = (Model::new(), Samples::new(7));
+        let sizes = [modelsmith_ir::Dim::symbol("n"), 3i64.into(), 5i64.into(), 6i64.into()];
+        let x = m.add_param(m.main, "x", Type::tensor(DType::F32, &sizes));
+        let mut weight = |shape: &[usize]| {
+            let w = s.floats(DType::F32, shape, -0.3, 0.3);
+            m.add_weight(m.main, "", Arc::new(WeightExpr::Literal(w)))
+        };
+        let (v, w) = (weight(&[16, 3, 1, 1]), weight(&[5, 16, 3, 3]));
+        let mut b = m.build(modelsmith_ops::all());
+        let image = b.op("Conv", &[x, v]).unwrap();
+        let pads = b.ints(&[0, 0, pads[0], pads[1], 0, 0, pads[2], pads[3]]);
+        let image = b.op_with("Pad", &[image, pads], Attrs::new().with("mode", mode)).unwrap();
+        let y = b.op("Conv", &[image, w]).unwrap();
+        m.regions[m.main].results = vec![y];
+        let x = [Value::Tensor(Samples::new(9).floats(DType::F32, &[2, 3, 5, 6], -1.0, 1.0))];
+        let want = Reference.load(&m, &Opts::default()).unwrap().run(&x, &mut |_, _| {}).unwrap();
+        let mut session = modelsmith_engine::open(&m, &Opts { threads: 2, ..Opts::default() }).unwrap();
+        let (got, times) = session.run_profiled(&x).unwrap();
+        let (got, want) = (got[0].tensor().unwrap(), want[0].tensor().unwrap());
+        assert_eq!(got.shape(), want.shape());
+        for (a, b) in got.to_f64s().unwrap().iter().zip(want.to_f64s().unwrap()) {
+            assert!((a - b).abs() < 1e-5, "{mode}: {a} instead of {b}");
+        }
+        assert!(times.iter().all(|t| !t.reference), "{mode}");
+    }
+}

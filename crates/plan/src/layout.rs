@@ -273,12 +273,15 @@ impl Assign<'_> {
                 true => ChannelsLast,
                 false => Plain,
             },
-            Move::Shuffle { .. } | Move::Expand | Move::Slice { .. } | Move::Split(_) | Move::Pad { .. } => {
-                match ids.iter().take(1).any(|b| last(&b) && self.rank(*b) == out_rank) {
-                    true => ChannelsLast,
-                    false => Plain,
-                }
-            }
+            Move::Shuffle { .. }
+            | Move::Expand
+            | Move::Slice { .. }
+            | Move::Split(_)
+            | Move::Pad { .. }
+            | Move::Extend { .. } => match ids.iter().take(1).any(|b| last(&b) && self.rank(*b) == out_rank) {
+                true => ChannelsLast,
+                false => Plain,
+            },
         }
     }
 

@@ -212,6 +212,17 @@ pub enum Padding {
     SameLower,
 }
 
+/// Elements of an axis that stand before and behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Border {
+    /// Mirrored; the first and last themselves are not repeated.
+    Reflect,
+    /// The first, and the last.
+    Edge,
+    /// Those of the other end.
+    Wrap,
+}
+
 /// Pooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool {
@@ -316,5 +327,12 @@ pub enum Move {
     Pad {
         /// Elements before the input on each axis; negative cuts.
         before: Vec<i64>,
+    },
+    /// The input at an offset in an output whose other elements are its own.
+    Extend {
+        /// Elements before the input on each axis.
+        before: Vec<usize>,
+        /// Which elements they are.
+        border: Border,
     },
 }

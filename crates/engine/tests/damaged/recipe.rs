@@ -4,7 +4,7 @@ use super::change::{dim, edge, list, pick, size};
 use modelsmith_ir::Samples;
 use modelsmith_kop::{Inst, Lane};
 use modelsmith_plan::recipe::{
-    Attention, Axis, Conv, Depth, Eltwise, Gemm, Move, Norm, NormOver, Padding, PoolOver, Post, Recipe, Window,
+    Attention, Axis, Border, Conv, Depth, Eltwise, Gemm, Move, Norm, NormOver, Padding, PoolOver, Post, Recipe, Window,
 };
 
 /// Changes one field.
@@ -156,6 +156,10 @@ fn moved(m: &mut Move, s: &mut Samples) {
         Move::Concat(a) | Move::Split(a) => size(a, s),
         Move::Shuffle { groups } => size(groups, s),
         Move::Pad { before } => list(before, s, |x, s| *x = edge(*x, s)),
+        Move::Extend { before, border } => match s.below(3) {
+            0 => *border = [Border::Reflect, Border::Edge, Border::Wrap][s.below(3) as usize],
+            _ => list(before, s, size),
+        },
     }
 }
 

@@ -3,8 +3,8 @@
 use super::code::{Code, Got, Reader, code_enum, code_struct};
 use crate::plan::{Block, Body, Buffer, EvalOp, Form, Home, Plan, Step, StepOp, Weight};
 use crate::recipe::{
-    Attention, Axis, Conv, Depth, Eltwise, Gemm, Heads, Move, Norm, NormOver, Padding, Pool, PoolOver, Post, Recipe,
-    Window,
+    Attention, Axis, Border, Conv, Depth, Eltwise, Gemm, Heads, Move, Norm, NormOver, Padding, Pool, PoolOver, Post,
+    Recipe, Window,
 };
 use modelsmith_kop::{
     Activation, BinaryOp, CoordMode, Inst, Lane, Layout, NearestMode, PoolKind, ReduceOp, ResizeMode, UnaryOp,
@@ -53,6 +53,7 @@ code_struct!(Window { kernel, stride, dilation, pad });
 code_struct!(Eltwise { inputs, outputs, registers, code });
 code_struct!(Norm { over, eps, scale, bias, residual });
 code_enum!(NormOver { 0: Layer(a), 1: Rms(a), 2: Group(g) });
+code_enum!(Border { 0: Reflect, 1: Edge, 2: Wrap });
 code_enum!(Move {
     0: Reorder,
     1: Transpose(p),
@@ -62,6 +63,7 @@ code_enum!(Move {
     5: Split(a),
     6: Pad { before },
     7: Shuffle { groups },
+    8: Extend { before, border },
 });
 
 code_enum!(PoolKind { 0: Max, 1: Avg { count_include_pad } });

@@ -3,7 +3,7 @@
 use super::contract::check_perm;
 use super::pointwise::broadcast_strides;
 use super::{Call, Cx, Made, Operand};
-use crate::recipe::Move;
+use crate::recipe::{Border, Move};
 use modelsmith_kop::{CopyProblem, KOp};
 
 /// A copy of the view of `src` to that of `dst`, over `dims`; all three in the order of the result's axes.
@@ -59,6 +59,7 @@ pub(super) fn copies(cx: &Cx, m: &Move) -> Made<Vec<Call>> {
         Move::Concat(axis) => concat(cx, *axis),
         Move::Split(axis) => split(cx, *axis),
         Move::Pad { before } => pad(cx, before),
+        Move::Extend { before, border } => extend(cx, before, *border),
         Move::Shuffle { groups } => shuffle(cx, *groups),
         Move::Reorder | Move::Transpose(_) | Move::Expand | Move::Slice { .. } => {
             let (x, y) = (cx.input(0)?, cx.output(0)?);
@@ -178,6 +179,63 @@ fn pad(cx: &Cx, before: &[i64]) -> Made<Vec<Call>> {
     let copy = View { dims, src_offset, src: signed(&own), dst_offset, dst: to };
     calls.push(call(cx, copy, y, 0, 0)?);
     Ok(calls)
+}
+
+/// Elements of an axis of the output that follow each other in the input, forwards, backwards, or all at one place.
+#[derive(Clone, Copy)]
+struct Stretch {
+    to: usize,
+    len: usize,
+    from: usize,
+    step: i128,
+}
+
+/// The stretches of an axis of `n` elements with `before` and `after` more; `None` where they do not fit.
+fn stretches(n: usize, before: usize, after: usize, border: Border) -> Option<[Stretch; 3]> {
+    let last = n.saturating_sub(1);
+    let (lead, tail, step) = match border {
+        _ if before.max(after) == 0 => (0, 0, 1),
+        _ if n == 0 => return None,
+        Border::Edge => (0, last, 0),
+        Border::Reflect if before.max(after) <= last => (before, last.saturating_sub(1), -1),
+        Border::Wrap if before.max(after) <= n => (n - before, 0, 1),
+        _ => return None,
+    };
+    Some([
+        Stretch { to: 0, len: before, from: lead, step },
+        Stretch { to: before, len: n, from: 0, step: 1 },
+        Stretch { to: before + n, len: after, from: tail, step },
+    ])
+}
+
+fn extend(cx: &Cx, before: &[usize], border: Border) -> Made<Vec<Call>> {
+    let (x, y) = (cx.input(0)?, cx.output(0)?);
+    let rank = x.shape.len();
+    if before.len() != rank || y.shape.len() != rank {
+        return Err("operands do not fit".into());
+    }
+    let (own, to) = (signed(&x.strides()), y.strides());
+    let start = View { dims: vec![], src_offset: 0, src: vec![], dst_offset: 0, dst: to.clone() };
+    let mut views = vec![start];
+    for axis in 0..rank {
+        let (n, before) = (x.shape[axis], before[axis]);
+        let after = n.checked_add(before).and_then(|n| y.shape[axis].checked_sub(n));
+        let all = after.and_then(|after| stretches(n, before, after, border)).ok_or("the border does not fit")?;
+        let mut longer = Vec::with_capacity(3 * views.len());
+        for (v, s) in views.iter().flat_map(|v| all.iter().filter(|s| s.len > 0).map(move |s| (v, s))) {
+            let offset =
+                s.to.checked_mul(to[axis]).and_then(|o| o.checked_add(v.dst_offset)).ok_or("sizes overflow")?;
+            longer.push(View {
+                dims: v.dims.iter().copied().chain([s.len]).collect(),
+                src_offset: v.src_offset + s.from as i128 * own[axis],
+                src: v.src.iter().copied().chain([s.step * own[axis]]).collect(),
+                dst_offset: offset,
+                dst: to.clone(),
+            });
+        }
+        views = longer;
+    }
+    views.into_iter().map(|v| call(cx, v, y, 0, 0)).collect()
 }
 
 /// Each output takes the channels of the shuffled image that follow those of the outputs before it.

@@ -103,6 +103,16 @@ impl Lowering<'_> {
         self.emit(site, recipe, vec![x])
     }
 
+    /// True where the scales of a resize are known to give whole sizes.
+    fn whole_sizes(&self, site: &Site) -> bool {
+        let scales = site.input(2).and_then(|v| self.tensor(v)).and_then(|t| t.to_f64s().ok());
+        let (Some(scales), Some(shape)) = (scales, site.shape(0)) else { return false };
+        let whole = |(scale, dim): (&f64, &Dim)| {
+            scale.fract() == 0.0 || dim.size().is_some_and(|n| (scale * n as f64).fract() == 0.0)
+        };
+        scales.len() == shape.len() && scales.iter().zip(shape).all(whole)
+    }
+
     fn resize_recipe(&self, site: &Site) -> Option<Recipe> {
         let (x, y) = (site.shape(0)?, site.out_shape()?);
         let plain = site.attrs.int("antialias").ok()? == 0
@@ -117,7 +127,7 @@ impl Lowering<'_> {
             "half_pixel" => CoordMode::HalfPixel,
             "pytorch_half_pixel" => CoordMode::PytorchHalfPixel,
             // Scales that do not give whole sizes: the specification aligns the corner of the size before it is rounded.
-            "align_corners" if site.input(3).is_none() => return None,
+            "align_corners" if site.input(3).is_none() && !self.whole_sizes(site) => return None,
             "align_corners" => CoordMode::AlignCorners,
             "asymmetric" => CoordMode::Asymmetric,
             _ => return None,

@@ -3,7 +3,7 @@
 use super::{Lowered, Site};
 use crate::lower::Lowering;
 use crate::plan::Home;
-use crate::recipe::{Move, Recipe};
+use crate::recipe::{Border, Move, Recipe};
 use modelsmith_ir::{Dim, Type};
 use modelsmith_tensor::{DType, Tensor};
 
@@ -141,11 +141,40 @@ fn slice(site: &Site) -> Option<Move> {
     Some(Move::Slice { start, step })
 }
 
+/// Padding with elements of the input itself, where their number is known to suffice.
+fn extend(site: &Site, before: &[i64], after: &[i64], border: Border) -> Option<Move> {
+    let number = |n: &i64| usize::try_from(*n).ok();
+    let before = before.iter().map(number).collect::<Option<Vec<_>>>()?;
+    let after = after.iter().map(number).collect::<Option<Vec<_>>>()?;
+    let mut padded = 0;
+    for (dim, most) in site.shape(0)?.iter().zip(before.iter().zip(&after).map(|(b, a)| *b.max(a))) {
+        if most == 0 {
+            continue;
+        }
+        let n = dim.size()?;
+        let fits = match border {
+            Border::Reflect => most < n,
+            Border::Edge => n > 0,
+            Border::Wrap => most <= n,
+        };
+        padded += 1;
+        if !fits {
+            return None;
+        }
+    }
+    // Each padded axis makes three times as many copies.
+    (padded <= 3).then_some(Move::Extend { before, border })
+}
+
 fn pad(site: &Site) -> Option<(Move, Vec<usize>)> {
     let rank = site.rank(0)?;
-    if site.attrs.string("mode").ok()? != "constant" {
-        return None;
-    }
+    let border = match site.attrs.string("mode").ok()? {
+        "constant" => None,
+        "reflect" => Some(Border::Reflect),
+        "edge" => Some(Border::Edge),
+        "wrap" => Some(Border::Wrap),
+        _ => return None,
+    };
     let pads = site.ints(1)?;
     let axes = match site.input(3) {
         Some(_) => site.ints(3)?.iter().map(|&a| site.axis(a, rank)).collect::<Option<Vec<_>>>()?,
@@ -155,8 +184,12 @@ fn pad(site: &Site) -> Option<(Move, Vec<usize>)> {
     if pads.len() != 2 * axes.len() || pads.iter().any(|p| p.unsigned_abs() > 1 << 40) {
         return None;
     }
+    let mut after = before.clone();
     for (i, &a) in axes.iter().enumerate() {
-        before[a] = pads[i];
+        (before[a], after[a]) = (pads[i], pads[axes.len() + i]);
+    }
+    if let Some(border) = border {
+        return Some((extend(site, &before, &after, border)?, vec![0]));
     }
     let inputs = if site.input(2).is_some() { vec![0, 2] } else { vec![0] };
     Some((Move::Pad { before }, inputs))
