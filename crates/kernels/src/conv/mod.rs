@@ -18,6 +18,8 @@ mod winograd;
 use crate::def::{Args, Facts, KernelDef, KernelError, Reject};
 use crate::gemm::Tiles;
 use crate::gemm::Tiles4x16;
+#[cfg(target_arch = "x86_64")]
+use crate::gemm::dots::{self, Dots};
 use crate::gemm::drive::{shape_share, tile_work};
 #[cfg(target_arch = "x86_64")]
 use crate::gemm::{Amx32x32, Tiles6x16, Tiles6x64, Tiles8x48, Tiles14x32, amx};
@@ -49,6 +51,8 @@ pub static KERNELS: &[KernelDef<ConvProblem>] = &[
     #[cfg(target_arch = "x86_64")]
     rows_def::<Avx512, Tiles14x32>("f32_conv_rows_14x32__avx512"),
     #[cfg(target_arch = "x86_64")]
+    dots_def::<Avx512, Tiles14x32>("f32_conv_dots__avx512"),
+    #[cfg(target_arch = "x86_64")]
     pixels_def::<Avx512, Tiles14x32>("f32_conv_pixels_14x32__avx512"),
     #[cfg(target_arch = "x86_64")]
     pixels_def::<Avx512, Tiles8x48>("f32_conv_pixels_8x48__avx512"),
@@ -58,6 +62,8 @@ pub static KERNELS: &[KernelDef<ConvProblem>] = &[
     winograd_def::<Avx2, Tiles6x16>("f32_conv_winograd_6x16__avx2"),
     #[cfg(target_arch = "x86_64")]
     rows_def::<Avx2, Tiles6x16>("f32_conv_rows_6x16__avx2"),
+    #[cfg(target_arch = "x86_64")]
+    dots_def::<Avx2, Tiles6x16>("f32_conv_dots__avx2"),
     #[cfg(target_arch = "x86_64")]
     pixels_def::<Avx2, Tiles6x16>("f32_conv_pixels_6x16__avx2"),
     depthwise_def::<Portable>("f32_conv_depthwise__portable"),
@@ -87,6 +93,11 @@ const fn pixels_def<S: Simd, T: Tiles>(name: &'static str) -> KernelDef<ConvProb
         workspace: pixels::workspace::<T>,
         run: pixels::run::<S, T>,
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+const fn dots_def<S: Simd, T: Tiles>(name: &'static str) -> KernelDef<ConvProblem> {
+    KernelDef { accepts: accepts_dots, cost: cost_dots::<T>, ..pixels_def::<S, Dots<T>>(name) }
 }
 
 const fn winograd_def<S: Simd, T: Tiles>(name: &'static str) -> KernelDef<ConvProblem> {
@@ -222,6 +233,18 @@ fn accepts_amx(p: &ConvProblem) -> Result<(), Reject> {
     amx::takes(k)
 }
 
+#[cfg(target_arch = "x86_64")]
+fn accepts_dots(p: &ConvProblem) -> Result<(), Reject> {
+    accepts(p)?;
+    if p.oc > dots::COLUMNS || p.groups != 1 {
+        return Reject::because("more than 4 output channels, or groups: tiles fill their lanes");
+    }
+    if p.c < 8 {
+        return Reject::because("fewer than 8 channels: vectors over them would be short");
+    }
+    Ok(())
+}
+
 fn accepts_rows(p: &ConvProblem) -> Result<(), Reject> {
     accepts(p)?;
     if p.transposed || p.groups != 1 || p.dilation[1] != 1 || p.depth != Depth::FLAT {
@@ -258,6 +281,17 @@ fn cost_pixels<T: Tiles>(p: &ConvProblem, facts: &Facts) -> f64 {
     let flops = if p.transposed { p.flops() * (p.depth.stride * p.stride[0] * p.stride[1]) as f64 } else { p.flops() };
     let ends = p.groups as f64 * tile_work(T::SET, p.out_planes() * p.oh * p.ow, columns);
     crate::def::roofline(bytes(p), flops + ends, share, facts)
+}
+
+/// Measured: lanes are added at the end of each row, and a row's pointers are fetched.
+#[cfg(target_arch = "x86_64")]
+fn cost_dots<T: Tiles>(p: &ConvProblem, facts: &Facts) -> f64 {
+    let lanes = Avx512::LANES as f64;
+    let filled = p.c as f64 / ((p.c as f64 / lanes).ceil() * lanes);
+    let loads = (4.0 + p.oc as f64) / (4.0 * p.oc as f64);
+    let flops = if p.transposed { p.flops() * (p.depth.stride * p.stride[0] * p.stride[1]) as f64 } else { p.flops() };
+    let ends = 600.0 * (p.out_planes() * p.oh * p.ow * p.oc) as f64;
+    crate::def::roofline(bytes(p), flops + ends, Dots::<T>::SHARE * filled / loads.max(1.0), facts)
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -7,6 +7,7 @@ pub(crate) mod amx;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+pub(crate) mod dots;
 pub(crate) mod drive;
 pub(crate) mod epilogue;
 pub(crate) mod tile;
