@@ -10,6 +10,7 @@ pub mod decompose;
 pub mod fix_initializers;
 pub mod fold_constants;
 pub mod fuse_affine;
+pub mod hoist_activations;
 pub mod infer_shapes;
 pub mod inline_functions;
 pub mod lift_constants;

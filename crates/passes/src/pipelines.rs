@@ -2,8 +2,8 @@
 
 use crate::{
     aliases, constant_defaults, control_flow, crop_kernels, decompose, fix_initializers, fold_constants, fuse_affine,
-    infer_shapes, inline_functions, lift_constants, merge_duplicates, remove_dead, rules, simplify_identities,
-    simplify_reshapes, simplify_transposes,
+    hoist_activations, infer_shapes, inline_functions, lift_constants, merge_duplicates, remove_dead, rules,
+    simplify_identities, simplify_reshapes, simplify_transposes,
 };
 use modelsmith_ir::{Model, Type, ValueId};
 use modelsmith_ops::infer::without_invented;
@@ -65,7 +65,7 @@ pub static PREPARE: Pipeline = Pipeline {
         Stage { passes: &[&inline_functions::PASS, &infer_shapes::PASS], rounds: 1 },
         Stage { passes: &[&decompose::PASS, &infer_shapes::PASS], rounds: 1 },
         Stage { passes: CLEAN, rounds: 6 },
-        Stage { passes: &[&RECOGNISE, &crop_kernels::PASS], rounds: 1 },
+        Stage { passes: &[&RECOGNISE, &crop_kernels::PASS, &hoist_activations::PASS], rounds: 1 },
         Stage { passes: &[&remove_dead::PASS, &infer_shapes::PASS], rounds: 1 },
     ],
 };

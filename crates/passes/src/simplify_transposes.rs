@@ -113,7 +113,7 @@ fn pair(g: &mut Graph, n: NodeId) -> Try {
 }
 
 /// An element-wise hub operator of the default domain with one result and this many operands.
-fn elementwise(g: &Graph, n: NodeId, operands: usize) -> Try {
+pub(crate) fn elementwise(g: &Graph, n: NodeId, operands: usize) -> Try {
     let node = &g.model().nodes[n];
     let known = node.known().is_some_and(|d| d.flags.elementwise && d.domain.is_empty());
     let plain = node.regions.is_empty() && node.outputs.len() == 1 && node.inputs.len() == operands;
