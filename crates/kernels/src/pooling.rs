@@ -385,19 +385,21 @@ impl Line<'_> {
     }
 
     /// Divides sums by the number of their elements.
+    #[inline(always)]
     fn divide(&self, y: &mut [f32], first: usize, rows: (usize, usize, usize)) {
-        let (p, mut last) = (self.p, None);
-        for (i, y) in y.iter_mut().enumerate() {
-            let start = (first + i) * p.stride[1];
-            let whole = start >= p.pad[1] && start + (p.kernel[1] - 1) * p.dilation[1] < p.w + p.pad[1];
-            let by = match last.filter(|_| whole) {
-                Some(by) => by,
-                None => self.divisor(rows, window(p, 1, first + i, p.w)),
-            };
-            if whole {
-                last = Some(by);
-            }
-            *y /= by;
+        let (p, len) = (self.p, y.len());
+        let span = (p.kernel[1] - 1) * p.dilation[1];
+        // Results whose windows lie in the image from end to end all have one divisor.
+        let whole = (p.w + p.pad[1]).checked_sub(span + 1).map_or(0, |room| room / p.stride[1] + 1);
+        let from = p.pad[1].div_ceil(p.stride[1]).saturating_sub(first).min(len);
+        let to = whole.saturating_sub(first).clamp(from, len);
+        let by = |i: usize| self.divisor(rows, window(p, 1, first + i, p.w));
+        for i in (0..from).chain(to..len) {
+            y[i] /= by(i);
+        }
+        if from < to {
+            let by = by(from);
+            y[from..to].iter_mut().for_each(|y| *y /= by);
         }
     }
 
@@ -425,9 +427,10 @@ fn along<const STEP: usize, const MAX: bool>(y: &mut [f32], columns: &[f32], p: 
     y.fill(if MAX { f32::NEG_INFINITY } else { 0.0 });
     for k in 0..p.kernel[1] {
         let taps = &columns[k * p.dilation[1]..];
-        for (i, y) in y.iter_mut().enumerate() {
-            let x = taps[i * step];
-            *y = if MAX { pick(*y, x) } else { *y + x };
+        let add = |(y, &x): (&mut f32, &f32)| *y = if MAX { pick(*y, x) } else { *y + x };
+        match STEP {
+            1 => y.iter_mut().zip(taps).for_each(add),
+            _ => y.iter_mut().zip(taps.iter().step_by(step)).for_each(add),
         }
     }
 }
