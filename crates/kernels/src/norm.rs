@@ -208,6 +208,9 @@ impl Item<'_> {
     }
 
     /// Sums of `x - mean`, and of its square where `SQUARES`.
+    ///
+    /// # Safety
+    /// Every run lies inside the buffers, and the machine has `S`.
     #[inline(always)]
     unsafe fn moments<S: Simd, const SQUARES: bool>(&self, runs: Runs, mean: f32) -> [f64; 2] {
         let mut sums = [0f64; 2];
@@ -223,6 +226,10 @@ impl Item<'_> {
         sums
     }
 
+    /// The same of `len` values from `start` on.
+    ///
+    /// # Safety
+    /// As for [`Item::moments`].
     #[inline(always)]
     unsafe fn chunk<S: Simd, const SQUARES: bool>(&self, start: usize, len: usize, mean: f32) -> [f32; 2] {
         // SAFETY: passed on; lanes beyond the end are cleared before they are summed.

@@ -223,6 +223,18 @@ pub enum Border {
     Wrap,
 }
 
+impl Border {
+    /// Whether an axis of `n` elements has enough of them for `most` before or behind it.
+    pub fn fits(self, n: usize, most: usize) -> bool {
+        most == 0
+            || match self {
+                Border::Reflect => most < n,
+                Border::Edge => n > 0,
+                Border::Wrap => most <= n,
+            }
+    }
+}
+
 /// Pooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool {

@@ -97,7 +97,7 @@ const fn pixels_def<S: Simd, T: Tiles>(name: &'static str) -> KernelDef<ConvProb
 
 #[cfg(target_arch = "x86_64")]
 const fn dots_def<S: Simd, T: Tiles>(name: &'static str) -> KernelDef<ConvProblem> {
-    KernelDef { accepts: accepts_dots, cost: cost_dots::<T>, ..pixels_def::<S, Dots<T>>(name) }
+    KernelDef { accepts: accepts_dots, cost: cost_dots::<S, T>, ..pixels_def::<S, Dots<T>>(name) }
 }
 
 const fn winograd_def<S: Simd, T: Tiles>(name: &'static str) -> KernelDef<ConvProblem> {
@@ -272,24 +272,31 @@ fn bytes(p: &ConvProblem) -> f64 {
     4.0 * (x + y + weights)
 }
 
+/// Multiplications and additions under all taps, which for a transposed convolution read zeros where no pixel lies.
+fn tap_flops(p: &ConvProblem) -> f64 {
+    let zeros = if p.transposed { p.depth.stride * p.stride[0] * p.stride[1] } else { 1 };
+    p.flops() * zeros as f64
+}
+
 fn cost_pixels<T: Tiles>(p: &ConvProblem, facts: &Facts) -> f64 {
     let columns = p.oc / p.groups.max(1);
     // Fetching row pointers costs about as much as four values of the inner dimension.
     let segment = p.c as f64 / p.groups.max(1) as f64;
     let stride = p.x_stride * if p.transposed { 1 } else { p.stride[1] };
     let share = T::SHARE * shape_share(T::SET, columns.max(1), stride) * segment / (segment + 4.0);
-    let flops = if p.transposed { p.flops() * (p.depth.stride * p.stride[0] * p.stride[1]) as f64 } else { p.flops() };
+    let flops = tap_flops(p);
     let ends = p.groups as f64 * tile_work(T::SET, p.out_planes() * p.oh * p.ow, columns);
     crate::def::roofline(bytes(p), flops + ends, share, facts)
 }
 
-/// Measured: lanes are added at the end of each row, and a row's pointers are fetched.
+/// Adding the lanes of an element and fetching its share of a row's pointers is counted as 600 multiplications and additions, a
+/// round figure.
 #[cfg(target_arch = "x86_64")]
-fn cost_dots<T: Tiles>(p: &ConvProblem, facts: &Facts) -> f64 {
-    let lanes = Avx512::LANES as f64;
-    let filled = p.c as f64 / ((p.c as f64 / lanes).ceil() * lanes);
-    let loads = (4.0 + p.oc as f64) / (4.0 * p.oc as f64);
-    let flops = if p.transposed { p.flops() * (p.depth.stride * p.stride[0] * p.stride[1]) as f64 } else { p.flops() };
+fn cost_dots<S: Simd, T: Tiles>(p: &ConvProblem, facts: &Facts) -> f64 {
+    let filled = p.c as f64 / p.c.next_multiple_of(S::LANES) as f64;
+    let columns = p.oc.max(1);
+    let loads = (dots::ROWS + columns) as f64 / (dots::ROWS * columns) as f64;
+    let flops = tap_flops(p);
     let ends = 600.0 * (p.out_planes() * p.oh * p.ow * p.oc) as f64;
     crate::def::roofline(bytes(p), flops + ends, Dots::<T>::SHARE * filled / loads.max(1.0), facts)
 }

@@ -1,7 +1,7 @@
 //! Products of few columns: an element is a vector of sums over the inner dimension, whose lanes are added at its end. Tiles
 //! hold columns in lanes and would leave most of them empty.
 
-use super::drive::{Product, Rows};
+use super::drive::{Product, Rows, SERIAL_BELOW};
 use super::tile::TileSet;
 use super::tiles::Tiles;
 use crate::gemm::epilogue::{load, store};
@@ -14,9 +14,7 @@ use std::ops::Range;
 /// Most columns.
 pub(crate) const COLUMNS: usize = 4;
 /// Rows that are computed together, so that a weight serves all of them.
-const ROWS: usize = 4;
-/// Below this many multiplications a product is not cut for threads.
-const SERIAL_BELOW: usize = 32 * 1024;
+pub(crate) const ROWS: usize = 4;
 /// Parts of rows for each thread.
 const PARTS: usize = 4;
 
@@ -90,6 +88,8 @@ impl<R: Rows> Body for Part<'_, R> {
 }
 
 impl<R: Rows> Part<'_, R> {
+    /// # Safety
+    /// As for [`Tiles::part`]; the weights lie in the scratch, one column after the other.
     #[inline(always)]
     unsafe fn columns<S: Simd, const N: usize>(&self) {
         let mut row = self.rows.start;
@@ -107,6 +107,9 @@ impl<R: Rows> Part<'_, R> {
     }
 
     /// Computes `M` rows. A row has the same bits whatever the rows beside it.
+    ///
+    /// # Safety
+    /// As for [`Part::columns`]; the rows are this part's own.
     #[inline(always)]
     unsafe fn sums<S: Simd, const M: usize, const N: usize>(&self, row: usize) {
         let p = self.product;
@@ -149,6 +152,9 @@ impl<R: Rows> Part<'_, R> {
     }
 
     /// Writes a row with what the tiles' registers would add: bias, residual, and bounds.
+    ///
+    /// # Safety
+    /// The row is this part's own, and `values` has room for whole vectors.
     #[inline(always)]
     unsafe fn give<S: Simd>(&self, row: usize, values: *const f32, n: usize) {
         let p = self.product;

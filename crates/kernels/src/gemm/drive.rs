@@ -24,7 +24,7 @@ const TABLE_BYTES: usize = 48 * 1024;
 /// From this many elements on B is fetched ahead by software.
 const LARGE_WEIGHTS: usize = 64 * 1024;
 /// Below this many multiplications a product is not cut for threads.
-const SERIAL_BELOW: usize = 32 * 1024;
+pub(super) const SERIAL_BELOW: usize = 32 * 1024;
 
 /// Where the rows of A lie.
 pub(crate) trait Rows: Sync {

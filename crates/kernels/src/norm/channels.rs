@@ -158,6 +158,9 @@ impl Task<'_> {
     }
 
     /// Sums of `x - mean`, and of its square where `SQUARES`, of `n` channels from `first` on.
+    ///
+    /// # Safety
+    /// The pixels and channels exist, and the machine has `S`.
     #[inline(always)]
     unsafe fn moments<S: Simd, const SQUARES: bool>(
         &self,
@@ -193,6 +196,9 @@ impl Task<'_> {
     }
 
     /// Writes mean, factor and shift of each channel of a block: the result is `(x - mean) * factor + shift`.
+    ///
+    /// # Safety
+    /// Passes before this one wrote their sums.
     unsafe fn block(&self, image: usize, channels: Range<usize>, [mean, factor, shift]: [&mut [f32; BLOCK]; 3]) {
         let width = self.grid.c / self.grid.groups;
         let param = |of: *const f32, c: usize, default: f32| match of.is_null() {
@@ -216,6 +222,10 @@ impl Task<'_> {
         }
     }
 
+    /// What is known by now of a group, which holds `channels`.
+    ///
+    /// # Safety
+    /// As for [`Task::block`].
     unsafe fn group(&self, image: usize, channels: Range<usize>) -> Moments {
         let count = (channels.len() * self.grid.spatial) as f64;
         let total = |what: usize| -> f64 {

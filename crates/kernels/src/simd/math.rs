@@ -50,7 +50,7 @@ pub(crate) unsafe fn exp<S: Simd>(x: S::F) -> S::F {
 }
 
 /// `e^x` for a weight, of `x` up to 0: within 1.1 ULP, and zero where it would be subnormal. Products of subnormal weights
-/// take a hundred times as long as others, and masks that add -100 make many.
+/// take many times as long as others, and masks that add -100 make many.
 #[inline(always)]
 pub(crate) unsafe fn weight<S: Simd>(x: S::F) -> S::F {
     // SAFETY: arithmetic only; the caller vouches for the machine. `x` last in max, so that NaN stays.

@@ -192,14 +192,14 @@ struct Stretch {
 
 /// The stretches of an axis of `n` elements with `before` and `after` more; `None` where they do not fit.
 fn stretches(n: usize, before: usize, after: usize, border: Border) -> Option<[Stretch; 3]> {
+    if !border.fits(n, before.max(after)) {
+        return None;
+    }
     let last = n.saturating_sub(1);
     let (lead, tail, step) = match border {
-        _ if before.max(after) == 0 => (0, 0, 1),
-        _ if n == 0 => return None,
         Border::Edge => (0, last, 0),
-        Border::Reflect if before.max(after) <= last => (before, last.saturating_sub(1), -1),
-        Border::Wrap if before.max(after) <= n => (n - before, 0, 1),
-        _ => return None,
+        Border::Reflect => (before, last.saturating_sub(1), -1),
+        Border::Wrap => (n - before, 0, 1),
     };
     Some([
         Stretch { to: 0, len: before, from: lead, step },

@@ -151,14 +151,8 @@ fn extend(site: &Site, before: &[i64], after: &[i64], border: Border) -> Option<
         if most == 0 {
             continue;
         }
-        let n = dim.size()?;
-        let fits = match border {
-            Border::Reflect => most < n,
-            Border::Edge => n > 0,
-            Border::Wrap => most <= n,
-        };
         padded += 1;
-        if !fits {
+        if !border.fits(dim.size()?, most) {
             return None;
         }
     }
